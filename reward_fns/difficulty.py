@@ -1,0 +1,246 @@
+"""Dataset statistics -> the reward coefficients alpha, beta, gamma, delta (the paper's Dynamic_parameters(d)).
+
+Statistics of a dataset (Eq. 1-3, Table 1): n samples, c named entities a response (avg_entity_count), r corpus frequency of an
+entity (avg_entity_rarity), share of contradictions among the labelled pairs in percent.
+
+    rarity_score = 1e4 * c / (r * ln(n + 10))          Eq. (3), the one that Table 4 agrees with; A.1 prints the inverse
+    h = zscore(contradiction_pct)   z = zscore(rarity_score)   w = min-max of (0.7 * r/c + 0.3 / c)
+
+with the means, deviations (population) and ranges of the reference: the paper's fourteen datasets, or a pool at hand.
+
+Schemes:
+    table4      the printed Table 4; for a dataset given by its statistics, the recovered mapping
+    recovered   A.1's form with scales and offsets fitted to Table 4; reproduces its 56 cells within 6e-4:
+                alpha = 1.07227 + 0.58787 * tanh(-0.12030 - 0.53357 * (h + 0.2 z))
+                beta  = 0.84587 + 1.48444 * sigma(0.29604 + 0.72623 * z * (1 + w))
+                gamma = min(2, 0.99378 - 0.07547 alpha + 0.59432 * max(0, softplus(1.69002 h + 0.04518) - 0.69160))
+                delta = 0.70223 + 1.11772 * sigma(0.30725 + 0.77917 * (h + z))
+    appendix    the coefficient formulas of A.1 to the letter (they cannot give Table 4, and switch alpha off on six of the fourteen datasets):
+                alpha = clip(tanh(-h - z), 0, 2.5)      beta  = clip(sigma(w * z), 0.5, 2.5)
+                gamma = clip(h - 0.1 alpha, 0, 2)       delta = clip(sigma(z + h), 0, 2)
+    fixed       1, 1, 1, 1 for every dataset (the ablation of Figure 5)
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from statistics import fmean, pstdev
+
+from reward_fns.coefficients_file import Coefficients, load_coefficients, save_coefficients
+from reward_fns.paper_tables import SHORT_NAMES, TABLES_1_AND_4
+
+__all__ = [
+    "SCHEMES",
+    "Coefficients",
+    "DatasetStatistics",
+    "coefficients",
+    "find_coefficients",
+    "from_statistics",
+    "load_coefficients",
+    "paper_statistics",
+    "save_coefficients",
+]
+
+SCHEMES = ("table4", "recovered", "appendix", "fixed")
+
+
+@dataclass(frozen=True)
+class DatasetStatistics:
+    """Statistics of one dataset, as in Table 1; `contradiction_pct` is in percent of the labelled pairs.
+
+    Raises:
+        ValueError: fewer than 0 samples, no entities (the rarity is undefined then), or a percentage outside [0, 100].
+    """
+
+    dataset: str
+    num_samples: int
+    avg_entity_count: float
+    avg_entity_rarity: float
+    contradiction_pct: float
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 0 or not 0 <= self.contradiction_pct <= 100:
+            raise ValueError(f"{self.dataset}: num_samples must be >= 0 and contradiction_pct within [0, 100]")
+        if not (self.avg_entity_count > 0 and self.avg_entity_rarity > 0):
+            raise ValueError(
+                f"{self.dataset}: without named entities the rarity is undefined; use scheme 'fixed' or a coefficients file"
+            )
+
+    @property
+    def rarity_score(self) -> float:
+        """Eq. (3) times 1e4, as Table 1 prints it."""
+        return 1e4 * self.avg_entity_count / (self.avg_entity_rarity * math.log(self.num_samples + 10))
+
+    @property
+    def entity_focus(self) -> float:
+        """0.7 * r/c + 0.3 / c (A.1), before min-max scaling."""
+        return (0.7 * self.avg_entity_rarity + 0.3) / self.avg_entity_count
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What a dataset's statistics are measured against."""
+
+    contradiction_mean: float
+    contradiction_sd: float
+    rarity_mean: float
+    rarity_sd: float
+    focus_min: float
+    focus_max: float
+
+    def scaled(self, stats: DatasetStatistics) -> tuple[float, float, float]:
+        """(h, z, w) of the dataset; 0 for a statistic that does not vary over the reference."""
+        h = _ratio(stats.contradiction_pct - self.contradiction_mean, self.contradiction_sd)
+        z = _ratio(stats.rarity_score - self.rarity_mean, self.rarity_sd)
+        w = _ratio(stats.entity_focus - self.focus_min, self.focus_max - self.focus_min)
+        return h, z, w
+
+
+# Of Table 1 as printed (its rarity_score column, where `DatasetStatistics.rarity_score` is up to 0.2 % off by rounding of c and r).
+_PAPER_REFERENCE = _Reference(22.703571, 7.143052, 24.783571, 21.295676, 10.350435, 114.641491)
+
+
+def _ratio(difference: float, spread: float) -> float:
+    return difference / spread if spread > 0 else 0.0
+
+
+def _pool_reference(pool: Sequence[DatasetStatistics]) -> _Reference:
+    contradiction = [stats.contradiction_pct for stats in pool]
+    rarity = [stats.rarity_score for stats in pool]
+    focus = [stats.entity_focus for stats in pool]
+    return _Reference(
+        fmean(contradiction), pstdev(contradiction), fmean(rarity), pstdev(rarity), min(focus), max(focus)
+    )
+
+
+def _sigma(x: float) -> float:
+    return (1 + math.tanh(x / 2)) / 2
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _clip(x: float, low: float, high: float) -> float:
+    return min(max(x, low), high)
+
+
+def _recovered(h: float, z: float, w: float) -> Coefficients:
+    alpha = 1.07227 + 0.58787 * math.tanh(-0.12030 - 0.53357 * (h + 0.2 * z))
+    return Coefficients(
+        alpha=alpha,
+        beta=0.84587 + 1.48444 * _sigma(0.29604 + 0.72623 * z * (1 + w)),
+        gamma=min(2.0, 0.99378 - 0.07547 * alpha + 0.59432 * max(0.0, _softplus(1.69002 * h + 0.04518) - 0.69160)),
+        delta=0.70223 + 1.11772 * _sigma(0.30725 + 0.77917 * (h + z)),
+    )
+
+
+def _appendix(h: float, z: float, w: float) -> Coefficients:
+    alpha = _clip(math.tanh(-h - z), 0.0, 2.5)
+    return Coefficients(
+        alpha=alpha,
+        beta=_clip(_sigma(w * z), 0.5, 2.5),
+        gamma=_clip(h - 0.1 * alpha, 0.0, 2.0),
+        delta=_clip(_sigma(z + h), 0.0, 2.0),
+    )
+
+
+def _fixed(h: float, z: float, w: float) -> Coefficients:
+    return Coefficients(1.0, 1.0, 1.0, 1.0)
+
+
+_MAPPINGS: dict[str, Callable[[float, float, float], Coefficients]] = {
+    "table4": _recovered,
+    "recovered": _recovered,
+    "appendix": _appendix,
+    "fixed": _fixed,
+}
+
+
+def _mapping(scheme: str) -> Callable[[float, float, float], Coefficients]:
+    if scheme not in _MAPPINGS:
+        raise ValueError(f"unknown coefficient scheme {scheme!r}: choose one of {', '.join(SCHEMES)}")
+    return _MAPPINGS[scheme]
+
+
+def paper_statistics() -> tuple[DatasetStatistics, ...]:
+    """Table 1, in the paper's order."""
+    return tuple(DatasetStatistics(dataset, *row[1:5]) for dataset, row in TABLES_1_AND_4.items())
+
+
+def from_statistics(
+    stats: DatasetStatistics,
+    scheme: str = "table4",
+    reference: str = "paper",
+    pool: Sequence[DatasetStatistics] | None = None,
+) -> Coefficients:
+    """Coefficients of a dataset given by its statistics.
+
+    Args:
+        stats: the dataset.
+        scheme: one of `SCHEMES`; "table4" and "recovered" are the same mapping here.
+        reference: "paper": scale with the means, deviations and ranges of Table 1, so one dataset alone gets sensible values;
+            "pool": with those of `pool`, which normally holds `stats` itself. A statistic that is equal over the pool scales to 0.
+        pool: the datasets at hand; only with reference "pool".
+
+    Raises:
+        ValueError: unknown scheme or reference, or a pool missing or given where it is not read.
+    """
+    mapping = _mapping(scheme)
+    if reference == "paper" and pool is None:
+        return mapping(*_PAPER_REFERENCE.scaled(stats))
+    if reference == "pool" and pool:
+        return mapping(*_pool_reference(pool).scaled(stats))
+    if reference not in ("paper", "pool"):
+        raise ValueError(f"unknown reference {reference!r}: choose 'paper' or 'pool'")
+    raise ValueError("reference 'pool' needs a non-empty pool of DatasetStatistics, reference 'paper' takes none")
+
+
+@cache
+def coefficients(dataset: str, scheme: str = "table4") -> Coefficients:
+    """Coefficients of one of the paper's fourteen datasets, by its name in Table 4 or its short name in Table 1.
+
+    Scheme "fixed" reads no statistics and takes any dataset name.
+
+    Raises:
+        ValueError: unknown scheme, or a dataset that the paper does not list; the message names those it does.
+    """
+    mapping = _mapping(scheme)
+    if scheme == "fixed":
+        return mapping(0.0, 0.0, 0.0)
+    row = TABLES_1_AND_4.get(SHORT_NAMES.get(dataset, dataset))
+    if row is None:
+        raise ValueError(
+            f"no coefficients for dataset {dataset!r}: known are {', '.join(TABLES_1_AND_4)}; for another dataset give a "
+            "coefficients file, its statistics (difficulty.from_statistics), or scheme 'fixed'"
+        )
+    if scheme == "table4":
+        return Coefficients(*row[5:])
+    return from_statistics(DatasetStatistics(dataset, *row[1:5]), scheme)
+
+
+@lru_cache(maxsize=8)
+def _cached_file(path: str, mtime_ns: int) -> dict[str, Coefficients]:
+    return load_coefficients(path)
+
+
+def find_coefficients(
+    dataset: str, scheme: str = "table4", coefficients_file: str | os.PathLike[str] | None = None
+) -> Coefficients:
+    """Coefficients of a dataset: from the file if it is listed there, else by scheme. The file is read once for each version.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_coefficients` and `difficulty.coefficients`.
+    """
+    if coefficients_file is None:
+        return coefficients(dataset, scheme)
+    path = os.fspath(coefficients_file)
+    listed = _cached_file(path, os.stat(path).st_mtime_ns)
+    if dataset in listed:
+        return listed[dataset]
+    try:
+        return coefficients(dataset, scheme)
+    except ValueError as error:
+        raise ValueError(f"{error}; {path} lists {', '.join(listed)}") from error

@@ -1,0 +1,102 @@
+"""From a response to its reward: the one path that the reward function, the reward manager and the evaluation share."""
+
+from dataclasses import dataclass
+
+from reward_fns.claims import ParsedResponse, parse_response
+from reward_fns.difficulty import Coefficients
+from reward_fns.expert import Expert, ExpertError, ExpertRequest, ExpertVerdict
+from reward_fns.scoring import score
+
+REWARD_KEYS = (
+    "score",
+    "acc",
+    "confidence",
+    "factuality",
+    "alignment",
+    "consistency",
+    "penalty",
+    "well_formed",
+    "n_claims",
+    "expert_failed",
+)
+"""Keys of `reward_dict`, the same for every sample (verl takes the first sample's keys for all)."""
+
+NO_CONFIDENCE = -1.0
+"""Stands for a confidence that could not be read: verl averages these values, so NaN is not allowed."""
+
+
+@dataclass(frozen=True)
+class JudgedResponse:
+    """A response with the expert's verdict.
+
+    Attributes:
+        parsed: the response as read.
+        verdict: the expert's verdict; None if there was nothing to judge, or the expert failed.
+        error: why the expert failed; None if it did not.
+    """
+
+    parsed: ParsedResponse
+    verdict: ExpertVerdict | None
+    error: str | None
+
+    @property
+    def correct(self) -> float:
+        """The expert's overall verdict in [0, 1]; 0 where there is none."""
+        return self.verdict.overall if self.verdict is not None else 0.0
+
+
+async def judge_response(
+    *, response: str, question: str, task: str, ground_truth: str | None, image: bytes | None, expert: Expert
+) -> JudgedResponse:
+    """Parse a response and have its claims judged.
+
+    A response without readable claims, or with too many (`claims.MAX_CLAIMS`), is not sent to the expert: there is nothing to judge. A malformed response whose claims
+    could be read is judged, for its accuracy. Never raises for what the response or the expert does: whatever goes wrong
+    in the expert, wrong label counts included, becomes `error`, because verl silently drops a sample whose reward raises.
+    """
+    parsed = parse_response(response)
+    texts = tuple(claim.text for claim in parsed.claims)
+    if not texts or "too_many_claims" in parsed.defects:
+        return JudgedResponse(parsed, None, None)
+    request = ExpertRequest(question, task, texts, response, ground_truth, image)
+    try:
+        verdict = await expert.judge(request)
+        if len(verdict.claim_labels) != len(texts):
+            raise ExpertError(f"expert {expert.name} labelled {len(verdict.claim_labels)} of {len(texts)} claims")
+        return JudgedResponse(parsed, verdict, None)
+    except Exception as error:
+        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}")
+
+
+def reward_dict(judged: JudgedResponse, coefficients: Coefficients, rule: str = "paper") -> dict[str, float]:
+    """The reward and what it is made of, under the keys `REWARD_KEYS`, all finite floats.
+
+    score: the total (Algorithm 1); factuality, alignment, consistency, penalty: its terms, which sum to it.
+    acc: the expert's overall verdict in [0, 1], 0 where there is none. confidence: in [0, 1], or -1 where there is none.
+    well_formed, expert_failed: 0 or 1. n_claims: number of claims read.
+    Expert failure: expert_failed is 1, and score and terms of a well-formed response are all 0, which is not a judgement: the caller has to
+    leave the sample out or count it. A malformed response earns the lower bound with or without an expert.
+
+    Raises:
+        ValueError: unknown rule, or a verdict out of range.
+    """
+    parsed, verdict = judged.parsed, judged.verdict
+    terms = dict.fromkeys(("score", "factuality", "alignment", "consistency", "penalty"), 0.0)
+    if verdict is not None or not parsed.well_formed:
+        labels = verdict.claim_labels if verdict is not None else ()
+        breakdown = score(parsed, labels, judged.correct, coefficients, rule)
+        terms = {
+            "score": breakdown.total,
+            "factuality": breakdown.factuality,
+            "alignment": breakdown.alignment,
+            "consistency": breakdown.consistency,
+            "penalty": breakdown.penalty,
+        }
+    values = terms | {
+        "acc": judged.correct,
+        "confidence": NO_CONFIDENCE if parsed.confidence is None else parsed.confidence,
+        "well_formed": float(parsed.well_formed),
+        "n_claims": float(len(parsed.claims)),
+        "expert_failed": float(judged.error is not None),
+    }
+    return {key: values[key] for key in REWARD_KEYS}
