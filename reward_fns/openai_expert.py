@@ -103,7 +103,7 @@ class OpenAIExpert:
             raise ExpertError(f"no API key: set the environment variable {self._api_key_env}, or give a base_url")
         return key or "none"
 
-    def _client(self) -> AsyncOpenAI:
+    def _client(self) -> "AsyncOpenAI":
         # A second's import, which the oracle does not need.
         from openai import AsyncOpenAI
 
