@@ -1,1 +1,1 @@
-"""The difficulty-guided reward (Algorithm 1): response format, coefficients, expert, scoring, verl adapter. No torch, no verl."""
+"""The difficulty-guided reward (Algorithm 1), usable anywhere: no torch, no verl, nothing of the other packages."""

@@ -4,16 +4,18 @@
     2. Its colour is red. I'm not sure.
     Confidence: 0.7
 
-The instruction that asks for this format stands beside the parser that reads it. What is read besides the example above:
+The instruction that asks for this format stands beside the parser that reads it. It reads, besides the
+example:
 
 - bullets ``1.`` ``1)`` ``(1)`` ``-`` ``*`` followed by a space; one bullet starts one claim;
-- tags "I'm sure", "I am sure", "I'm not sure", "I am not sure", "I'm unsure", "I am unsure" in any case, with a straight or
-  curly apostrophe, at the end of the claim; markdown, brackets and quotation marks around a tag do not matter;
+- tags "I'm sure", "I am sure", "I'm not sure", "I am not sure", "I'm unsure", "I am unsure" in any case, with a
+  straight or curly apostrophe, at the end of the claim; markdown, brackets and quotation marks around it do not count;
 - a claim over several lines: it goes on until its tag, the next bullet or the confidence line;
 - confidence lines "Confidence: 0.7", "Overall confidence = .85", "Confidence: 85%", anywhere after the start of a line;
 - text outside the list (before it, after it, or between a tag and the next bullet): ignored, unless it holds a tag.
 
-Anything else is a defect, listed by name (`DEFECTS`), and never guessed. Reading takes time linear in the length of the text.
+Anything else is a defect, listed by name (`DEFECTS`), and never guessed. Reading takes time
+linear in the length of the text.
 """
 
 import re
@@ -53,7 +55,7 @@ _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400}))
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: `text` without bullet and tag, whitespace folded; `sure` is True for "I'm sure", False for "I'm not sure"."""
+    """One claim: `text` without bullet and tag, whitespace folded; `sure` is whether its tag was "I'm sure"."""
 
     text: str
     sure: bool
@@ -218,8 +220,9 @@ def render_response(claims: Sequence[Claim], confidence: float) -> str:
     """The response text for these claims; `parse_response` reads exactly the same claims and confidence back.
 
     Args:
-        claims: 1 to `MAX_CLAIMS` claims, whose text is one line with single spaces, begins with no confidence heading, holds
-            at least one letter or digit and no tag, and does not end with a comma, colon, dash or opening bracket.
+        claims: 1 to `MAX_CLAIMS` claims, whose text is one line with single spaces, begins with no confidence heading,
+            holds at least one letter or digit and no tag, and does not end with a comma, colon, dash or opening
+            bracket.
         confidence: in [0, 1].
 
     Raises:

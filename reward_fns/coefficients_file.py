@@ -44,7 +44,8 @@ def load_coefficients(path: str | os.PathLike[str]) -> dict[str, Coefficients]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not YAML of the form ``dataset: {alpha, beta, gamma, delta}``, or a value out of range; names file and dataset.
+        ValueError: not YAML of the form ``dataset: {alpha, beta, gamma, delta}``, or a value out of range; names file
+            and dataset.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

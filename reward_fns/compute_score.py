@@ -3,9 +3,10 @@
     reward.custom_reward_function.path=pkg://reward_fns.compute_score
     reward.custom_reward_function.name=compute_score
 
-Arguments go through ``+reward.custom_reward_function.reward_kwargs``: rule, scheme, coefficients_file, expert. verl hands a
-bare function neither the images nor a way to set aside a sample whose expert failed; the reward manager
-``difficulty_guided`` of recipe/difficulty_calib has both and shares `judge_response` and `reward_dict` with this function.
+Arguments go through ``+reward.custom_reward_function.reward_kwargs``: rule, scheme, coefficients_file, expert. verl
+hands a bare function neither the images nor a way to set aside a sample whose expert failed; the reward manager
+``difficulty_guided`` of recipe/difficulty_calib has both and shares `judge_response` and `reward_dict` with this
+function.
 """
 
 import json
@@ -91,7 +92,8 @@ async def compute_score(
         kwargs: whatever else verl passes; not read.
 
     Raises:
-        ValueError: the configuration is wrong (unknown dataset, rule, scheme or expert). What the response or the expert does never raises.
+        ValueError: the configuration is wrong (unknown dataset, rule, scheme or expert). What the response or the
+            expert does never raises.
     """
     info = extra_info or {}
     coefficients = find_coefficients(data_source, scheme, coefficients_file)

@@ -1,7 +1,7 @@
 """Dataset statistics -> the reward coefficients alpha, beta, gamma, delta (the paper's Dynamic_parameters(d)).
 
-Statistics of a dataset (Eq. 1-3, Table 1): n samples, c named entities a response (avg_entity_count), r corpus frequency of an
-entity (avg_entity_rarity), share of contradictions among the labelled pairs in percent.
+Statistics of a dataset (Eq. 1-3, Table 1): n samples, c named entities a response (avg_entity_count), r corpus
+frequency of an entity (avg_entity_rarity), share of contradictions among the labelled pairs in percent.
 
     rarity_score = 1e4 * c / (r * ln(n + 10))          Eq. (3), the one that Table 4 agrees with; A.1 prints the inverse
     h = zscore(contradiction_pct)   z = zscore(rarity_score)   w = min-max of (0.7 * r/c + 0.3 / c)
@@ -15,7 +15,8 @@ Schemes:
                 beta  = 0.84587 + 1.48444 * sigma(0.29604 + 0.72623 * z * (1 + w))
                 gamma = min(2, 0.99378 - 0.07547 alpha + 0.59432 * max(0, softplus(1.69002 h + 0.04518) - 0.69160))
                 delta = 0.70223 + 1.11772 * sigma(0.30725 + 0.77917 * (h + z))
-    appendix    the coefficient formulas of A.1 to the letter (they cannot give Table 4, and switch alpha off on six of the fourteen datasets):
+    appendix    the coefficient formulas of A.1 to the letter (with Eq. 3; they cannot give Table 4, and
+                switch alpha off on six of the fourteen datasets):
                 alpha = clip(tanh(-h - z), 0, 2.5)      beta  = clip(sigma(w * z), 0.5, 2.5)
                 gamma = clip(h - 0.1 alpha, 0, 2)       delta = clip(sigma(z + h), 0, 2)
     fixed       1, 1, 1, 1 for every dataset (the ablation of Figure 5)
@@ -65,7 +66,8 @@ class DatasetStatistics:
             raise ValueError(f"{self.dataset}: num_samples must be >= 0 and contradiction_pct within [0, 100]")
         if not (self.avg_entity_count > 0 and self.avg_entity_rarity > 0):
             raise ValueError(
-                f"{self.dataset}: without named entities the rarity is undefined; use scheme 'fixed' or a coefficients file"
+                f"{self.dataset}: without named entities the rarity is undefined; "
+                "use scheme 'fixed' or a coefficients file"
             )
 
     @property
@@ -98,7 +100,8 @@ class _Reference:
         return h, z, w
 
 
-# Of Table 1 as printed (its rarity_score column, where `DatasetStatistics.rarity_score` is up to 0.2 % off by rounding of c and r).
+# Of Table 1 as printed (its rarity_score column, where `DatasetStatistics.rarity_score` is up to 0.2 % off by rounding
+# of c and r).
 _PAPER_REFERENCE = _Reference(22.703571, 7.143052, 24.783571, 21.295676, 10.350435, 114.641491)
 
 
@@ -181,8 +184,9 @@ def from_statistics(
     Args:
         stats: the dataset.
         scheme: one of `SCHEMES`; "table4" and "recovered" are the same mapping here.
-        reference: "paper": scale with the means, deviations and ranges of Table 1, so one dataset alone gets sensible values;
-            "pool": with those of `pool`, which normally holds `stats` itself. A statistic that is equal over the pool scales to 0.
+        reference: "paper": scale with the means, deviations and ranges of Table 1, so one dataset alone gets sensible
+            values; "pool": with those of `pool`, which normally holds `stats` itself. A statistic that is equal over
+            the pool scales to 0.
         pool: the datasets at hand; only with reference "pool".
 
     Raises:
@@ -213,8 +217,8 @@ def coefficients(dataset: str, scheme: str = "table4") -> Coefficients:
     row = TABLES_1_AND_4.get(SHORT_NAMES.get(dataset, dataset))
     if row is None:
         raise ValueError(
-            f"no coefficients for dataset {dataset!r}: known are {', '.join(TABLES_1_AND_4)}; for another dataset give a "
-            "coefficients file, its statistics (difficulty.from_statistics), or scheme 'fixed'"
+            f"no coefficients for dataset {dataset!r}: known are {', '.join(TABLES_1_AND_4)}; "
+            "for another dataset give a coefficients file, its statistics (from_statistics), or scheme 'fixed'"
         )
     if scheme == "table4":
         return Coefficients(*row[5:])
@@ -229,7 +233,8 @@ def _cached_file(path: str, mtime_ns: int) -> dict[str, Coefficients]:
 def find_coefficients(
     dataset: str, scheme: str = "table4", coefficients_file: str | os.PathLike[str] | None = None
 ) -> Coefficients:
-    """Coefficients of a dataset: from the file if it is listed there, else by scheme. The file is read once for each version.
+    """Coefficients of a dataset: from the file if it is listed there, else by scheme. The file is read once for each
+    version.
 
     Raises:
         FileNotFoundError, ValueError: as `load_coefficients` and `difficulty.coefficients`.

@@ -29,7 +29,7 @@ class ExpertRequest:
 
 @dataclass(frozen=True)
 class ExpertVerdict:
-    """Labels of the claims, (N,) of 0 or 1 in the request's order; overall verdict in [0, 1] (0 or 1 for QA); who judged."""
+    """Labels of the claims, (N,) of 0 or 1 in their order; overall verdict in [0, 1] (0 or 1 for QA); who judged."""
 
     claim_labels: tuple[int, ...]
     overall: float

@@ -50,9 +50,10 @@ async def judge_response(
 ) -> JudgedResponse:
     """Parse a response and have its claims judged.
 
-    A response without readable claims, or with too many (`claims.MAX_CLAIMS`), is not sent to the expert: there is nothing to judge. A malformed response whose claims
-    could be read is judged, for its accuracy. Never raises for what the response or the expert does: whatever goes wrong
-    in the expert, wrong label counts included, becomes `error`, because verl silently drops a sample whose reward raises.
+    A response without readable claims, or with too many (`claims.MAX_CLAIMS`), is not sent to the expert: there is
+    nothing to judge. A malformed response whose claims could be read is judged, for its accuracy. Never raises for what
+    the response or the expert does: whatever goes wrong in the expert, wrong label counts included, becomes `error`,
+    because verl silently drops a sample whose reward raises.
     """
     parsed = parse_response(response)
     texts = tuple(claim.text for claim in parsed.claims)
@@ -72,10 +73,11 @@ def reward_dict(judged: JudgedResponse, coefficients: Coefficients, rule: str = 
     """The reward and what it is made of, under the keys `REWARD_KEYS`, all finite floats.
 
     score: the total (Algorithm 1); factuality, alignment, consistency, penalty: its terms, which sum to it.
-    acc: the expert's overall verdict in [0, 1], 0 where there is none. confidence: in [0, 1], or -1 where there is none.
+    acc: the expert's overall verdict in [0, 1], 0 if there is none. confidence: in [0, 1], or -1 if there is none.
     well_formed, expert_failed: 0 or 1. n_claims: number of claims read.
-    Expert failure: expert_failed is 1, and score and terms of a well-formed response are all 0, which is not a judgement: the caller has to
-    leave the sample out or count it. A malformed response earns the lower bound with or without an expert.
+    Expert failure: expert_failed is 1, and score and terms of a well-formed response are all 0, which is not a
+    judgement: the caller has to leave the sample out or count it. A malformed response earns the lower bound with or
+    without an expert.
 
     Raises:
         ValueError: unknown rule, or a verdict out of range.

@@ -1,4 +1,4 @@
-"""An expert behind any server that speaks the OpenAI chat protocol: OpenAI itself, vLLM, or the reward model that verl serves."""
+"""An expert behind any server that speaks the OpenAI chat protocol: OpenAI, vLLM, the reward model that verl serves."""
 
 import asyncio
 import base64
@@ -75,8 +75,8 @@ class OpenAIExpert:
     Args:
         model: name of the served model; also the expert's name in records.
         base_url: the server, ending in /v1; None for OpenAI's own.
-        api_key_env: environment variable that holds the key; it is read when the first request is made. A server of one's own
-            (`base_url` given) needs none.
+        api_key_env: environment variable that holds the key; it is read when the first request is made. A server of
+            one's own (`base_url` given) needs none.
         timeout: seconds that one attempt may take.
         max_retries: further attempts after a connection error, a timeout, a rate limit or a server error.
     """
@@ -118,7 +118,8 @@ class OpenAIExpert:
         """The served model's verdict on one answer.
 
         Raises:
-            ExpertError: no key, no reply, or a reply that is not exactly a verdict on this answer. Messages never hold the key.
+            ExpertError: no key, no reply, or a reply that is not exactly a verdict on this answer. Messages never hold
+                the key.
         """
         import openai
 

@@ -1,7 +1,7 @@
 """The exact expert, for data whose generator knows the truth. Ground truth is a JSON string (written by data_prep):
 
-    {"task": "QA", "facts": ["The digit is 7."]}                every accepted wording of the one true answer
-    {"task": "Detail", "facts": ["A red 3 is at the top left."]}   every fact; "n_facts" overrides their number
+{"task": "QA", "facts": ["The digit is 7."]}                every accepted wording of the one true answer
+{"task": "Detail", "facts": ["A red 3 is at the top left."]}   every fact; "n_facts" overrides their number
 """
 
 import json
@@ -27,8 +27,8 @@ def _read_ground_truth(request: ExpertRequest) -> _GroundTruth:
 
     def unreadable(reason: str) -> ExpertError:
         return ExpertError(
-            f"ground truth of question {request.question[:80]!r} is not readable ({reason}): the oracle needs JSON like "
-            f'{{"task": "QA", "facts": ["..."]}}, got {str(request.ground_truth)[:80]!r}'
+            f"ground truth of question {request.question[:80]!r} is not readable ({reason}): "
+            f'the oracle needs JSON like {{"task": "QA", "facts": ["..."]}}, got {str(request.ground_truth)[:80]!r}'
         )
 
     try:
@@ -52,8 +52,8 @@ def _read_ground_truth(request: ExpertRequest) -> _GroundTruth:
 class OracleExpert:
     """Exact expert for data whose generator knows the truth.
 
-    A claim is true iff its normalised text is one of the normalised facts. Overall: QA 1 iff there is a claim and all are true; Detail
-    (distinct true claims) / max(distinct claims, number of facts), so a fact left out counts as missed.
+    A claim is true iff its normalised text is one of the normalised facts. Overall: QA 1 iff there is a claim and all
+    are true; Detail (distinct true claims) / max(distinct claims, number of facts): a fact left out counts as missed.
     """
 
     name = "oracle"

@@ -10,33 +10,38 @@ overall confidence o in [0, 1]. The expert labels each claim, chat_i in {0, 1}, 
     penalty     = -delta * loss
     total       =  factuality + alignment + consistency + penalty
 
-    rule      cons                                                            loss
-    paper     1 - |o - mean(s)|                                               |o - o_expert|       Algorithm 1 to the letter
-    proper    1 - 2 max(0, 1/2 - o) if mean(s) > 1/2,                         (o - o_expert)^2     Brier
-              1 - 2 max(0, o - 1/2) if mean(s) < 1/2, 1 at exactly 1/2
+    rule      cons                                        loss
+    paper     1 - |o - mean(s)|                           |o - o_expert|       (Algorithm 1 to the letter)
+    proper    1 - 2 max(0, 1/2 - o) if mean(s) > 1/2      (o - o_expert)^2     (Brier)
+              1 - 2 max(0, o - 1/2) if mean(s) < 1/2
+              1                     if mean(s) = 1/2
 
 The best confidence under each rule
 -----------------------------------
-Take one claim, right with probability p, so that o_expert = chat. The tag s and the confidence o are the model's to choose.
+Take one claim, right with probability p, so that o_expert = chat. The model chooses tag s and
+confidence o.
 
-paper: E[R] = alpha p + beta (s p + (1-s)(1-p)) + gamma (1 - |o - s|) - delta (p (1-o) + (1-p) o). It is linear in o, with slope
-    gamma + delta (2p - 1) for s = 1 and -gamma + delta (2p - 1) for s = 0, so o* is 0 or 1 whatever p is: with the honest tag
-    (s = 1 iff p > 1/2) the two terms pull the same way and o* = s. No calibrated confidence in between is ever the best.
-proper: E[(o - o_expert)^2] = (o - p)^2 + p (1 - p), so the penalty alone is best at o = p. With the honest tag o = p stands on the
-    tag's side of 1/2, where cons = 1, its maximum; no term asks for anything else, so o* = p, the calibrated confidence. The tag
-    itself is best honest: beta pays p for s = 1 and 1 - p for s = 0, and cons costs the dishonest tag more.
-    With several claims o* = q = E[o_expert] as long as q stands on the side of 1/2 that most tags take; else, for mean(s) > 1/2,
-    o* = min(1/2, q + gamma / delta), and mirrored for mean(s) < 1/2.
+paper: E[R] = alpha p + beta (s p + (1-s)(1-p)) + gamma (1 - |o - s|) - delta (p (1-o) + (1-p) o). It is linear in o,
+    with slope gamma + delta (2p - 1) for s = 1 and -gamma + delta (2p - 1) for s = 0, so o* is 0 or 1 whatever p is:
+    with the honest tag (s = 1 iff p > 1/2) the two terms pull the same way and o* = s. No calibrated confidence in
+    between is ever the best.
+proper: E[(o - o_expert)^2] = (o - p)^2 + p (1 - p), so the penalty alone is best at o = p. With the honest tag o = p
+    stands on the tag's side of 1/2, where cons = 1, its maximum; no term asks for anything else, so o* = p, the
+    calibrated confidence. The tag itself is best honest: beta pays p for s = 1 and 1 - p for s = 0, and cons costs the
+    dishonest tag more.
+    With several claims o* = q = E[o_expert] as long as q stands on the side of 1/2 that most tags take; else, for
+    mean(s) > 1/2, o* = min(1/2, q + gamma / delta), and mirrored for mean(s) < 1/2.
 
 What the paper leaves undefined, decided here
 ---------------------------------------------
 - The text sums over claims, Algorithm 1 averages: averaged, so a longer list is worth no more.
-- Malformed (any defect, no claim, no confidence, a claim without a letter or digit): the labels are not looked at and the
-  reward is exactly -delta, all of it penalty. That is the lowest any well-formed response can earn: the first three terms are at least 0,
-  loss is at most 1, and all bounds meet in a sure, wrong claim with o = 0 and o_expert = 1 (cons = 0 under both rules).
-- Repeated claims (same text after `claims.normalise`) count once, N being the number of distinct claims. Where the copies differ in tag or label
-  the claim counts as the copy that earns least, and cons takes the lowest value that any choice of copies gives. So
-  repeating a claim, with either tag, anywhere in the list, never raises the reward.
+- Malformed (any defect, no claim, no confidence, a claim without a letter or digit): the labels are not looked at and
+  the reward is exactly -delta, all of it penalty. That is the lowest any well-formed response can earn: the first three
+  terms are at least 0, loss is at most 1, and all bounds meet in a sure, wrong claim with o = 0 and o_expert = 1 (cons is 0
+  under both rules).
+- Repeated claims (same text after `claims.normalise`) count once, N being the number of distinct claims. Where the
+  copies differ in tag or label the claim counts as the copy that earns least, and cons takes the lowest value that any
+  choice of copies gives. So repeating a claim, with either tag, anywhere in the list, never raises the reward.
 - A list longer than `claims.MAX_CLAIMS` is a defect (`too_many_claims`), so malformed.
 - An expert that fails is not the response's doing and is not scored here: without labels there is no call to `score`.
 """
@@ -94,7 +99,8 @@ RULES: dict[str, tuple[_Term, _Term]] = {
 def _check(parsed: ParsedResponse, claim_labels: Sequence[int], overall_label: float) -> None:
     if len(claim_labels) != len(parsed.claims):
         raise ValueError(
-            f"{len(claim_labels)} claim labels for {len(parsed.claims)} claims: pass one label a claim, in the order of parsed.claims"
+            f"{len(claim_labels)} claim labels for {len(parsed.claims)} claims: "
+            "pass one label a claim, in the order of parsed.claims"
         )
     if any(label not in (0, 1) for label in claim_labels):
         raise ValueError(f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded labels before scoring")
@@ -121,8 +127,8 @@ def score(
         rule: "paper" (Algorithm 1) or "proper".
 
     Raises:
-        ValueError: unknown rule; for a well-formed response also a wrong number of labels, a label other than 0 or 1, or an
-            overall label or confidence outside [0, 1].
+        ValueError: unknown rule; for a well-formed response also a wrong number of labels, a label other than 0 or 1,
+            or an overall label or confidence outside [0, 1].
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}: choose one of {', '.join(RULES)}")
@@ -143,7 +149,8 @@ def score(
 
     worst = [min(map(claim_terms, sorted(group)), key=sum) for group in copies.values()]
     n = len(worst)
-    # Either cons is concave in mean(s) or depends only on its side of 1/2, so the lowest value lies at one of the extreme choices.
+    # Either cons is concave in mean(s) or depends only on its side of 1/2, so the lowest value lies at one of the
+    # extreme choices.
     extremes = [sum(pick(tag for _, tag in group) for group in copies.values()) / n for pick in (min, max)]
     return RewardBreakdown(
         factuality=sum(factuality for factuality, _ in worst) / n,
