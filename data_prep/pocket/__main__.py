@@ -1,0 +1,81 @@
+"""Command line of the pocket benchmark: python -m data_prep.pocket {data,sft,base,check} --help."""
+
+import argparse
+import sys
+from pathlib import Path
+
+SHIPPED = Path(__file__).parent / "base_model"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    top = argparse.ArgumentParser(prog="python -m data_prep.pocket", description="the pocket benchmark")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    data = commands.add_parser("data", help="draw the datasets: RL train, test, SFT questions, coefficients, manifest")
+    data.add_argument("--out", type=Path, required=True)
+    data.add_argument("--seed", type=int, default=0)
+    data.add_argument("--train", type=int, default=2000, help="RL questions in all")
+    data.add_argument("--test", type=int, default=2000, help="test questions in all")
+    data.add_argument("--sft", type=int, default=600, help="SFT questions in all")
+
+    sft = commands.add_parser("sft", help="SFT data from the base's own answers")
+    sft.add_argument("--questions", type=Path, required=True, help="sft_questions.parquet")
+    sft.add_argument("--records", type=Path, required=True, help="answer records (JSONL) of python -m eval records")
+    sft.add_argument("--out", type=Path, required=True)
+
+    base = commands.add_parser("base", help="train the base model")
+    base.add_argument("--out", type=Path, required=True)
+    base.add_argument("--steps", type=int, default=2800)
+    base.add_argument("--seed", type=int, default=0)
+    base.add_argument("--threads", type=int, default=2)
+
+    check = commands.add_parser("check", help="measure a model's claim-format answers on test images")
+    check.add_argument("--model", type=Path, default=SHIPPED)
+    check.add_argument("-n", type=int, default=400, help="questions for each dataset")
+    check.add_argument("--seed", type=int, default=0)
+    check.add_argument("--threads", type=int, default=2)
+    check.add_argument("--json", action="store_true")
+    return top
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one command. The imports are here so that drawing data does not wait for torch."""
+    if options.command == "data":
+        from data_prep.pocket import data
+
+        counts = {"rl_train": options.train, "test": options.test, "sft_questions": options.sft}
+        data.write(options.out, options.seed, counts)
+        print(f"{options.out}: " + ", ".join(f"{file} {n}" for file, n in counts.items()))
+    elif options.command == "sft":
+        from data_prep.pocket import sft
+
+        n, unusable = sft.write(options.questions, options.records, options.out)
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in unusable.items())
+        print(f"{options.out}: {n} SFT rows" + (f"; left out: {reasons}" if unusable else ""))
+    elif options.command == "base":
+        from data_prep.pocket import base
+
+        base.train(options.out, options.steps, options.seed, options.threads)
+    else:
+        import torch
+
+        from data_prep.pocket import check
+
+        torch.set_num_threads(options.threads)
+        table = check.measure(options.model, options.n, options.seed)
+        print(check.as_json(table) if options.json else check.as_markdown(table))
+
+
+def main() -> int:
+    """Run the command line; a bad input is one line on stderr and exit code 1."""
+    try:
+        run(parser().parse_args())
+    except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

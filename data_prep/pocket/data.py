@@ -1,0 +1,137 @@
+"""Writing the pocket datasets: RL train, test and SFT questions as parquet, coefficients, and a manifest."""
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from data_prep.pocket import datasets, emblems
+from data_prep.pocket.datasets import DATASETS, Thing
+from reward_fns import claims, difficulty
+from reward_fns.coefficients_file import save_coefficients
+
+SPLITS = {"rl_train": "train", "test": "test", "sft_questions": "sft"}
+"""File -> pool of digits. The pools share no image, and the generator's streams of the three files are apart."""
+
+
+def png(image: npt.NDArray[np.uint8]) -> bytes:
+    """An image (h, w, 3) as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def ground_truth(things: tuple[Thing, ...], task: str) -> str:
+    """The truth of an image as the oracle expert reads it."""
+    return json.dumps({"task": task, "facts": list(datasets.sentences(things, task))})
+
+
+def entities(things: tuple[Thing, ...]) -> list[str]:
+    """Entities for the rarity statistics: the emblems' names; in an image without emblems, the digits."""
+    named = [emblems.NAMES[thing.value] for thing in things if thing.emblem]
+    return named or [str(thing.value) for thing in things]
+
+
+def rows(name: str, file: str, n: int, seed: int) -> tuple[list[dict[str, Any]], list[tuple[Thing, ...]]]:
+    """n questions of one dataset in verl's RL schema, and what each image holds; a function of the arguments alone."""
+    dataset, part = DATASETS[name], SPLITS[file]
+    stream = (seed, list(SPLITS).index(file), list(DATASETS).index(name))
+    rng = np.random.default_rng(stream)
+    drawn = datasets.draw_batch(name, part, n, rng)
+    out = []
+    for index, (image, things) in enumerate(zip(drawn.images, drawn.things, strict=True)):
+        question = str(rng.choice(dataset.questions))
+        named = [emblems.NAMES[thing.value] for thing in things if thing.emblem]
+        identity = f"{name}-{part}-{seed}-{index:05d}"
+        out.append(
+            {
+                "data_source": name,
+                "prompt": [{"role": "user", "content": f"<image>\n{claims.claim_prompt(question)}"}],
+                "images": [{"bytes": png(image)}],
+                "ability": dataset.task,
+                "reward_model": {"style": "rule", "ground_truth": ground_truth(things, dataset.task)},
+                "extra_info": {
+                    "split": "test" if part == "test" else "train",
+                    "index": index,
+                    "question_id": identity,
+                    "question": question,
+                    "task": dataset.task,
+                    "image_id": f"{identity}.png",
+                    "entity": named[0] if named else "",
+                },
+            }
+        )
+    return out, drawn.things
+
+
+def statistics(name: str, things: list[tuple[Thing, ...]]) -> difficulty.DatasetStatistics:
+    """Equations (1) and (2) over the drawn facts; the contradiction share is the declared one until stage one measures it."""
+    found = [entities(scene) for scene in things]
+    count = Counter(entity for scene in found for entity in scene)
+    total = sum(count.values())
+    return difficulty.DatasetStatistics(
+        dataset=name,
+        num_samples=len(things),
+        avg_entity_count=total / len(things),
+        avg_entity_rarity=sum(c * c for c in count.values()) / total,
+        contradiction_pct=DATASETS[name].nominal_contradiction_pct,
+    )
+
+
+def write_parquet(path: Path, content: list[dict[str, Any]]) -> None:
+    """Write rows as parquet, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(pa.Table.from_pylist(content), partial)
+    os.replace(partial, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
+    """Write all files into `out` and return the manifest; `counts` maps each file of SPLITS to its number of questions.
+
+    The questions are spread evenly over the datasets (the first ones take the remainder) and shuffled.
+
+    Raises:
+        ValueError: a count below the number of datasets.
+    """
+    small = [file for file, n in counts.items() if n < len(DATASETS)]
+    if small:
+        raise ValueError(f"{', '.join(small)}: at least one question for each of the {len(DATASETS)} datasets is needed")
+    out.mkdir(parents=True, exist_ok=True)
+    manifest_path = out / "manifest.json"
+    manifest_path.unlink(missing_ok=True)
+    for index, (file, total) in enumerate(counts.items()):
+        content, coefficients = [], {}
+        for position, name in enumerate(DATASETS):
+            n = total // len(DATASETS) + (position < total % len(DATASETS))
+            part, things = rows(name, file, n, seed)
+            content += part
+            coefficients[name] = difficulty.from_statistics(statistics(name, things))
+        order = np.random.default_rng((seed, 100 + index)).permutation(len(content))
+        write_parquet(out / f"{file}.parquet", [content[i] for i in order])
+        if file == "rl_train":
+            save_coefficients(out / "coefficients.yaml", coefficients)
+    files = [*(f"{file}.parquet" for file in counts), "coefficients.yaml"]
+    manifest = {
+        "seed": seed,
+        "questions": counts,
+        "datasets": list(DATASETS),
+        "sha256": {file: hashlib.sha256((out / file).read_bytes()).hexdigest() for file in files},
+    }
+    write_text(manifest_path, json.dumps(manifest, indent=2) + "\n")
+    return manifest
