@@ -114,16 +114,17 @@ class _Reader:
         self.defects: set[str] = set()
         self.items = 0
         self.parts: list[str] = []
-        self.tail = ""
         self.open = False
 
     def add(self, line: str) -> None:
         """Add a piece of the open item. The item closes as soon as what was read of it ends with a tag."""
         self.parts.append(line)
-        stripped = (self.tail + " " + line).rstrip(_AFTER_TAG)
-        self.tail = stripped[-_LONGEST_TAG - 1 :]
-        if _ends_with_tag(self.tail):
-            self.close()
+        stripped = line.rstrip(_AFTER_TAG)
+        # Every tag ends with "sure" and has at most four words, so it stands in the last four pieces at most.
+        if stripped[-4:].lower() == "sure":
+            before = [part[-_LONGEST_TAG:] for part in self.parts[-4:-1]]
+            if _ends_with_tag(" ".join([*before, stripped])):
+                self.close()
 
     def start(self, line: str) -> None:
         self.close()
@@ -136,7 +137,7 @@ class _Reader:
         if not self.open:
             return
         item = " ".join(self.parts).strip()
-        self.open, self.parts, self.tail = False, [], ""
+        self.open, self.parts = False, []
         stripped = item.rstrip(_AFTER_TAG)
         tag = _ends_with_tag(stripped)
         text = _claim_text(stripped[: tag.start()] if tag else item)

@@ -1,4 +1,4 @@
-"""Tables 1 and 4 of the paper: statistics and reward coefficients of its fourteen datasets, as the library reads them."""
+"""Tables 1 and 4 of the paper: statistics and reward coefficients of its fourteen datasets."""
 
 # dataset: (task, num_samples, avg_entity_count, avg_entity_rarity, contradiction_pct, alpha, beta, gamma, delta)
 TABLES_1_AND_4: dict[str, tuple[str, int, float, float, float, float, float, float, float]] = {

@@ -37,8 +37,8 @@ What the paper leaves undefined, decided here
 - The text sums over claims, Algorithm 1 averages: averaged, so a longer list is worth no more.
 - Malformed (any defect, no claim, no confidence, a claim without a letter or digit): the labels are not looked at and
   the reward is exactly -delta, all of it penalty. That is the lowest any well-formed response can earn: the first three
-  terms are at least 0, loss is at most 1, and all bounds meet in a sure, wrong claim with o = 0 and o_expert = 1 (cons is 0
-  under both rules).
+  terms are at least 0, loss is at most 1, and all bounds meet in a sure, wrong claim with o = 0 and o_expert = 1 (cons
+  is 0 under both rules).
 - Repeated claims (same text after `claims.normalise`) count once, N being the number of distinct claims. Where the
   copies differ in tag or label the claim counts as the copy that earns least, and cons takes the lowest value that any
   choice of copies gives. So repeating a claim, with either tag, anywhere in the list, never raises the reward.
