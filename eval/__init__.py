@@ -1,0 +1,1 @@
+"""Evaluation of confidence: answers of any checkpoint as records, calibration metrics over them, and a report."""

@@ -1,0 +1,134 @@
+"""The reliability diagram: one panel a model, accuracy by bin of confidence above, share of answers by bin below."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.metrics import DEFAULT_BINS, reliability_bins
+from eval.records import AnswerRecord
+from eval.report import POOLED, scored
+from eval.tables import model_title, number
+
+_INK, _BAR, _GRID = "#263238", "#b6c2cc", "#e6eaed"
+_OVER, _UNDER = "#d55e00", "#0072b2"  # told apart with any colour vision
+
+
+def draw_reliability(
+    path: Path, answers: Mapping[str, Sequence[AnswerRecord]], cells: Mapping[str, Mapping[str, Any]], protocol: str
+) -> None:
+    """Write the diagram as PNG, atomically.
+
+    Args:
+        answers: model -> its records of one protocol, pooled over datasets, in the order of the panels.
+        cells: model -> dataset -> values of `report.summarise`, for the titles.
+        protocol: named in the figure's title.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    models = list(answers)
+    figure = Figure(figsize=(max(2.75 * len(models) + 0.7, 5.2), 5.3), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(models), sharex=True, sharey="row", squeeze=False, height_ratios=[3.1, 1])
+    for column, model in enumerate(models):
+        top, below = axes[:, column]
+        bins = reliability_bins(*scored(answers[model]))
+        _draw_bins(top, bins)
+        share = bins.count / max(bins.count.sum(), 1)
+        below.bar(bins.edges[:-1], share, width=1 / DEFAULT_BINS, align="edge", color=_BAR, edgecolor="white")
+        _label_shares(below, bins.edges, share)
+        _title(top, model, cells[model][POOLED])
+        below.set_xlabel("confidence")
+        for axis in (top, below):
+            _tidy(axis)
+    axes[0, 0].set(ylim=(0, 1), xlim=(0, 1), ylabel="accuracy", yticks=np.arange(6) / 5, xticks=np.arange(6) / 5)
+    axes[1, 0].set(ylabel="share of\nanswers", ylim=(0, axes[1, 0].get_ylim()[1] * 1.18))
+    axes[1, 0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    figure.suptitle(
+        f"Reliability, {protocol.capitalize()} protocol, held-out questions pooled",
+        color=_INK,
+        fontsize=12,
+        x=0.01,
+        ha="left",
+    )
+    _legend(figure)
+    _save(figure, path)
+
+
+def _draw_bins(axis, bins) -> None:
+    """Bars of mean accuracy, and the gap to the mean confidence of the bin, coloured by its direction."""
+    filled = bins.count > 0
+    left, width = bins.edges[:-1][filled], 1 / DEFAULT_BINS
+    accuracy, confidence = bins.mean_correct[filled], bins.mean_confidence[filled]
+    axis.bar(left, accuracy, width=width, align="edge", color=_BAR, edgecolor="white", zorder=2)
+    for mask, colour in ((confidence > accuracy, _OVER), (confidence < accuracy, _UNDER)):
+        axis.bar(
+            left[mask],
+            (confidence - accuracy)[mask],
+            bottom=accuracy[mask],
+            width=width,
+            align="edge",
+            facecolor=colour,
+            edgecolor="white",
+            alpha=0.55,
+            zorder=3,
+        )
+    axis.hlines(accuracy, left, left + width, color=_INK, linewidth=1.6, zorder=4)
+    axis.plot([0, 1], [0, 1], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=5)
+
+
+def _label_shares(axis, edges, share) -> None:
+    """Percentages over the bars that hold something, so that a bin with few answers is not over-read."""
+    for left, value in zip(edges[:-1], share, strict=True):
+        if value > 0:
+            text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
+            axis.text(left + 0.5 / DEFAULT_BINS, value, text, ha="center", va="bottom", fontsize=6.5, color=_INK)
+
+
+def _title(axis, model: str, cell: Mapping[str, Any]) -> None:
+    unread = f", {cell['parse_failures']} unread" if cell["parse_failures"] else ""
+    axis.set_title(model_title(model), loc="left", fontsize=11, fontweight="bold", color=_INK, pad=34)
+    axis.text(
+        0,
+        1.02,
+        f"ECE {number(cell['ece'])}   AUROC {number(cell['auroc'])}\nn = {cell['n']:,}{unread}, {DEFAULT_BINS} bins",
+        transform=axis.transAxes,
+        fontsize=9,
+        color=_INK,
+        va="bottom",
+        linespacing=1.35,
+    )
+
+
+def _tidy(axis) -> None:
+    axis.set_axisbelow(True)
+    axis.grid(color=_GRID, linewidth=0.8)
+    axis.tick_params(length=0, labelsize=8, colors=_INK)
+    axis.xaxis.label.set(color=_INK, fontsize=9)
+    axis.yaxis.label.set(color=_INK, fontsize=9)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    axis.spines["bottom"].set_color(_INK)
+
+
+def _legend(figure) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=_BAR, label="accuracy in the bin"),
+        Patch(color=_OVER, alpha=0.55, label="over-confident by"),
+        Patch(color=_UNDER, alpha=0.55, label="under-confident by"),
+        Line2D([], [], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=_INK)
+
+
+def _save(figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    figure.savefig(beside, format="png", dpi=160)
+    os.replace(beside, path)

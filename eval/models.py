@@ -1,0 +1,174 @@
+"""Model specs: a Hugging Face directory, or `BASE+ADAPTER` (a peft LoRA adapter merged onto a base), ready for vLLM.
+
+vLLM reads a directory in hub layout. Two things are mended in a copy beside the results: an adapter is merged, and CLIP
+weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the hub's name
+`vision_tower.vision_model.embeddings...`. A copy is named after the content of its sources, written beside and renamed, so one that exists is whole and is reused.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.errors import UserError
+
+_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
+_TOWER, _HUB_TOWER = "vision_tower.", "vision_tower.vision_model."
+
+
+@dataclass(frozen=True)
+class ReadyModel:
+    """A directory that vLLM can load, and the hash of what it was made from."""
+
+    path: Path
+    fingerprint: str  # sha256 over weights and configuration, hex
+
+
+def prepare(spec: str, cache: Path) -> ReadyModel:
+    """Resolve a model spec; merged or renamed copies go to `cache/<fingerprint>`.
+
+    Args:
+        spec: a model directory, or `BASE+ADAPTER`, two directories.
+
+    Raises:
+        UserError: a directory, processor or adapter file is missing, or the adapter does not fit the base.
+    """
+    base_text, plus, adapter_text = spec.rpartition("+")
+    if not plus or Path(spec).is_dir():
+        return _prepare_directory(Path(spec), cache)
+    base, adapter = Path(base_text), Path(adapter_text)
+    _require_model(base)
+    if not (adapter / "adapter_config.json").is_file():
+        raise UserError(
+            f"no adapter_config.json in {adapter}: name the directory of a peft LoRA adapter after the `+` "
+            "(verl writes it to <checkpoint>/actor/lora_adapter)"
+        )
+    fingerprint = _fingerprint([base, adapter])
+    target = cache / fingerprint[:16]
+    if not target.is_dir():
+        _write_directory(target, lambda out: _merge(base, adapter, out))
+    return ReadyModel(target, fingerprint)
+
+
+def _prepare_directory(path: Path, cache: Path) -> ReadyModel:
+    _require_model(path)
+    fingerprint = _fingerprint([path])
+    if not _needs_hub_names(path):
+        return ReadyModel(path, fingerprint)
+    target = cache / fingerprint[:16]
+
+    def copy(out: Path) -> None:
+        shutil.copytree(path, out, dirs_exist_ok=True)
+        _rename_to_hub(out)
+
+    if not target.is_dir():
+        _write_directory(target, copy)
+    return ReadyModel(target, fingerprint)
+
+
+def _require_model(path: Path) -> None:
+    if not path.is_dir():
+        raise UserError(f"no model directory {path}: train or build it first, or mend --model")
+    if not (path / "config.json").is_file():
+        raise UserError(f"no config.json in {path}: name a Hugging Face model directory")
+    if not any((path / name).is_file() for name in _PROCESSOR_FILES):
+        raise UserError(
+            f"no processor in {path} (neither {' nor '.join(_PROCESSOR_FILES)}): "
+            "copy the processor files of the base model beside the weights"
+        )
+    if not any(path.glob("*.safetensors")):
+        raise UserError(f"no weights (*.safetensors) in {path}: the model is not whole, make it again")
+
+
+def _fingerprint(directories: Iterable[Path]) -> str:
+    """sha256 over names and contents of weights, configuration and tokenizer, in a fixed order."""
+    total = hashlib.sha256()
+    for directory in directories:
+        for file in sorted(p for p in directory.iterdir() if p.is_file() and not p.name.startswith(".")):
+            with file.open("rb") as content:
+                total.update(file.name.encode() + b"\0" + hashlib.file_digest(content, "sha256").digest())
+        total.update(b"\1")
+    return total.hexdigest()
+
+
+def _write_directory(target: Path, fill) -> None:
+    """Call fill on a directory beside `target`, then rename it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        fill(beside)
+        beside.chmod(0o755)
+        os.rename(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _merge(base: Path, adapter: Path, out: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from peft.utils import get_peft_model_state_dict, load_peft_weights
+    from transformers import AutoModelForImageTextToText
+
+    # Without a GPU everything runs in float32, and a small update must not be lost in a bf16 base.
+    dtype = "auto" if torch.cuda.is_available() else torch.float32
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=dtype)
+    try:
+        merged = PeftModel.from_pretrained(model, adapter)
+        expected = get_peft_model_state_dict(merged).keys()
+        given = load_peft_weights(str(adapter), device="cpu").keys()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"the adapter {adapter} does not fit the base {base}: {reason}") from error
+    if strangers := sorted(given ^ expected):  # peft only warns about weights that find no place
+        raise UserError(
+            f"the adapter {adapter} does not fit the base {base}: {len(strangers)} weights have no counterpart, "
+            f"the first is {strangers[0]}"
+        )
+    merged.merge_and_unload().save_pretrained(out)
+    for file in base.iterdir():
+        if file.is_file() and not file.name.endswith(_WEIGHT_SUFFIXES) and not (out / file.name).exists():
+            shutil.copy(file, out / file.name)
+    _rename_to_hub(out)
+
+
+def _has_clip_tower(path: Path) -> bool:
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    return (config.get("vision_config") or {}).get("model_type") == "clip_vision_model"
+
+
+def _hub_name(key: str) -> str:
+    if key.startswith(_TOWER) and not key.startswith(_HUB_TOWER):
+        return _HUB_TOWER + key.removeprefix(_TOWER)
+    return key
+
+
+def _needs_hub_names(path: Path) -> bool:
+    from safetensors import safe_open
+
+    if not _has_clip_tower(path):
+        return False
+    for file in path.glob("*.safetensors"):
+        with safe_open(file, framework="np") as weights:
+            if any(_hub_name(key) != key for key in weights.keys()):
+                return True
+    return False
+
+
+def _rename_to_hub(path: Path) -> None:
+    """Give the CLIP weights of a directory their hub names, in place."""
+    from safetensors.torch import load_file, save_file
+
+    if not _has_clip_tower(path):
+        return
+    for file in path.glob("*.safetensors"):
+        weights = {_hub_name(key): value for key, value in load_file(file).items()}
+        save_file(weights, file, metadata={"format": "pt"})
+    for index in path.glob("*.safetensors.index.json"):
+        content = json.loads(index.read_text(encoding="utf-8"))
+        content["weight_map"] = {_hub_name(key): file for key, file in content["weight_map"].items()}
+        index.write_text(json.dumps(content, indent=2), encoding="utf-8")

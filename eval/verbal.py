@@ -1,0 +1,115 @@
+"""The Verbal protocol for the trained format: the model answers in claims and states its own overall confidence.
+
+The prompt is the parquet's own (it holds the format instruction), so it is the prompt of the rollouts. Temperature 1
+samples the policy as rollouts do; 0 is greedy. Parsing and judging are the reward's own (`reward_fns.judging`), so that
+reward and evaluation cannot drift apart. A confidence that cannot be read stays None and is counted by the report.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from eval.engine import Engine, GenerationRequest
+from eval.errors import UserError
+from eval.questions import Question
+from eval.records import VERBAL, AnswerRecord, RecordLog
+from reward_fns.expert import Expert
+from reward_fns.judging import JudgedResponse, judge_response
+
+_BATCH = 256  # questions between two writes
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded; raises UserError for values out of range."""
+
+    temperature: float  # >= 0
+    max_tokens: int  # >= 1
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or self.max_tokens < 1:
+            values = f"{self.temperature} and {self.max_tokens}"
+            raise UserError(f"temperature must be at least 0 and max-tokens at least 1, got {values}")
+
+
+def request_seed(seed: int, question_id: str) -> int:
+    """A seed of its own for each question: draws are independent between questions and the same after a resume."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{question_id}".encode()).digest()[:4], "big")
+
+
+def answer(
+    model: str, engine: Engine, questions: Sequence[Question], log: RecordLog, expert: Expert, decoding: Decoding
+) -> None:
+    """Ask `questions` (those not in the log yet) and append their records batch by batch.
+
+    Raises:
+        UserError: the expert failed on some answers; the others are kept and the next run asks for the rest.
+    """
+    failures: list[str] = []
+    with tqdm(total=len(questions), desc=f"{model} {VERBAL}", unit="question") as progress:
+        for start in range(0, len(questions), _BATCH):
+            batch = questions[start : start + _BATCH]
+            seeds = [request_seed(decoding.seed, q.question_id) for q in batch]
+            requests = [GenerationRequest(q.image, q.messages, seed) for q, seed in zip(batch, seeds, strict=True)]
+            texts = engine.generate(requests, temperature=decoding.temperature, max_tokens=decoding.max_tokens)
+            responses = [samples[0] for samples in texts]
+            judged = asyncio.run(_judge(batch, responses, expert))
+            failures += [item.error for item in judged if item.error is not None]
+            log.append(_records(model, batch, responses, judged, expert))
+            progress.update(len(batch))
+    if failures:
+        raise UserError(
+            f"the expert {expert.name} failed on {len(failures)} of {len(questions)} answers of {model} "
+            f"(first: {failures[0]}); the others are kept, run the same command again for the rest"
+        )
+
+
+async def _judge(questions: Sequence[Question], responses: Sequence[str], expert: Expert) -> list[JudgedResponse]:
+    return await asyncio.gather(
+        *(
+            judge_response(
+                response=response,
+                question=q.question,
+                task=q.task,
+                ground_truth=q.ground_truth,
+                image=q.image,
+                expert=expert,
+            )
+            for q, response in zip(questions, responses, strict=True)
+        )
+    )
+
+
+def _records(
+    model: str,
+    questions: Sequence[Question],
+    responses: Sequence[str],
+    judged: Sequence[JudgedResponse],
+    expert: Expert,
+) -> Iterable[AnswerRecord]:
+    """A record for each answer that the expert did not fail on; one without readable claims is wrong, not left out."""
+    for q, response, item in zip(questions, responses, judged, strict=True):
+        if item.error is not None:
+            continue
+        yield AnswerRecord(
+            model=model,
+            protocol=VERBAL,
+            dataset=q.dataset,
+            task=q.task,
+            question_id=q.question_id,
+            question=q.question,
+            image_id=q.image_id,
+            entity=q.entity,
+            response=response,
+            claims=[{"text": claim.text, "sure": claim.sure} for claim in item.parsed.claims],
+            claim_labels=list(item.verdict.claim_labels) if item.verdict else [],
+            confidence=item.parsed.confidence,
+            correct=item.correct,
+            well_formed=item.parsed.well_formed,
+            defects=list(item.parsed.defects),
+            expert=item.verdict.model if item.verdict else expert.name,
+        )
