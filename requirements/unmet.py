@@ -2,8 +2,8 @@
 
     python requirements/unmet.py requirements/cpu.txt
 
-A package is whole when its version is the locked one and every file that its RECORD names is there. pip looks only at the
-version, so it takes a package for installed whose unpacking was interrupted. Standard library only: it runs before
+A package is whole when its version is the locked one and every file that its RECORD names is there. pip looks only at
+the version, so it takes a package for installed whose unpacking was interrupted. Standard library only: it runs before
 anything is installed.
 """
 
