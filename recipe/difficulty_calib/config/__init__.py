@@ -1,0 +1,1 @@
+"""Hydra overlays on verl's own configuration."""

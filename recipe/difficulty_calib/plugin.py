@@ -1,0 +1,65 @@
+"""verl's entry point into this project (group ``verl.plugins``) and vLLM's (group ``vllm.general_plugins``).
+
+verl imports this module in every process: driver, Ray workers, vLLM servers. Importing it registers
+
+- the patches for LLaVA, on any device, and those for the CPU when ``VERL_PLATFORM=cpu`` (see `patches`),
+- the CPU platform, when ``VERL_PLATFORM=cpu``,
+- the trainer and the reward manager ``difficulty_guided``, each as soon as verl's own registry is imported.
+
+verl swallows what a plugin raises while it loads, so nothing here checks versions at once: each patch does when it is
+applied, and there the error reaches the user.
+"""
+
+import importlib
+import os
+from types import ModuleType
+
+import wrapt
+
+from recipe.difficulty_calib.patches import (
+    cpu_linear_weights,
+    cpu_offload,
+    cpu_process_group,
+    cpu_vllm_distribution,
+    install,
+    llava_image_tokens,
+    llava_processor,
+    llava_weight_names,
+)
+
+LLAVA_PATCHES = (llava_processor.PATCH, llava_image_tokens.PATCH, llava_weight_names.PATCH)
+CPU_PATCHES = (cpu_vllm_distribution.PATCH, cpu_process_group.PATCH, cpu_linear_weights.PATCH, cpu_offload.PATCH)
+
+#: Module of verl -> module of ours that registers something in it.
+REGISTRATIONS = {
+    "verl.trainer.ppo.v1.trainer_sync": "recipe.difficulty_calib.trainer",
+    "verl.experimental.reward_loop.reward_manager": "recipe.difficulty_calib.reward_manager",
+}
+
+
+def on_cpu() -> bool:
+    """Whether this process is told to run verl without an accelerator."""
+    return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
+
+
+def register_in_vllm() -> None:
+    """For vLLM outside verl (evaluation, `vllm serve`): importing this module has done all there is to do."""
+
+
+def _register() -> None:
+    for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
+        install(patch)
+    for theirs, ours in REGISTRATIONS.items():
+        wrapt.register_post_import_hook(_import_when_seen(ours), theirs)
+    if on_cpu():
+        wrapt.register_post_import_hook(_import_when_seen("recipe.difficulty_calib.cpu.platform"), "verl.plugin.platform")
+
+
+def _import_when_seen(module_name: str):  # type: ignore[no-untyped-def]
+    def on_import(module: ModuleType) -> None:
+        importlib.import_module(module_name)
+
+    return on_import
+
+
+_register()

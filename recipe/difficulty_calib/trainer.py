@@ -1,0 +1,128 @@
+"""verl's synchronous PPO trainer with what difficulty-guided calibration needs, under the name ``difficulty_guided``.
+
+On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guided``, options in the section of that name):
+
+- the training curves of `metrics` go to the tracker at every step;
+- a rollout whose expert call failed for good moves no advantage: it leaves its group and gets advantage 0;
+- the run stops when more than ``max_expert_failure_rate`` of the last ``expert_failure_window`` rollouts had no verdict;
+- the run stops when the actor's and the rollout engine's token probabilities correlate less than
+  ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train on;
+- dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
+  ignores (it samples for ever when all groups tie).
+"""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig, open_dict
+from tensordict import NonTensorStack, TensorDict
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from recipe.difficulty_calib.metrics import training_curves
+
+_CORRELATION = "training/rollout_actor_probs_pearson_corr"
+
+
+class DynamicSamplingError(RuntimeError):
+    """So many groups tied on the filter metric that a step's batch could not be filled."""
+
+
+class ExpertFailureError(RuntimeError):
+    """The expert failed on too many rollouts to go on training."""
+
+
+class PolicyMismatchError(RuntimeError):
+    """Rollout engine and actor disagree about the probabilities of the same tokens."""
+
+
+@register_trainer("difficulty_guided")
+class DifficultyGuidedTrainer(PPOTrainerSync):
+    """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.options = config.trainer.v1.difficulty_guided
+        with open_dict(config):
+            # verl compares this name with "sync" in many places; this trainer is one.
+            config.trainer.v1.trainer_mode = "sync"
+        super().__init__(config)
+        self._recent_failures: deque[bool] = deque(maxlen=self.options.expert_failure_window)
+        self._prompts_this_step = 0
+
+    # Dynamic sampling ------------------------------------------------------------------------------------------------
+
+    def prepare_step(self) -> dict[str, Any]:
+        self._prompts_this_step = self.config.data.train_batch_size
+        return super().prepare_step()
+
+    def _add_prompts_to_generate(self, num_prompts: int) -> int:
+        filter_groups = self.config.algorithm.filter_groups
+        limit = filter_groups.max_num_gen_batches * self.config.data.train_batch_size
+        if filter_groups.enable and 0 < limit < self._prompts_this_step + num_prompts:
+            raise DynamicSamplingError(
+                f"step {self.global_steps}: {self._prompts_this_step} prompts were sampled and fewer than "
+                f"{self.config.data.train_batch_size} had answers that differ in {filter_groups.metric!r}, so nothing is "
+                f"left to learn from. Easier or harder questions, a higher rollout temperature, a larger rollout.n, "
+                f"another algorithm.filter_groups.metric, or a higher algorithm.filter_groups.max_num_gen_batches help"
+            )
+        self._prompts_this_step += num_prompts
+        return super()._add_prompts_to_generate(num_prompts)
+
+    # Rollout against actor -------------------------------------------------------------------------------------------
+
+    def _compute_old_log_prob(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
+        batch = super()._compute_old_log_prob(batch, metrics)
+        correlation = float(metrics.get(_CORRELATION, 1.0))
+        if not correlation >= self.options.min_probs_correlation:
+            raise PolicyMismatchError(
+                f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.4f}, below "
+                f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights than the "
+                f"actor: check that the plugin is loaded (VERL_USE_EXTERNAL_PLUGINS) and that the processor is the model's"
+            )
+        return batch
+
+    # Expert failures -------------------------------------------------------------------------------------------------
+
+    def _compute_advantage(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
+        failed = {key: bool(reward["expert_failed"]) for key, reward in self._rewards(batch).items()}
+        self._recent_failures.extend(failed.values())
+        if any(failed.values()):
+            self._take_out_of_group([key for key, is_failed in failed.items() if is_failed], batch.partition_id)
+            rate = float(np.mean(self._recent_failures))
+            if rate > self.options.max_expert_failure_rate:
+                raise ExpertFailureError(
+                    f"step {self.global_steps}: the expert gave no verdict for {rate:.1%} of the last "
+                    f"{len(self._recent_failures)} rollouts, more than trainer.v1.difficulty_guided."
+                    f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the reward worker's log says why"
+                )
+        return super()._compute_advantage(batch, metrics)
+
+    @staticmethod
+    def _take_out_of_group(keys: list[str], partition_id: str) -> None:
+        """Give each rollout a group of its own and reward 0: GRPO's advantage of a lone rollout is its reward."""
+        data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["rm_scores"])
+        zeros = [torch.zeros_like(scores) for scores in data["rm_scores"].unbind()]
+        own_group = TensorDict(
+            {"rm_scores": torch.nested.as_nested_tensor(zeros, layout=torch.jagged), "uid": NonTensorStack(*keys)},
+            batch_size=len(keys),
+        )
+        tq.kv_batch_put(keys=keys, partition_id=partition_id, fields=own_group)
+
+    # Curves ----------------------------------------------------------------------------------------------------------
+
+    def _compute_metrics(
+        self, batch: tq.KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
+    ) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
+        metrics.update(training_curves(list(self._rewards(batch).values())))
+
+    @staticmethod
+    def _rewards(batch: tq.KVBatchMeta) -> dict[str, dict[str, float]]:
+        """What the reward returned for each rollout of the batch, by its key; padding rows left out."""
+        keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        fields = [getattr(field, "data", field) for field in data["extra_fields"]]
+        return {key: field["reward_extra_info"] for key, field in zip(keys, fields, strict=True)}
