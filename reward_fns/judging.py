@@ -45,6 +45,13 @@ class JudgedResponse:
         return self.verdict.overall if self.verdict is not None else 0.0
 
 
+def _check(verdict: ExpertVerdict, n_claims: int) -> None:
+    if len(verdict.claim_labels) != n_claims:
+        raise ExpertError(f"{verdict.model} labelled {len(verdict.claim_labels)} of {n_claims} claims")
+    if any(label not in (0, 1) for label in verdict.claim_labels) or not 0 <= verdict.overall <= 1:
+        raise ExpertError(f"{verdict.model} gave a verdict out of range: {verdict.claim_labels}, {verdict.overall}")
+
+
 async def judge_response(
     *, response: str, question: str, task: str, ground_truth: str | None, image: bytes | None, expert: Expert
 ) -> JudgedResponse:
@@ -62,11 +69,10 @@ async def judge_response(
     request = ExpertRequest(question, task, texts, response, ground_truth, image)
     try:
         verdict = await expert.judge(request)
-        if len(verdict.claim_labels) != len(texts):
-            raise ExpertError(f"expert {expert.name} labelled {len(verdict.claim_labels)} of {len(texts)} claims")
-        return JudgedResponse(parsed, verdict, None)
+        _check(verdict, len(texts))
     except Exception as error:
         return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}")
+    return JudgedResponse(parsed, verdict, None)
 
 
 def reward_dict(judged: JudgedResponse, coefficients: Coefficients, rule: str = "paper") -> dict[str, float]:
@@ -80,7 +86,7 @@ def reward_dict(judged: JudgedResponse, coefficients: Coefficients, rule: str = 
     without an expert.
 
     Raises:
-        ValueError: unknown rule, or a verdict out of range.
+        ValueError: unknown rule.
     """
     parsed, verdict = judged.parsed, judged.verdict
     terms = dict.fromkeys(("score", "factuality", "alignment", "consistency", "penalty"), 0.0)
@@ -97,8 +103,8 @@ def reward_dict(judged: JudgedResponse, coefficients: Coefficients, rule: str = 
     values = terms | {
         "acc": judged.correct,
         "confidence": NO_CONFIDENCE if parsed.confidence is None else parsed.confidence,
-        "well_formed": float(parsed.well_formed),
-        "n_claims": float(len(parsed.claims)),
-        "expert_failed": float(judged.error is not None),
+        "well_formed": parsed.well_formed,
+        "n_claims": len(parsed.claims),
+        "expert_failed": judged.error is not None,
     }
-    return {key: values[key] for key in REWARD_KEYS}
+    return {key: float(values[key]) for key in REWARD_KEYS}

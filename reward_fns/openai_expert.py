@@ -90,7 +90,7 @@ class OpenAIExpert:
         max_retries: int = 2,
     ) -> None:
         self.name = model
-        self._base_url = base_url
+        self.base_url = base_url
         self._api_key_env = api_key_env
         self._timeout = timeout
         self._max_retries = max_retries
@@ -99,7 +99,7 @@ class OpenAIExpert:
 
     def _api_key(self) -> str:
         key = os.environ.get(self._api_key_env, "")
-        if not key and self._base_url is None:
+        if not key and self.base_url is None:
             raise ExpertError(f"no API key: set the environment variable {self._api_key_env}, or give a base_url")
         return key or "none"
 
@@ -110,7 +110,7 @@ class OpenAIExpert:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self._clients[loop] = AsyncOpenAI(
-                api_key=self._api_key(), base_url=self._base_url, timeout=self._timeout, max_retries=self._max_retries
+                api_key=self._api_key(), base_url=self.base_url, timeout=self._timeout, max_retries=self._max_retries
             )
         return self._clients[loop]
 

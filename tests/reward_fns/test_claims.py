@@ -1,0 +1,313 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reward_fns.claims import (
+    DEFECTS,
+    FORMAT_INSTRUCTION,
+    MAX_CLAIMS,
+    Claim,
+    ParsedResponse,
+    claim_prompt,
+    normalise,
+    parse_response,
+    render_response,
+)
+
+SEVEN = Claim("The digit is 7.", True)
+RED = Claim("Its colour is red.", False)
+
+
+def test_the_documented_example_is_read():
+    text = "1. The digit is 7. I'm sure.\n2. Its colour is red. I'm not sure.\nConfidence: 0.7"
+    assert parse_response(text) == ParsedResponse((SEVEN, RED), 0.7, ())
+    assert render_response((SEVEN, RED), 0.7) == text
+
+
+def test_the_prompt_is_the_question_and_the_instruction():
+    assert claim_prompt("Which digit?") == "Which digit?\n" + FORMAT_INSTRUCTION
+    assert FORMAT_INSTRUCTION == (
+        'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not sure." '
+        'Finish with "Confidence: " and a number from 0 to 1.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "sure"),
+    [
+        ("I'm sure.", True),
+        ("I’m sure.", True),
+        ("I‘m sure", True),
+        ("I am sure.", True),
+        ("i'm SURE!", True),
+        ("(I'm sure)", True),
+        ("**I'm sure.**", True),
+        ('"I\'m sure."', True),
+        ("I'm not sure.", False),
+        ("I’m not sure.", False),
+        ("I am not sure", False),
+        ("I AM NOT SURE.", False),
+        ("I'm unsure.", False),
+        ("I’m Unsure.", False),
+        ("I am unsure.", False),
+    ],
+)
+def test_every_written_form_of_a_tag_is_read(tag, sure):
+    assert parse_response(f"1. The digit is 7. {tag}\nConfidence: 0.5") == ParsedResponse(
+        (Claim("The digit is 7.", sure),), 0.5
+    )
+
+
+@pytest.mark.parametrize("bullet", ["1.", "1)", "(1)", "-", "*", "•", "  1.", "12."])
+def test_every_bullet_starts_a_claim(bullet):
+    assert parse_response(f"{bullet} The digit is 7. I'm sure.\nConfidence: 0.5").claims == (SEVEN,)
+
+
+@pytest.mark.parametrize(
+    ("line", "confidence"),
+    [
+        ("Confidence: 0.7", 0.7),
+        ("Confidence: 85%", 0.85),
+        ("Confidence: 85 %", 0.85),
+        ("Overall confidence = .85", 0.85),
+        ("overall confidence: 1", 1.0),
+        ("CONFIDENCE: 0", 0.0),
+        ("**Confidence:** 0.7", 0.7),
+        ("**Confidence: 0.7**", 0.7),
+        ("- Confidence: 0.7", 0.7),
+        ("2. Confidence: 0.7.", 0.7),
+        ("My confidence: 1.", 1.0),
+        ("Confidence: 100%", 1.0),
+        ("Confidence: 33.3%", 0.333),
+        ("Confidence: -0", 0.0),
+    ],
+)
+def test_every_written_form_of_a_confidence_is_read(line, confidence):
+    assert parse_response(f"1. The digit is 7. I'm sure.\n{line}") == ParsedResponse((SEVEN,), confidence)
+
+
+def test_text_before_the_list_is_skipped():
+    text = "Sure! Looking at the image, I'm sure about this:\n\n1. The digit is 7. I'm sure.\nConfidence: 0.5"
+    assert parse_response(text) == ParsedResponse((SEVEN,), 0.5)
+
+
+def test_text_after_a_tag_or_the_confidence_is_skipped():
+    text = "1. The digit is 7. I'm sure.\nIn short:\nConfidence: 0.5\nHope this helps!"
+    assert parse_response(text) == ParsedResponse((SEVEN,), 0.5)
+
+
+def test_a_claim_goes_on_over_lines_until_its_tag():
+    text = "1. The digit\n   is 7.\n\n   I'm\n   sure.\n2. Its colour is red.\r\nI'm not sure.\nConfidence: 0.5"
+    assert parse_response(text) == ParsedResponse((SEVEN, RED), 0.5)
+
+
+def test_the_punctuation_that_joins_a_tag_is_not_part_of_the_claim():
+    for joined in ("The digit is 7, I'm sure.", "The digit is 7 - I'm sure.", "The digit is 7 (I'm sure)."):
+        assert parse_response(f"1. {joined}\nConfidence: 0.5").claims == (Claim("The digit is 7", True),)
+
+
+@pytest.mark.parametrize(
+    ("text", "defects"),
+    [
+        ("", ("no_claims", "no_confidence")),
+        ("The digit is 7. I'm sure.\nConfidence: 0.5", ("no_claims",)),
+        ("1. The digit is 7.\nConfidence: 0.5", ("missing_tag",)),
+        ("1. The digit is 7. I'm pretty sure.\nConfidence: 0.5", ("missing_tag",)),
+        ("1. I'm sure the digit is 7.\nConfidence: 0.5", ("missing_tag",)),
+        ("1. The digit is 7. I'm sure. Confidence: 0.5", ("missing_tag", "no_confidence")),
+        ("1. I'm sure.\nConfidence: 0.5", ("empty_claim",)),
+        ("1. The digit is 7. I'm sure.\n2.\nConfidence: 0.5", ("empty_claim",)),
+        ("1. ... I'm sure.\nConfidence: 0.5", ("empty_claim",)),
+        ("1. The digit is 7. I'm sure. I'm not sure.\nConfidence: 0.5", ("extra_tag",)),
+        ("1. The digit is 7. I'm sure.\nI'm not sure.\nConfidence: 0.5", ("extra_tag",)),
+        ("1. The digit is 7. I'm sure. 2. It is red. I'm sure.\nConfidence: 0.5", ("extra_tag",)),
+        ("1. The digit is 7. I'm sure.", ("no_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: high", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence:", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 0.7 or 0.8", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 8/10", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: nan", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 1e-1", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 85", ("confidence_out_of_range",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 1.01", ("confidence_out_of_range",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: -0.1", ("confidence_out_of_range",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 101%", ("confidence_out_of_range",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 0.5\nConfidence: 0.6", ("conflicting_confidences",)),
+        ("1. The digit is 7. I'm sure.\n" * (MAX_CLAIMS + 1) + "Confidence: 0.5", ("too_many_claims",)),
+    ],
+)
+def test_a_defect_is_listed_by_name_and_never_guessed(text, defects):
+    parsed = parse_response(text)
+    assert parsed.defects == defects
+    assert not parsed.well_formed
+    assert (parsed.confidence is None) == any("confiden" in name or name == "too_many_claims" for name in defects)
+
+
+def test_the_same_confidence_twice_is_no_conflict():
+    assert parse_response("Confidence: 50%\n1. The digit is 7. I'm sure.\nConfidence: 0.50") == ParsedResponse(
+        (SEVEN,), 0.5
+    )
+
+
+def test_what_can_be_read_of_a_malformed_response_is_kept():
+    parsed = parse_response("1. The digit is 7. I'm sure.\n2. Its colour is red.\nConfidence: 2")
+    assert parsed == ParsedResponse((SEVEN,), None, ("missing_tag", "confidence_out_of_range"))
+
+
+def test_the_longest_list_is_read():
+    claims = tuple(Claim(f"Fact {i}.", i % 2 == 0) for i in range(MAX_CLAIMS))
+    assert parse_response(render_response(claims, 0.25)) == ParsedResponse(claims, 0.25)
+    with pytest.raises(ValueError, match="too_many_claims"):
+        render_response((*claims, SEVEN), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "written"),
+    [(0.7, "0.7"), (1.0, "1.0"), (0, "0.0"), (0.75, "0.75"), (1e-5, "0.00001"), (1 / 3, "0.3333333333333333")],
+)
+def test_confidence_is_written_with_the_fewest_decimals_that_round_trip(confidence, written):
+    assert render_response([SEVEN], confidence).endswith(f"\nConfidence: {written}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "...",
+        "two  spaces",
+        " leading",
+        "a\nb",
+        "a\n2. b",
+        "I'm sure.",
+        "a. I'm not sure.",
+        "Confidence: 1",
+        "a,",
+    ],
+)
+def test_a_claim_that_would_be_read_differently_is_not_rendered(text):
+    with pytest.raises(ValueError, match="claim"):
+        render_response([Claim(text, True)], 0.5)
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan")])
+def test_a_confidence_out_of_range_is_not_rendered(confidence):
+    with pytest.raises(ValueError, match="outside"):
+        render_response([SEVEN], confidence)
+
+
+def test_no_claims_are_not_rendered():
+    with pytest.raises(ValueError, match="no_claims"):
+        render_response([], 0.5)
+
+
+def test_normalised_texts_ignore_case_spaces_and_the_final_period():
+    assert normalise("  The  Digit is 7. ") == normalise("the digit is 7") == "the digit is 7"
+
+
+words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=8)
+texts = st.lists(words, min_size=1, max_size=6).map(" ".join)
+confidences = st.floats(0, 1) | st.sampled_from([i / 100 for i in range(101)])
+
+
+@given(st.lists(st.builds(Claim, texts, st.booleans()), min_size=1, max_size=5), confidences)
+def test_whatever_can_be_rendered_is_read_back_the_same(claims, confidence):
+    try:
+        text = render_response(claims, confidence)
+    except ValueError:
+        return
+    assert parse_response(text) == ParsedResponse(tuple(claims), confidence, ())
+
+
+plain = st.lists(st.sampled_from("the digit is seven 7 red not sure I'm é 中 left. of (a) 0.5".split()), min_size=1)
+sentences = plain.map(lambda words: "A " + " ".join(words) + " dog.")
+
+
+@given(st.lists(st.builds(Claim, sentences, st.booleans()), min_size=1, max_size=MAX_CLAIMS), confidences)
+def test_ordinary_claims_can_always_be_rendered(claims, confidence):
+    assert parse_response(render_response(claims, confidence)) == ParsedResponse(tuple(claims), confidence, ())
+
+
+fragments = st.sampled_from(
+    [
+        *"\n\n\n \r\t\u2028.,:-*_()%=7a",
+        "1. ",
+        "2) ",
+        "- ",
+        "* ",
+        "I'm sure",
+        "I’m not sure.",
+        "I am unsure",
+        "not",
+        "sure",
+    ]
+    + [
+        "Confidence: ",
+        "overall confidence = ",
+        "0.5",
+        "85%",
+        "1.2",
+        "The dog. ",
+        "\nConfidence: 0.5",
+        "1. A. I'm sure.\n",
+    ]
+)
+almost_responses = st.lists(fragments, max_size=30).map("".join)
+
+
+@settings(max_examples=500)
+@given(almost_responses | almost_responses.map(lambda text: f"1. A dog. I'm sure.\n{text}\nConfidence: 0.5"))
+def test_what_is_read_as_well_formed_can_be_rendered_and_read_back(text):
+    parsed = parse_response(text)
+    assert set(parsed.defects) <= set(DEFECTS)
+    assert parsed.well_formed == (not parsed.defects)
+    if parsed.well_formed:
+        assert parse_response(render_response(parsed.claims, parsed.confidence)) == parsed
+
+
+@given(st.text())
+def test_any_text_is_read(text):
+    parsed = parse_response(text)
+    assert parsed.well_formed == (not parsed.defects)
+
+
+HOSTILE = {
+    "bullets": "-\n",
+    "numbered bullets": "1. ",
+    "many claims": "1. a. I'm sure.\n",
+    "empty lines": "\n",
+    "short lines": "a\n",
+    "tag beginnings": "I'm ",
+    "tags": "I'm not sure ",
+    "almost tags": "I am not sur ",
+    "digits": "7",
+    "spaces": " ",
+    "stars": "*",
+    "underscores": "_ ",
+    "brackets": "(",
+    "quotation marks": '"',
+    "confidence headings": "Confidence: ",
+    "confidence lines": "Confidence: .1\n",
+    "almost headings": "overall confidence* ",
+}
+
+
+@pytest.mark.parametrize("family", HOSTILE)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("1. a", ""),
+        ("1. a ", "\nI'm sure.\nConfidence: 0.5"),
+        ("Confidence: ", ""),
+        ("1. a. I'm sure.\n", ""),
+    ],
+)
+def test_a_megabyte_of_hostile_text_is_read_within_a_second(family, before, after):
+    unit = HOSTILE[family]
+    text = before + unit * (1_000_000 // len(unit)) + after
+    start = time.process_time()
+    parse_response(text)
+    assert time.process_time() - start < 1

@@ -1,0 +1,184 @@
+import asyncio
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from reward_fns.claims import MAX_CLAIMS
+from reward_fns.compute_score import REWARD_KEYS, compute_score, expert_for, judge_response, reward_dict, task_of
+from reward_fns.difficulty import Coefficients, coefficients, save_coefficients
+from reward_fns.expert import ExpertError, ExpertVerdict, OpenAIExpert
+
+TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
+RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
+WEIGHTS = coefficients("VQAv2")
+
+
+class FakeExpert:
+    """Gives one verdict, or raises, and keeps the requests."""
+
+    name = "fake"
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+        self.requests = []
+
+    async def judge(self, request):
+        self.requests.append(request)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def run(response=RIGHT, dataset="VQAv2", **options):
+    return asyncio.run(compute_score(dataset, response, TRUTH, {"question": "Which digit?", "task": "QA"}, **options))
+
+
+def test_a_right_answer_s_reward_by_hand():
+    values = run()
+    # VQAv2: alpha 1.2990, beta 1.2616, gamma 0.8957, delta 1.0036; sure and right, o = 0.7: cons = 0.7, loss = 0.3
+    assert values == {
+        "score": pytest.approx(1.2990 + 1.2616 + 0.8957 * 0.7 - 1.0036 * 0.3),
+        "acc": 1.0,
+        "confidence": 0.7,
+        "factuality": pytest.approx(1.2990),
+        "alignment": pytest.approx(1.2616),
+        "consistency": pytest.approx(0.8957 * 0.7),
+        "penalty": pytest.approx(-1.0036 * 0.3),
+        "well_formed": 1.0,
+        "n_claims": 1.0,
+        "expert_failed": 0.0,
+    }
+    assert run(rule="proper")["penalty"] == pytest.approx(-1.0036 * 0.09)
+
+
+RESPONSES = [
+    RIGHT,
+    "1. The digit is 1. I'm not sure.\nConfidence: 0",
+    "1. The digit is 7. I'm sure.",
+    "The digit is 7.",
+    "",
+    "1. The digit is 7. I'm sure.\n" * (MAX_CLAIMS + 1),
+]
+
+
+@pytest.mark.parametrize("rule", ["paper", "proper"])
+@pytest.mark.parametrize(
+    "outcome", ["oracle", FakeExpert(ExpertError("down")), FakeExpert(ExpertVerdict((1,), 1, "m"))]
+)
+@pytest.mark.parametrize("response", RESPONSES)
+def test_every_sample_has_the_same_keys_with_finite_floats_that_sum_to_the_score(response, outcome, rule):
+    values = run(response, rule=rule, expert=outcome)
+    assert tuple(values) == REWARD_KEYS
+    assert all(type(value) is float and math.isfinite(value) for value in values.values())
+    terms = (values["factuality"], values["alignment"], values["consistency"], values["penalty"])
+    assert values["score"] == pytest.approx(sum(terms))
+
+
+def test_a_missing_confidence_is_minus_one_and_the_claims_are_still_judged():
+    values = run("1. The digit is 7. I'm sure.")
+    assert (values["confidence"], values["acc"], values["well_formed"]) == (-1.0, 1.0, 0.0)
+    assert values["score"] == values["penalty"] == -WEIGHTS.delta
+
+
+@pytest.mark.parametrize("response", ["", "The digit is 7.", RESPONSES[-1]])
+def test_without_claims_or_with_too_many_the_expert_is_not_asked(response):
+    expert = FakeExpert(ExpertError("asked"))
+    values = run(response, expert=expert)
+    assert expert.requests == []
+    assert (values["acc"], values["expert_failed"], values["score"]) == (0.0, 0.0, -WEIGHTS.delta)
+
+
+def test_an_expert_failure_is_marked_and_not_scored_as_the_response_s():
+    values = run(expert=FakeExpert(ExpertError("down")))
+    assert (values["expert_failed"], values["score"], values["acc"]) == (1.0, 0.0, 0.0)
+    assert (values["well_formed"], values["confidence"]) == (1.0, 0.7)
+    malformed = run("1. The digit is 7. I'm sure.", expert=FakeExpert(ExpertError("down")))
+    assert (malformed["expert_failed"], malformed["score"]) == (1.0, -WEIGHTS.delta)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [ExpertError("down"), KeyError("a bug"), ExpertVerdict((1, 1), 1.0, "fake")],
+    ids=["error", "bug", "count"],
+)
+def test_whatever_goes_wrong_in_an_expert_becomes_the_error(outcome):
+    judged = judge(FakeExpert(outcome))
+    assert judged.verdict is None
+    assert judged.error
+
+
+def judge(expert, response=RIGHT, image=None):
+    return asyncio.run(
+        judge_response(
+            response=response, question="Which digit?", task="QA", ground_truth=TRUTH, image=image, expert=expert
+        )
+    )
+
+
+def test_the_expert_sees_question_task_claims_response_truth_and_image():
+    expert = FakeExpert(ExpertVerdict((1,), 1.0, "fake"))
+    judged = judge(expert, image=b"png")
+    [request] = expert.requests
+    assert (request.question, request.task, request.claims) == ("Which digit?", "QA", ("The digit is 7.",))
+    assert (request.response, request.ground_truth, request.image) == (RIGHT, TRUTH, b"png")
+    assert (judged.correct, judged.error) == (1.0, None)
+    assert reward_dict(judged, WEIGHTS)["score"] == run()["score"]
+
+
+def test_a_verdict_out_of_range_is_an_expert_error():
+    for verdict in (ExpertVerdict((2,), 1.0, "fake"), ExpertVerdict((1,), 1.5, "fake")):
+        assert judge(FakeExpert(verdict)).error
+
+
+def test_the_coefficients_come_from_the_file_or_the_scheme(tmp_path):
+    path = tmp_path / "coefficients.yaml"
+    save_coefficients(path, {"pocket-digit": Coefficients(1, 2, 3, 4)})
+    assert run(dataset="pocket-digit", coefficients_file=str(path))["alignment"] == 2
+    assert run(dataset="pocket-digit", scheme="fixed")["alignment"] == 1
+    with pytest.raises(ValueError, match="pocket-digit.*OCR-VQA"):
+        run(dataset="pocket-digit")
+
+
+def test_a_missing_task_is_read_from_the_ground_truth_and_else_qa():
+    assert task_of({"task": "Detail"}, TRUTH) == "Detail"
+    assert task_of({}, '{"task": "Detail", "facts": ["A dog."]}') == "Detail"
+    assert task_of({}, "7") == task_of({}, None) == task_of({"task": "other"}, None) == "QA"
+
+
+def test_missing_extra_info_is_no_error():
+    values = asyncio.run(compute_score("VQAv2", RIGHT, TRUTH))
+    assert values == run()
+
+
+def test_one_configuration_is_one_expert_and_a_served_reward_model_is_its_server():
+    config = {"kind": "openai", "model": "judge"}
+    served = expert_for(config, "127.0.0.1:8000")
+    assert isinstance(served, OpenAIExpert)
+    assert served.base_url == "http://127.0.0.1:8000/v1"
+    assert expert_for(dict(reversed(config.items())), "127.0.0.1:8000") is served
+    assert expert_for(config | {"base_url": "http://other/v1"}, "127.0.0.1:8000").base_url == "http://other/v1"
+    assert expert_for("oracle", "127.0.0.1:8000") is expert_for({"kind": "oracle"})
+
+
+def test_arguments_that_verl_adds_are_taken():
+    assert run(reward_router_address="127.0.0.1:1", reward_model_tokenizer=None) == run()
+
+
+def test_reward_fns_imports_without_torch_verl_or_the_client():
+    heavy = ("torch", "verl", "vllm", "openai")
+    code = f"import sys, reward_fns.compute_score; print([name for name in {heavy} if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
+
+
+def test_verl_s_own_loader_finds_it_with_two_lines_of_configuration():
+    omegaconf = pytest.importorskip("omegaconf")
+    reward = pytest.importorskip("verl.trainer.ppo.reward")
+    lines = ["path=pkg://reward_fns.compute_score", "name=compute_score"]
+    config = omegaconf.OmegaConf.from_dotlist([f"reward.custom_reward_function.{line}" for line in lines])
+    function = reward.get_custom_reward_fn(config)
+    values = asyncio.run(function(data_source="VQAv2", solution_str=RIGHT, ground_truth=TRUTH, extra_info={}))
+    assert values == run()
