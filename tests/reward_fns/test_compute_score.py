@@ -180,5 +180,9 @@ def test_verl_s_own_loader_finds_it_with_two_lines_of_configuration():
     lines = ["path=pkg://reward_fns.compute_score", "name=compute_score"]
     config = omegaconf.OmegaConf.from_dotlist([f"reward.custom_reward_function.{line}" for line in lines])
     function = reward.get_custom_reward_fn(config)
-    values = asyncio.run(function(data_source="VQAv2", solution_str=RIGHT, ground_truth=TRUTH, extra_info={}))
-    assert values == run()
+    sample = {"data_source": "VQAv2", "solution_str": RIGHT, "ground_truth": TRUTH, "extra_info": {}}
+    assert asyncio.run(function(**sample)) == run()
+
+    lines += ["reward_kwargs.rule=proper", "reward_kwargs.expert.kind=oracle"]
+    config = omegaconf.OmegaConf.from_dotlist([f"reward.custom_reward_function.{line}" for line in lines])
+    assert asyncio.run(reward.get_custom_reward_fn(config)(**sample)) == run(rule="proper")
