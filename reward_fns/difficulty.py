@@ -100,8 +100,7 @@ class _Reference:
         return h, z, w
 
 
-# Of Table 1 as printed (its rarity_score column, where `DatasetStatistics.rarity_score` is up to 0.2 % off by rounding
-# of c and r).
+# Of Table 1 as printed; its rarity_score column is up to 0.2 % off Eq. (3) by rounding of c and r.
 _PAPER_REFERENCE = _Reference(22.703571, 7.143052, 24.783571, 21.295676, 10.350435, 114.641491)
 
 
@@ -233,8 +232,7 @@ def _cached_file(path: str, mtime_ns: int) -> dict[str, Coefficients]:
 def find_coefficients(
     dataset: str, scheme: str = "table4", coefficients_file: str | os.PathLike[str] | None = None
 ) -> Coefficients:
-    """Coefficients of a dataset: from the file if it is listed there, else by scheme. The file is read once for each
-    version.
+    """Coefficients of a dataset: from the file if listed there, else by scheme. A file is read once for each version.
 
     Raises:
         FileNotFoundError, ValueError: as `load_coefficients` and `difficulty.coefficients`.
