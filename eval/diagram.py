@@ -3,16 +3,22 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eval.metrics import DEFAULT_BINS, reliability_bins
+from eval.metrics import DEFAULT_BINS, ReliabilityBins, reliability_bins
 from eval.records import AnswerRecord
 from eval.report import POOLED, scored
 from eval.tables import model_title, number
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _INK, _BAR, _GRID = "#263238", "#b6c2cc", "#e6eaed"
+_TICKS = (0, 0.25, 0.5, 0.75, 1)
 _OVER, _UNDER = "#d55e00", "#0072b2"  # told apart with any colour vision
 
 
@@ -44,7 +50,8 @@ def draw_reliability(
         below.set_xlabel("confidence")
         for axis in (top, below):
             _tidy(axis)
-    axes[0, 0].set(ylim=(0, 1), xlim=(0, 1), ylabel="accuracy", yticks=np.arange(6) / 5, xticks=np.arange(6) / 5)
+    axes[0, 0].set(ylim=(0, 1), xlim=(0, 1), ylabel="accuracy", yticks=_TICKS)
+    axes[0, 0].set_xticks(_TICKS, labels=["0", "", "0.5", "", "1"])
     axes[1, 0].set(ylabel="share of\nanswers", ylim=(0, axes[1, 0].get_ylim()[1] * 1.18))
     axes[1, 0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     figure.suptitle(
@@ -58,17 +65,18 @@ def draw_reliability(
     _save(figure, path)
 
 
-def _draw_bins(axis, bins) -> None:
+def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
     """Bars of mean accuracy, and the gap to the mean confidence of the bin, coloured by its direction."""
     filled = bins.count > 0
     left, width = bins.edges[:-1][filled], 1 / DEFAULT_BINS
     accuracy, confidence = bins.mean_correct[filled], bins.mean_confidence[filled]
-    axis.bar(left, accuracy, width=width, align="edge", color=_BAR, edgecolor="white", zorder=2)
+    agreed = np.minimum(accuracy, confidence)  # the gap stands on it, so that its colour is not mixed with the bar's
+    axis.bar(left, agreed, width=width, align="edge", color=_BAR, edgecolor="white", zorder=2)
     for mask, colour in ((confidence > accuracy, _OVER), (confidence < accuracy, _UNDER)):
         axis.bar(
             left[mask],
-            (confidence - accuracy)[mask],
-            bottom=accuracy[mask],
+            np.abs(confidence - accuracy)[mask],
+            bottom=agreed[mask],
             width=width,
             align="edge",
             facecolor=colour,
@@ -80,7 +88,7 @@ def _draw_bins(axis, bins) -> None:
     axis.plot([0, 1], [0, 1], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=5)
 
 
-def _label_shares(axis, edges, share) -> None:
+def _label_shares(axis: "Axes", edges: NDArray[np.float64], share: NDArray[np.float64]) -> None:
     """Percentages over the bars that hold something, so that a bin with few answers is not over-read."""
     for left, value in zip(edges[:-1], share, strict=True):
         if value > 0:
@@ -88,7 +96,7 @@ def _label_shares(axis, edges, share) -> None:
             axis.text(left + 0.5 / DEFAULT_BINS, value, text, ha="center", va="bottom", fontsize=6.5, color=_INK)
 
 
-def _title(axis, model: str, cell: Mapping[str, Any]) -> None:
+def _title(axis: "Axes", model: str, cell: Mapping[str, Any]) -> None:
     unread = f", {cell['parse_failures']} unread" if cell["parse_failures"] else ""
     axis.set_title(model_title(model), loc="left", fontsize=11, fontweight="bold", color=_INK, pad=34)
     axis.text(
@@ -103,7 +111,7 @@ def _title(axis, model: str, cell: Mapping[str, Any]) -> None:
     )
 
 
-def _tidy(axis) -> None:
+def _tidy(axis: "Axes") -> None:
     axis.set_axisbelow(True)
     axis.grid(color=_GRID, linewidth=0.8)
     axis.tick_params(length=0, labelsize=8, colors=_INK)
@@ -114,12 +122,12 @@ def _tidy(axis) -> None:
     axis.spines["bottom"].set_color(_INK)
 
 
-def _legend(figure) -> None:
+def _legend(figure: "Figure") -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=_BAR, label="accuracy in the bin"),
+        Line2D([], [], color=_INK, linewidth=1.6, label="accuracy in the bin"),
         Patch(color=_OVER, alpha=0.55, label="over-confident by"),
         Patch(color=_UNDER, alpha=0.55, label="under-confident by"),
         Line2D([], [], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
@@ -127,7 +135,7 @@ def _legend(figure) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=_INK)
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     figure.savefig(beside, format="png", dpi=160)

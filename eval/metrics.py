@@ -20,7 +20,7 @@ Undefined values (n = 0; AUROC with one class only) are NaN, never 0.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,8 @@ DEFAULT_BINS = 10
 _RESAMPLED_VALUES_PER_BATCH = 4_000_000  # bounds the memory of one bootstrap batch to some 100 MB
 
 
-class ReliabilityBins(NamedTuple):
+@dataclass(frozen=True)
+class ReliabilityBins:
     """What a reliability diagram shows; every array has shape (n_bins,), means of empty bins are NaN."""
 
     edges: NDArray[np.float64]  # (n_bins + 1,), from 0 to 1
@@ -140,7 +141,8 @@ def _grouped_sums(group: NDArray[np.intp], values: NDArray[np.float64], n_groups
     """Sums of values (rows, n) by group (rows, n) within each row, shape (rows, n_groups)."""
     rows = group.shape[0]
     flat = (group + np.arange(rows)[:, None] * n_groups).ravel()
-    return np.bincount(flat, weights=values.ravel(), minlength=rows * n_groups).reshape(rows, n_groups)
+    sums = np.bincount(flat, weights=values.ravel(), minlength=rows * n_groups).astype(np.float64, copy=False)
+    return sums.reshape(rows, n_groups)
 
 
 def _ece_rows(c: NDArray[np.floating], y: NDArray[np.float64], take: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -171,7 +173,8 @@ def bootstrap_interval(
 
     Items are resampled in pairs (c_i, y_i). Resamples on which the metric is undefined (one class) are left out; the
     interval is (NaN, NaN) where the metric itself is undefined. An ECE is never negative and biased upwards for small
-    n, and so is its interval. Written here because `scipy.stats.bootstrap` gives NaN as soon as one resample is undefined.
+    n, and so is its interval. Written here because `scipy.stats.bootstrap` gives NaN as soon as one resample is
+    undefined.
 
     Args:
         metric: `expected_calibration_error`, `auroc` or `brier_score`.

@@ -2,7 +2,8 @@
 
 vLLM reads a directory in hub layout. Two things are mended in a copy beside the results: an adapter is merged, and CLIP
 weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the hub's name
-`vision_tower.vision_model.embeddings...`. A copy is named after the content of its sources, written beside and renamed, so one that exists is whole and is reused.
+`vision_tower.vision_model.embeddings...`. A copy is named after the content of its
+sources, written beside and renamed, so one that exists is whole and is reused.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def _fingerprint(directories: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
-def _write_directory(target: Path, fill) -> None:
+def _write_directory(target: Path, fill: Callable[[Path], object]) -> None:
     """Call fill on a directory beside `target`, then rename it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,18 @@ def load_questions(path: Path, limit: int | None = None) -> list[Question]:
     if missing := [column for column in _COLUMNS if column not in table.column_names]:
         raise UserError(f"{path} lacks the column {missing[0]}; a question file has {', '.join(_COLUMNS)}")
 
-    questions, seen, per_dataset = [], set(), {}
+    questions: list[Question] = []
+    seen: set[str] = set()
+    per_dataset: Counter[str] = Counter()
     for number, row in enumerate(table.to_pylist()):
         dataset = row["data_source"]
-        if limit is not None and per_dataset.get(dataset, 0) >= limit:
+        if limit is not None and per_dataset[dataset] >= limit:
             continue
         question = _question(row, f"{path} row {number}")
         if question.question_id in seen:
             raise UserError(f"{path} row {number}: question_id {question.question_id} stands twice; ids must be unique")
         seen.add(question.question_id)
-        per_dataset[dataset] = per_dataset.get(dataset, 0) + 1
+        per_dataset[dataset] += 1
         questions.append(question)
     if not questions:
         raise UserError(f"{path} holds no questions")

@@ -1,0 +1,61 @@
+"""`python -m eval records` through vLLM with a random LLaVA: two models after each other, resume, settings."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eval.records import read_records
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def records_command(out, questions, *models, seed=0):
+    specs = [part for spec in models for part in ("--model", spec)]
+    options = ["--questions", str(questions), "--out", str(out), "--max-tokens", "16", "--seed", str(seed)]
+    command = [sys.executable, "-m", "eval", "records", *specs, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=REPOSITORY)
+
+
+@pytest.fixture
+def questions(question_rows, write_questions):
+    return write_questions(question_rows(6))
+
+
+def test_two_models_after_each_other_and_resume(tiny_llava, lora_adapter, questions, tmp_path):
+    specs = (f"base={tiny_llava}", f"rl={tiny_llava}+{lora_adapter}")
+    done = records_command(tmp_path / "whole", questions, *specs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    base = read_records(tmp_path / "whole" / "base.verbal.jsonl")
+    adapted = read_records(tmp_path / "whole" / "rl.verbal.jsonl")
+    assert [r.question_id for r in base] == [r.question_id for r in adapted] == [f"q{i}" for i in range(6)]
+    assert len({r.response for r in base}) > 1  # sampled, each with a seed of its own
+    assert [r.response for r in base] != [r.response for r in adapted]
+    settings = json.loads((tmp_path / "whole" / "base.verbal.settings.json").read_text())
+    assert settings["temperature"] == 1.0 and len(settings["model_sha256"]) == 64
+
+    # What a kill after two answers leaves; the same command completes it with the same answers.
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole", cut)
+    lines = (cut / "base.verbal.jsonl").read_text().splitlines(keepends=True)
+    (cut / "base.verbal.jsonl").unlink()
+    (cut / "base.verbal.jsonl.partial").write_text("".join(lines[:2]) + lines[2][:40])
+    again = records_command(cut, questions, *specs)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "6 records, 4 of them new" in again.stdout and "6 records, 0 of them new" in again.stdout
+    assert read_records(cut / "base.verbal.jsonl") == base
+
+    other_seed = records_command(cut, questions, specs[0], seed=1)
+    assert other_seed.returncode == 1
+    assert "was made with seed 0, now asked with 1" in other_seed.stderr.splitlines()[-1]
+
+
+def test_model_without_a_processor_ends_with_one_line(tiny_llava, questions, tmp_path):
+    model = shutil.copytree(tiny_llava, tmp_path / "model")
+    (model / "processor_config.json").unlink()
+    done = records_command(tmp_path / "out", questions, f"base={model}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no processor in") and done.stderr.count("\n") == 1
