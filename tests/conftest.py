@@ -1,4 +1,4 @@
-"""Environment of every test: nothing is fetched from a hub, nothing is reported to anybody."""
+"""Environment of every test: nothing is fetched from a hub, nothing is reported to anybody, verl runs on the CPU."""
 
 import os
 
@@ -7,4 +7,5 @@ os.environ.update(
     TRANSFORMERS_OFFLINE="1",
     TOKENIZERS_PARALLELISM="false",
     RAY_USAGE_STATS_ENABLED="0",
+    VERL_PLATFORM="cpu",
 )

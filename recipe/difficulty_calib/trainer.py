@@ -49,6 +49,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
         super().__init__(config)
+        # verl looks every two seconds, which is most of a step with a small model.
+        self.replay_buffer.poll_interval = 0.2
         self._recent_failures: deque[bool] = deque(maxlen=self.options.expert_failure_window)
         self._prompts_this_step = 0
 

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# The main job: data -> base -> SFT -> GRPO -> evaluation -> report, in outputs/<run>/.
+#
+#   bash examples/run_llava_grpo.sh                       CPU: the pocket LLaVA; GPU: LLaVA-1.5-7B
+#   bash examples/run_llava_grpo.sh --quick               the same in a few steps
+#   bash examples/run_llava_grpo.sh trainer.total_training_steps=120     any Hydra key of the GRPO stage
+#
+# RUN=NAME       directory under outputs/ (default: the profile, with -quick and the seed)
+# PROFILE=NAME   pocket (default without a GPU), llava_7b (default with one)
+# RULE=NAME      paper, proper, or both (default: both on pocket, paper on a GPU)
+# SEED=N         of data, training and evaluation (default 0)
+# MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
+# DATA=DIR       rl_train.parquet, test.parquet, sft_questions.parquet, coefficients.yaml (default: the pocket benchmark)
+# SFT_ARGS="..." Hydra keys of the SFT stage
+#
+# The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
+# last checkpoint.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+quick=false
+if [[ "${1:-}" == --quick ]]; then
+    quick=true
+    shift
+fi
+. examples/setup.sh
+
+seed=${SEED:-0}
+if [[ "$(cat .venv/.device)" == gpu ]]; then default_profile=llava_7b; else default_profile=pocket; fi
+profile=${PROFILE:-$default_profile}
+shipped=data_prep/pocket/base_model
+if [[ "$profile" == pocket ]]; then
+    model=${MODEL:-$shipped} rules=${RULE:-both} gpus=1 device=() sft_device=()
+else
+    model=${MODEL:-llava-hf/llava-1.5-7b-hf} rules=${RULE:-paper} gpus=$(nvidia-smi -L | wc -l)
+    size=$( ((gpus >= 8)) && echo gpu_8x80 || echo gpu_1x80)
+    device=("device=$size" "trainer.n_gpus_per_node=$gpus") sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
+fi
+[[ "$rules" == both ]] && rules="paper proper"
+name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
+run=$PWD/outputs/$name
+data=${DATA:-$run/data}
+mkdir -p "$run"/{stages,logs,models,records}
+
+. examples/stages.sh
+
+# What verl, Ray and vLLM need in the environment.
+export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
+export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
+export TENSORBOARD_DIR=$run/tensorboard
+if [[ "$profile" == pocket ]]; then
+    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=2
+    export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+fi
+
+if $quick; then
+    data_sizes=(--train 64 --test 100 --sft 64)
+    sft_size=(trainer.total_training_steps=2 trainer.save_freq=2)
+    grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 data.train_batch_size=8
+        actor_rollout_ref.actor.ppo_mini_batch_size=8)
+    training_limit=1200
+else
+    data_sizes=() sft_size=() grpo_size=()
+    training_limit=$([[ "$profile" == pocket ]] && echo 3600 || echo 259200)
+fi
+read -r -a sft_args <<<"${SFT_ARGS:-}"
+
+python -c 'import json, sys; print(json.dumps(dict(item.split("=", 1) for item in sys.argv[1:]), indent=2))' \
+    profile="$profile" rules="$rules" seed="$seed" model="$model" data="${data#"$PWD/"}" quick="$quick" \
+    sft_args="${SFT_ARGS:-}" grpo_args="$*" >"$run/config.json"
+
+# 1. Data: RL train and test questions, SFT questions, coefficients.
+if [[ -z "${DATA:-}" ]]; then
+    stage data "$data/manifest.json" 600 \
+        python -m data_prep.pocket data --out "$data" --seed "$seed" "${data_sizes[@]}"
+fi
+
+# 2. SFT data: the base's own answers, each claim tagged by the expert's label.
+records=(python -m eval records --temperature 1.0 --seed "$seed")
+stage sft_answers "$run/sft_answers/base.verbal.jsonl" "$training_limit" \
+    "${records[@]}" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
+stage sft_data "$run/sft.parquet" 600 \
+    python -m data_prep.pocket sft --questions "$data/sft_questions.parquet" \
+    --records "$run/sft_answers/base.verbal.jsonl" --out "$run/sft.parquet"
+
+# 3. SFT.
+training_stage sft "$run/sft/latest_checkpointed_iteration.txt" "$training_limit" \
+    torchrun --standalone --nproc_per_node="$gpus" -m verl.trainer.sft_trainer \
+    --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
+    data.train_files="$run/sft.parquet" model.path="$model" \
+    trainer.default_local_dir="$run/sft" trainer.experiment_name="$name-sft" trainer.seed="$seed" \
+    hydra.run.dir="$run/hydra/sft" "${sft_size[@]}" "${sft_args[@]}"
+stage sft_export "$run/models/sft/config.json" 600 \
+    python -m recipe.difficulty_calib.export sft "$run/sft" "$run/models/sft"
+
+# 4. GRPO, once a rule.
+for rule in $rules; do
+    if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
+    training_stage "$rl" "$run/grpo_$rule/latest_checkpointed_iteration.txt" "$training_limit" \
+        python -m recipe.difficulty_calib.train \
+        --config-name "$profile" "${device[@]}" rule="$rule" \
+        data.train_files="$data/rl_train.parquet" data.val_files="$data/test.parquet" data.seed="$seed" \
+        reward.custom_reward_function.reward_kwargs.coefficients_file="$data/coefficients.yaml" \
+        actor_rollout_ref.model.path="$run/models/sft" actor_rollout_ref.rollout.seed="$seed" \
+        trainer.default_local_dir="$run/grpo_$rule" trainer.experiment_name="$name-$rl" \
+        hydra.run.dir="$run/hydra/$rl" "${grpo_size[@]}" "$@"
+    stage "${rl}_export" "$run/models/$rl/adapter_config.json" 1200 \
+        python -m recipe.difficulty_calib.export lora "$run/grpo_$rule" "$run/models/$rl"
+done
+
+# 5. Evaluation on held-out questions; the first rule's adapter also on the base, as the paper's "Base-LLaVA".
+models=(--model "base=$model" --model "sft=$run/models/sft")
+for rule in $rules; do
+    if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
+    models+=(--model "$rl=$run/models/sft+$run/models/$rl")
+    [[ "$rule" == "${rules%% *}" ]] && models+=(--model "rl_on_base=$model+$run/models/$rl")
+done
+stage evaluation "$run/records" "$training_limit" \
+    "${records[@]}" "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
+
+# 6. Report.
+always report 600 python -m eval report --records "$run/records" --out "$run" --config "$run/config.json" \
+    --stages "$run/stages"
+echo "report: $run/report.md  diagram: $run/reliability.png  numbers: $run/report.json"

@@ -1,0 +1,135 @@
+"""Look at everything that a GRPO run is given before minutes are spent on starting it.
+
+Checks the versions that the patches are for, the model and its processor, the parquet files row by row (columns, images,
+dataset tags), and, for LLaVA, that the number of image tokens in a prompt is the one that vLLM will count.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from omegaconf import DictConfig
+
+from recipe.difficulty_calib.patches import UnsupportedVersionError
+from recipe.difficulty_calib.patches.llava_image_tokens import collapse_image_tokens, tokens_per_image
+from recipe.difficulty_calib.plugin import CPU_PATCHES, LLAVA_PATCHES, on_cpu
+from reward_fns.difficulty import find_coefficients
+
+
+class PreflightError(ValueError):
+    """Something that the run is given will not do; the message names it and the remedy, on one line."""
+
+
+def check(config: DictConfig) -> None:
+    """Raise `PreflightError` for the first thing found wrong with a composed GRPO configuration."""
+    check_versions()
+    processor = check_model(config.actor_rollout_ref.model.path)
+    first_prompt: list[dict[str, Any]] | None = None
+    options = config.reward.custom_reward_function.reward_kwargs
+    for path in _as_list(config.data.train_files):
+        rows = check_parquet(path, config.data.image_key)
+        check_tags(path, {row["data_source"] for row in rows}, options.scheme, options.coefficients_file)
+        first_prompt = first_prompt or rows[0]["prompt"]
+    if type(processor).__name__ == "LlavaProcessor" and first_prompt is not None:
+        check_image_tokens(processor)
+
+
+def check_versions() -> None:
+    """Every package that a patch changes has a version that the patch is for."""
+    try:
+        for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
+            patch.check_versions()
+    except UnsupportedVersionError as error:
+        raise PreflightError(str(error)) from error
+
+
+def check_model(path: str) -> Any:
+    """The model's processor, as verl will load it."""
+    from verl.utils import hf_processor
+
+    if not Path(path).is_dir() and (path.startswith((".", "/", "~")) or os.environ.get("HF_HUB_OFFLINE") == "1"):
+        raise PreflightError(f"no model directory {path}: mend actor_rollout_ref.model.path, or train the model first")
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise PreflightError(f"no config.json in {path}: name a Hugging Face model directory")
+    try:
+        processor = hf_processor(path)
+    except (OSError, ValueError) as error:
+        raise PreflightError(f"{path} has no processor that loads ({_first_line(error)}): copy the base's beside it") from error
+    if processor is None:
+        raise PreflightError(f"{path} has no processor: a text model, or its processor_config.json is missing beside it")
+    return processor
+
+
+def check_parquet(path: str, image_key: str) -> list[dict[str, Any]]:
+    """Rows of a parquet file without their encoded images, once columns and images are seen to be there."""
+    needed = ["data_source", "prompt", "reward_model", "extra_info", image_key]
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise PreflightError(f"no data file {path}: make it with `python -m data_prep.pocket data`, or mend data.*_files") from error
+    except (OSError, ValueError) as error:
+        raise PreflightError(f"{path} is no parquet file ({_first_line(error)}): it is cut short or corrupt, make it again") from error
+    missing = [name for name in needed if name not in file.schema_arrow.names]
+    if missing:
+        raise PreflightError(f"{path} lacks the columns {', '.join(missing)}: see recipe/difficulty_calib/README.md for the schema")
+    rows: list[dict[str, Any]] = []
+    for group in file.iter_batches(batch_size=1024, columns=needed):
+        for row in group.to_pylist():
+            _check_images(path, len(rows), row.pop(image_key))
+            rows.append(row)
+    if not rows:
+        raise PreflightError(f"{path} holds no rows: make it again")
+    return rows
+
+
+def _check_images(path: str, index: int, images: list[Any] | None) -> None:
+    if not images:
+        raise PreflightError(f"row {index} of {path} has no image: give it one or drop it")
+    for image in images:
+        reference = image if isinstance(image, str) else image.get("path") or image.get("image")
+        if isinstance(image, dict) and image.get("bytes"):
+            continue
+        if not reference or not Path(str(reference).removeprefix("file://")).is_file():
+            raise PreflightError(f"row {index} of {path}: image {reference} does not exist; mend the path or drop the row")
+
+
+def check_tags(path: str, tags: Iterable[str], scheme: str, coefficients_file: str | None) -> None:
+    """Every dataset tag has reward coefficients."""
+    try:
+        for tag in sorted(tags):
+            find_coefficients(tag, scheme, coefficients_file)
+    except (OSError, ValueError) as error:
+        raise PreflightError(f"{path}: {_first_line(error)}") from error
+
+
+def check_image_tokens(processor: Any) -> None:
+    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many tokens as the processor did.
+
+    vLLM counts from the vision tower's configuration, the processor from its own: they differ when a processor was copied
+    from another model, and then the policy is trained on another prompt than it is sampled with.
+    """
+    from PIL import Image
+
+    vision = processor.config.vision_config
+    per_image = (vision.image_size // vision.patch_size) ** 2
+    if processor.config.vision_feature_select_strategy == "full":
+        per_image += 1
+    images = [Image.new("RGB", (64, 48))] * 2
+    ids = processor(text="<image>\n<image>\nWhat differs?", images=images)["input_ids"][0]
+    expanded = sum(token == processor.image_token_id for token in ids)
+    collapsed = collapse_image_tokens(list(ids), processor.image_token_id, tokens_per_image(processor))
+    if expanded != 2 * per_image or sum(token == processor.image_token_id for token in collapsed) != 2:
+        raise PreflightError(
+            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the processor is not this "
+            f"model's; copy the right processor_config.json"
+        )
+
+
+def _as_list(files: Any) -> list[str]:
+    return [files] if isinstance(files, str) else list(files)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

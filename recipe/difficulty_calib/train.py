@@ -1,0 +1,29 @@
+"""GRPO: verl's own trainer, after a look at what it is given.
+
+    python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
+
+The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input that
+cannot work ends it at once, with one line (`preflight`).
+"""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+from verl.trainer import main_ppo
+
+from recipe.difficulty_calib.preflight import PreflightError, check
+
+
+@hydra.main(config_path="pkg://recipe.difficulty_calib.config", config_name="pocket", version_base=None)
+def main(config: DictConfig) -> None:
+    try:
+        check(config)
+    except PreflightError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    main_ppo.main(config)
+
+
+if __name__ == "__main__":
+    main()

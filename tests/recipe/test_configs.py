@@ -1,0 +1,98 @@
+"""Every shipped configuration composes, and says what it promises."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig, OmegaConf
+
+import recipe.difficulty_calib.config
+
+CONFIG_FOLDER = Path(recipe.difficulty_calib.config.__file__).parent
+PROFILES = ["pocket", "llava_7b", "pocket_sft", "llava_7b_sft"]
+
+
+def composed(name: str, *overrides: str) -> DictConfig:
+    with initialize_config_module("recipe.difficulty_calib.config", version_base=None):
+        return compose(name, overrides=list(overrides))
+
+
+def test_every_top_level_config_is_a_profile_or_a_base_of_one():
+    names = {path.stem for path in CONFIG_FOLDER.glob("*.yaml")}
+    assert names == {*PROFILES, "grpo", "sft"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profile_composes(profile):
+    config = composed(profile)
+    assert OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.mark.parametrize("group", ["vlm", "device", "rule"])
+@pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
+def test_every_option_of_a_group_composes_with_every_grpo_profile(profile, group):
+    options = sorted(path.stem for path in (CONFIG_FOLDER / group).glob("*.yaml"))
+    assert options
+    for option in options:
+        composed(profile, f"{group}={option}")
+
+
+@pytest.mark.parametrize("group", ["sft_vlm", "sft_device"])
+def test_every_option_of_a_group_composes_with_sft(group):
+    for path in (CONFIG_FOLDER / group).glob("*.yaml"):
+        composed("llava_7b_sft", f"{group}={path.stem}")
+
+
+@pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
+def test_grpo_profile_is_the_papers_algorithm(profile):
+    config = composed(profile)
+    actor, algorithm = config.actor_rollout_ref.actor, config.algorithm
+    assert (actor.clip_ratio_low, actor.clip_ratio_high) == (0.2, 0.28)
+    assert actor.use_kl_loss and actor.kl_loss_coef > 0
+    assert config.actor_rollout_ref.rollout.n == 8
+    assert config.actor_rollout_ref.model.lora_rank > 0
+    assert algorithm.adv_estimator == "grpo" and algorithm.norm_adv_by_std_in_grpo
+    assert algorithm.filter_groups.enable and algorithm.filter_groups.metric == "acc"
+    assert algorithm.filter_groups.max_num_gen_batches > 0
+    assert config.reward.custom_reward_function.reward_kwargs.rule == "paper"
+
+
+def test_the_proper_rule_also_drops_the_division_by_the_groups_deviation():
+    config = composed("pocket", "rule=proper")
+    assert config.reward.custom_reward_function.reward_kwargs.rule == "proper"
+    assert not config.algorithm.norm_adv_by_std_in_grpo
+
+
+def test_eight_gpus_get_a_larger_batch_and_nodes_are_one_key():
+    config = composed("llava_7b", "device=gpu_8x80", "trainer.nnodes=4")
+    assert (config.trainer.n_gpus_per_node, config.trainer.nnodes) == (8, 4)
+    assert config.data.train_batch_size == 256
+    assert config.actor_rollout_ref.model.override_config.attn_implementation == "flash_attention_2"
+    assert config.actor_rollout_ref.rollout.name == "vllm"
+
+
+@pytest.mark.parametrize("overrides", [(), ("device=gpu_8x80", "trainer.nnodes=2")])
+def test_llava_7b_satisfies_verls_own_config_classes(overrides, monkeypatch):
+    from verl.trainer.config import AlgoConfig
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import omega_conf_to_dataclass, validate_config
+    from verl.workers.config import FSDPActorConfig, RolloutConfig
+
+    config = composed("llava_7b", *overrides)
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    assert isinstance(omega_conf_to_dataclass(config.algorithm), AlgoConfig)
+    rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+    assert isinstance(rollout, RolloutConfig) and rollout.calculate_log_probs
+    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    assert isinstance(actor, FSDPActorConfig)
+    actor.validate(config.trainer.n_gpus_per_node, config.data.train_batch_size)
+
+
+def test_target_modules_of_llava_leave_the_vision_tower_out():
+    import re
+
+    pattern = composed("llava_7b").actor_rollout_ref.model.target_modules
+    assert pattern == composed("llava_7b_sft").model.target_modules
+    assert re.fullmatch(pattern, "model.language_model.layers.0.self_attn.q_proj")
+    assert not re.fullmatch(pattern, "model.vision_tower.encoder.layers.0.self_attn.q_proj")
+    assert not re.fullmatch(pattern, "model.multi_modal_projector.linear_1")
