@@ -72,8 +72,11 @@ def _run(arguments: argparse.Namespace) -> None:
         from eval.collect import collect
         from eval.verbal import Decoding
 
+        specs = dict(arguments.model)
+        if len(specs) < len(arguments.model):
+            raise UserError("two --model options have the same name; give each model a name of its own")
         decoding = Decoding(arguments.temperature, arguments.max_tokens, arguments.seed)
-        collect(dict(arguments.model), arguments.questions, arguments.out, decoding, arguments.expert, arguments.limit)
+        collect(specs, arguments.questions, arguments.out, decoding, arguments.expert, arguments.limit)
     elif arguments.command == "report":
         from eval.publish import publish
 

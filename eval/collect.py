@@ -1,5 +1,6 @@
 """From model specs and a question file to record files: one model after the other, resumable, settings kept beside."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -43,12 +44,17 @@ def collect(
     except ValueError as error:
         raise UserError(str(error)) from error
     questions = load_questions(questions_file, limit)
+    questions_sha256 = hashlib.sha256(questions_file.read_bytes()).hexdigest()
     # All specs are checked before the first long run.
     ready = {name: prepare(spec, out / "models") for name, spec in specs.items()}
     paths = []
     for name, model in ready.items():
         path = records_path(out, name, VERBAL)
-        settings = asdict(decoding) | {"model_sha256": model.fingerprint, "expert": expert.name}
+        settings = asdict(decoding) | {
+            "questions_sha256": questions_sha256,
+            "model_sha256": model.fingerprint,
+            "expert": expert.name,
+        }
         log = RecordLog(path)
         _check_settings(path, settings, fresh=not log.done)
         todo = [question for question in questions if question.question_id not in log.done]
