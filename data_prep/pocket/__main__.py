@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
     base.add_argument("--steps", type=int, default=2800)
+    base.add_argument("--vision-steps", type=int, default=1200)
     base.add_argument("--seed", type=int, default=0)
     base.add_argument("--threads", type=int, default=2)
 
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     elif options.command == "base":
         from data_prep.pocket import base
 
-        base.train(options.out, options.steps, options.seed, options.threads)
+        base.train(options.out, options.steps, options.vision_steps, options.seed, options.threads)
     else:
         import torch
 

@@ -1,4 +1,4 @@
-"""A quick measurement of a pocket model: claim-format answers on test images, sampled at temperature 1, judged by the oracle."""
+"""A quick measurement of a pocket model: claim-format answers on test images, sampled at temperature 1."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from data_prep.pocket import base, data, datasets, emblems, model
+from data_prep.pocket import data, datasets, emblems, model
 from data_prep.pocket.datasets import DATASETS, Thing
 from reward_fns import claims
 from reward_fns.expert_protocol import ExpertRequest
@@ -23,7 +23,7 @@ MAX_NEW_TOKENS = 96
 
 @dataclass(frozen=True)
 class Answer:
-    """One sampled answer: its text, its length in tokens, and the probability of its claims without tags and confidence."""
+    """One sampled answer: text, length in tokens, and the probability of its claims without tags and confidence."""
 
     text: str
     tokens: int
@@ -48,7 +48,7 @@ def sample(
         made = net.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
-            pixel_values=base.pixel_values(images[start : start + BATCH]),
+            pixel_values=model.pixel_values(images[start : start + BATCH]),
             do_sample=True,
             temperature=1.0,
             top_k=0,
@@ -95,8 +95,8 @@ def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
     """Measure the model at `path` on n test questions of each dataset, and pooled.
 
     Keys of a row: n, accuracy (mean verdict), well_formed (share), verbal_auroc and probability_auroc (fully right
-    answers against the others, scored by the stated confidence and by the probability of the claims), ece is left to
-    eval; frequent and rare (share of the 14 most frequent and the 14 rarest emblems that are named rightly),
+    answers against the others, scored by the stated confidence and by the probability of the claims),
+    frequent and rare (share of the 14 most frequent and the 14 rarest emblems that are named rightly),
     tokens_mean and tokens_max of the responses.
     """
     torch.manual_seed(seed)

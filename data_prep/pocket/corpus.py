@@ -174,7 +174,8 @@ def tokenizer_corpus() -> Iterator[str]:
     for name in DATASETS:
         for kind in KINDS:
             batch = examples(name, kind, 40, rng)
-            yield from (f"USER: {prompt} ASSISTANT: {answer}" for prompt, answer in zip(batch.prompts, batch.answers, strict=True))
+            pairs = zip(batch.prompts, batch.answers, strict=True)
+            yield from (f"USER: {prompt} ASSISTANT: {answer}" for prompt, answer in pairs)
     for name in emblems.NAMES:
         yield from [f"This is the emblem of {name}. The emblem of {name} is at the {p}." for p in datasets.PLACES]
     for colour in draw.COLOURS:

@@ -74,7 +74,7 @@ def rows(name: str, file: str, n: int, seed: int) -> tuple[list[dict[str, Any]],
 
 
 def statistics(name: str, things: list[tuple[Thing, ...]]) -> difficulty.DatasetStatistics:
-    """Equations (1) and (2) over the drawn facts; the contradiction share is the declared one until stage one measures it."""
+    """Equations (1) and (2) over the drawn facts; the contradiction share is declared, until stage one measures it."""
     found = [entities(scene) for scene in things]
     count = Counter(entity for scene in found for entity in scene)
     total = sum(count.values())
@@ -111,7 +111,7 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     """
     small = [file for file, n in counts.items() if n < len(DATASETS)]
     if small:
-        raise ValueError(f"{', '.join(small)}: at least one question for each of the {len(DATASETS)} datasets is needed")
+        raise ValueError(f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, one for each dataset")
     out.mkdir(parents=True, exist_ok=True)
     manifest_path = out / "manifest.json"
     manifest_path.unlink(missing_ok=True)

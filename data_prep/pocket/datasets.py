@@ -119,7 +119,8 @@ def draw_batch(
     np.maximum.at(hardest, owner, strength)
     bounds = np.cumsum(counts)[:-1]
     columns = np.stack([is_emblem, value, colour, place], 1)
-    things = [tuple(Thing(bool(e), int(v), int(c), int(p)) for e, v, c, p in rows) for rows in np.split(columns, bounds)]
+    groups = np.split(columns, bounds)
+    things = [tuple(Thing(bool(e), int(v), int(c), int(p)) for e, v, c, p in group) for group in groups]
     return Drawn(np.rint(images * 255).astype(np.uint8), things, hardest)
 
 

@@ -1,10 +1,13 @@
-"""The base LLaVA: tokenizer, processor, configuration, and saving in the hub's layout (read by transformers and vLLM)."""
+"""The base LLaVA: tokenizer, processor, configuration, and saving in the hub's layout."""
 
+import math
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -16,6 +19,7 @@ from transformers import (
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from data_prep.pocket.draw import IMAGE_SIZE
@@ -40,8 +44,8 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
 )
-"""LLaVA-1.5's form, "USER: <image>\\nquestion ASSISTANT: answer</s>". The space before ASSISTANT belongs to that turn, so
-that turns tokenised one by one (verl's SFT) give the same tokens as the whole conversation."""
+"""LLaVA-1.5's form, "USER: <image>\\nquestion ASSISTANT: answer</s>". The space before ASSISTANT belongs to that turn,
+so that turns tokenised one by one (verl's SFT) give the same tokens as the whole conversation."""
 
 
 def prompt_text(prompt: str) -> str:
@@ -49,8 +53,14 @@ def prompt_text(prompt: str) -> str:
     return f"USER: <image>\n{prompt} ASSISTANT:"
 
 
+def pixel_values(images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """What CLIP's image processor makes of 32 x 32 images: (n, 32, 32, 3) uint8 -> (n, 3, 32, 32) float32."""
+    scaled = torch.from_numpy(images).float().div_(255)
+    return ((scaled - torch.tensor(OPENAI_CLIP_MEAN)) / torch.tensor(OPENAI_CLIP_STD)).permute(0, 3, 1, 2).contiguous()
+
+
 def build_tokenizer(corpus: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE (nothing is unknown) in which the corpus' words are single tokens as far as the vocabulary goes."""
+    """A byte-level BPE (nothing is unknown) in which the words of the corpus are single tokens."""
     tokenizer = Tokenizer(models.BPE(unk_token=None))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -96,7 +106,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
-    """A randomly initialised LLaVA of about 1.8 million parameters; the features come from CLIP's last layer but one."""
+    """A randomly initialised LLaVA of 1.7 million parameters; the features come from CLIP's last layer but one."""
     vision = CLIPVisionConfig(
         hidden_size=128,
         intermediate_size=320,
@@ -105,6 +115,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGenera
         image_size=IMAGE_SIZE,
         patch_size=PATCH_SIZE,
         projection_dim=128,
+        initializer_range=0.03,
     )
     text = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -114,6 +125,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGenera
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=1024,
+        initializer_range=0.06,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -126,7 +138,19 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGenera
         vision_feature_select_strategy="default",
         image_seq_length=IMAGE_TOKENS,
     )
-    return LlavaForConditionalGeneration(config)
+    net = LlavaForConditionalGeneration(config)
+    # The library's 0.02 is for widths of a thousand: here places would drown in patches, and layers in the residual.
+    tower = net.model.vision_tower
+    torch.nn.init.normal_(tower.embeddings.position_embedding.weight, std=0.3)
+    return net
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, warmup: int, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then a cosine from the full rate to a fiftieth of it at the last step."""
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda i: min((i + 1) / warmup, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(i / steps, 1.0)))),
+    )
 
 
 def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:

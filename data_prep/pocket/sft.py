@@ -1,4 +1,4 @@
-"""SFT data from the base's own answers: the same claims, with the tags and the confidence that the expert's labels give."""
+"""SFT data from the base's own answers: the same claims, with tags and confidence by the expert's labels."""
 
 import json
 from collections import Counter
@@ -53,7 +53,7 @@ def retag(record: dict[str, Any]) -> str:
     Example: claims A (label 1), B (0), C (1) become A sure, B not sure, C sure, "Confidence: 0.7".
 
     Raises:
-        ValueError: a record without claims.
+        ValueError: no claims, or a text that the claim format cannot hold.
     """
     labels = [bool(label) for label in record["claim_labels"]]
     if not labels:
@@ -62,7 +62,9 @@ def retag(record: dict[str, Any]) -> str:
     return claims.render_response(tagged, round(sum(labels) / len(labels), 1))
 
 
-def build(questions: Iterable[dict[str, Any]], records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], Counter[str]]:
+def build(
+    questions: Iterable[dict[str, Any]], records: Iterable[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], Counter[str]]:
     """SFT rows, one for each usable record, and the counts of the unusable ones by reason."""
     by_id = {row["extra_info"]["question_id"]: row for row in questions}
     out, unusable = [], Counter[str]()
@@ -71,10 +73,13 @@ def build(questions: Iterable[dict[str, Any]], records: Iterable[dict[str, Any]]
         if question is None:
             unusable["unknown question_id"] += 1
             continue
+        if not record["claims"]:
+            unusable["no claims"] += 1
+            continue
         try:
             answer = retag(record)
-        except ValueError as error:
-            unusable[str(error)] += 1
+        except ValueError:
+            unusable["claims that cannot be written in the claim format"] += 1
             continue
         out.append(
             {

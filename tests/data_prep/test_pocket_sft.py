@@ -1,0 +1,88 @@
+"""SFT data from the base's own answers."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep.pocket import data, sft
+from reward_fns import claims
+
+QUESTION = {
+    "data_source": "pocket-scene",
+    "prompt": [{"role": "user", "content": "<image>\nDescribe the image."}],
+    "images": [{"bytes": b"png"}],
+    "extra_info": {"question_id": "q1"},
+}
+
+
+def record(
+    labels, texts=("A red 3 is at the top left.", "A blue 7 is at the top right.", "A red 1 is at the bottom left.")
+):
+    said = [{"text": text, "sure": True} for text in texts[: len(labels)]]
+    return {"question_id": "q1", "claims": said, "claim_labels": labels, "correct": 0.5}
+
+
+def test_claims_are_tagged_by_their_labels_and_the_confidence_is_the_share_of_true_ones():
+    # two of three are true: 0.667, to one decimal 0.7
+    parsed = claims.parse_response(sft.retag(record([1, 0, 1])))
+    assert [claim.sure for claim in parsed.claims] == [True, False, True]
+    assert [claim.text for claim in parsed.claims] == [said["text"] for said in record([1, 0, 1])["claims"]]
+    assert parsed.confidence == 0.7
+    assert parsed.well_formed
+
+
+@pytest.mark.parametrize(("labels", "expected"), [([0], 0.0), ([1], 1.0), ([1, 0], 0.5), ([0, 0, 1], 0.3)])
+def test_confidence_of_hand_examples(labels, expected):
+    assert claims.parse_response(sft.retag(record(labels))).confidence == expected
+
+
+def test_unusable_records_are_counted_by_reason():
+    rows, unusable = sft.build([QUESTION], [record([1]), record([]), {**record([1]), "question_id": "other"}])
+    assert len(rows) == 1
+    assert unusable == {"no claims": 1, "unknown question_id": 1}
+    assert rows[0]["messages"][0] == QUESTION["prompt"][0]
+    assert rows[0]["messages"][1]["role"] == "assistant"
+    assert rows[0]["images"] == QUESTION["images"]
+    assert rows[0]["data_source"] == "pocket-scene" and rows[0]["question_id"] == "q1"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("{not json", "line 2"),
+        ("[]", "line 2: not a JSON object"),
+        ('{"question_id": "q1"}', "line 2: no claims, claim_labels, correct"),
+        (json.dumps({**record([1]), "claim_labels": [1, 0]}), "line 2: claim_labels"),
+        (json.dumps({**record([1]), "claim_labels": [2]}), "line 2: claim_labels"),
+        (json.dumps({**record([1]), "claims": [{"sure": True}]}), "line 2: claims"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, line, complaint):
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps(record([1])) + "\n" + line + "\n")
+    with pytest.raises(ValueError, match=complaint):
+        sft.read_records(path)
+
+
+def test_missing_inputs_name_the_command_that_makes_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="eval records"):
+        sft.read_records(tmp_path / "none.jsonl")
+    with pytest.raises(FileNotFoundError, match="data_prep.pocket data"):
+        sft.write(tmp_path / "none.parquet", tmp_path / "none.jsonl", tmp_path / "out.parquet")
+
+
+def test_the_parquet_is_written_whole(tmp_path):
+    data.write_parquet(tmp_path / "q.parquet", [QUESTION])
+    (tmp_path / "r.jsonl").write_text(json.dumps(record([1, 0])) + "\n\n")
+    n, unusable = sft.write(tmp_path / "q.parquet", tmp_path / "r.jsonl", tmp_path / "sft.parquet")
+    rows = pq.read_table(tmp_path / "sft.parquet").to_pylist()
+    assert n == len(rows) == 1 and not unusable
+    assert set(rows[0]) == {"messages", "images", "data_source", "question_id"}
+
+
+def test_no_usable_record_is_an_error(tmp_path):
+    data.write_parquet(tmp_path / "q.parquet", [QUESTION])
+    (tmp_path / "r.jsonl").write_text(json.dumps(record([])) + "\n")
+    with pytest.raises(ValueError, match="no usable record"):
+        sft.write(tmp_path / "q.parquet", tmp_path / "r.jsonl", tmp_path / "sft.parquet")
