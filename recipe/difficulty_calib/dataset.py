@@ -1,9 +1,9 @@
 """RL and SFT data as verl reads them, chosen by ``data.custom_cls``.
 
-Stock verl resizes every image for Qwen2-VL (`smart_resize`) before the model's own processor sees it, which for CLIP means
-two resizes and other pixels than the model was trained on: these classes hand images on as they are. The SFT class also
-tokenises a conversation as the rollout does, and ends the answer with the end-of-sequence token, which LLaVA's chat
-template leaves out: without it SFT unlearns to stop.
+Stock verl resizes every image for Qwen2-VL (`smart_resize`) before the model's own processor sees it, which for CLIP
+means two resizes and other pixels than the model was trained on: these classes hand images on as they are. The SFT
+class also tokenises a conversation as the rollout does, and ends the answer with the end-of-sequence token, which
+LLaVA's chat template leaves out: without it SFT unlearns to stop.
 """
 
 from io import BytesIO
@@ -32,7 +32,9 @@ def open_image(item: dict[str, Any]) -> Image.Image:
     except FileNotFoundError as error:
         raise ValueError(f"image {image} does not exist: check the image folder that the parquet refers to") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"image {image or '(bytes in the parquet)'} cannot be read: replace it or drop the row") from error
+        raise ValueError(
+            f"image {image or '(bytes in the parquet)'} cannot be read: replace it or drop the row"
+        ) from error
 
 
 def images_of(messages: list[dict[str, Any]]) -> list[Image.Image]:
@@ -59,8 +61,8 @@ class UntouchedImageDataset(RLHFDataset):
 class AnswerSFTDataset(MultiTurnSFTDataset):
     """`MultiTurnSFTDataset` for one question and one answer, with the ids that rollout and policy will see.
 
-    The prompt is the chat template with its generation prompt, the answer what follows it in the tokenised whole, and the
-    end-of-sequence token. Loss is on the answer.
+    The prompt is the chat template with its generation prompt, the answer what follows it in the tokenised whole, and
+    the end-of-sequence token. Loss is on the answer.
     """
 
     def _build_messages(self, example: dict[str, Any]) -> list[dict[str, Any]]:
@@ -73,7 +75,9 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
         self, index: int, message: dict[str, Any], full_message: list[dict[str, Any]], **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         if [turn["role"] for turn in full_message] != ["user", "assistant"]:
-            raise ValueError(f"SFT rows hold one user and one assistant message, got {[m['role'] for m in full_message]}")
+            raise ValueError(
+                f"SFT rows hold one user and one assistant message, got {[m['role'] for m in full_message]}"
+            )
         prompt = self._tokenize(full_message[:1], self._text(full_message[:1], add_generation_prompt=True))
         prompt_ids = prompt.pop("input_ids")[0]
         if index == 0:
@@ -83,13 +87,17 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
         text = self._text(full_message, add_generation_prompt=False).rstrip().removesuffix(self.tokenizer.eos_token)
         whole_ids = self._tokenize(full_message, text + self.tokenizer.eos_token)["input_ids"][0]
         if not torch.equal(whole_ids[: len(prompt_ids)], prompt_ids):
-            raise ValueError("the chat template's generation prompt is no prefix of the conversation; SFT needs one that is")
+            raise ValueError(
+                "the chat template's generation prompt is no prefix of the conversation; SFT needs one that is"
+            )
         answer_ids = whole_ids[len(prompt_ids) :]
         return answer_ids, torch.ones_like(answer_ids), torch.ones_like(answer_ids), {}
 
     def _text(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
         template = self.processor.apply_chat_template
-        return template(messages, tokenize=False, add_generation_prompt=add_generation_prompt, **self.apply_chat_template_kwargs)
+        return template(
+            messages, tokenize=False, add_generation_prompt=add_generation_prompt, **self.apply_chat_template_kwargs
+        )
 
     def _tokenize(self, messages: list[dict[str, Any]], text: str) -> dict[str, torch.Tensor]:
         return dict(build_multimodal_processor_inputs(self.processor, text=[text], images=images_of(messages)))

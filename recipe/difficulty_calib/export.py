@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _TRACKER = "latest_checkpointed_iteration.txt"
@@ -34,59 +36,84 @@ def newest_checkpoint(run: Path) -> Path:
 
 
 def export_sft(run: Path, target: Path) -> None:
-    """Copy the Hugging Face model that SFT saved (``checkpoint.save_contents`` has ``hf_model``)."""
-    source = newest_checkpoint(run) / "huggingface"
-    if not list(source.glob("*.safetensors")):
-        raise ValueError(f"no weights in {source}: SFT ran without hf_model in checkpoint.save_contents")
+    """Write the model that SFT trained: as verl saved it, or with its LoRA adapter merged into the base."""
+    checkpoint = newest_checkpoint(run)
     with _written_beside(target) as beside:
-        shutil.copytree(source, beside, dirs_exist_ok=True)
+        if (checkpoint / "lora_train_meta.json").is_file():
+            from peft import PeftModel
+            from transformers import AutoModelForImageTextToText
+
+            with _merged(checkpoint) as merged:
+                base = AutoModelForImageTextToText.from_pretrained(merged)
+                model = PeftModel.from_pretrained(base, _adapter_of(merged)).merge_and_unload()
+                _copy_all_but_weights(merged, beside)
+                model.save_pretrained(beside)
+            return
+        if not list((checkpoint / "huggingface").glob("*.safetensors")):
+            raise ValueError(
+                f"no weights in {checkpoint / 'huggingface'}: SFT ran without hf_model in checkpoint.save_contents"
+            )
+        shutil.copytree(checkpoint / "huggingface", beside, dirs_exist_ok=True)
 
 
 def export_lora(run: Path, target: Path) -> None:
-    """Write the newest checkpoint's LoRA adapter as peft loads it, with verl's own merger.
+    """Write the newest checkpoint's LoRA adapter as peft loads it, with verl's own merger."""
+    with _written_beside(target) as beside, _merged(newest_checkpoint(run) / "actor") as merged:
+        shutil.copytree(_adapter_of(merged), beside, dirs_exist_ok=True)
 
-    The merger names the target modules by their last part (``q_proj``), which in LLaVA also matches the vision tower. The
-    adapter's own weights say which modules it was trained on, so their full names are written instead.
+
+@contextmanager
+def _merged(checkpoint: Path) -> Iterator[Path]:
+    """A temporary directory with what verl's merger makes of a sharded checkpoint: base model and ``lora_adapter``."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = ["verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(checkpoint)]
+        subprocess.run([sys.executable, "-m", *command, "--target_dir", directory], check=True)
+        yield Path(directory)
+
+
+def _adapter_of(merged: Path) -> Path:
+    """The adapter's directory, its target modules written out.
+
+    The merger names them by their last part (``q_proj``), which in LLaVA matches the vision tower too. The adapter's
+    own weights say which modules it was trained on.
     """
     from safetensors import safe_open
 
-    actor = newest_checkpoint(run) / "actor"
-    with _written_beside(target) as beside, tempfile.TemporaryDirectory(dir=target.parent) as merged:
-        command = ["verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(actor), "--target_dir", merged]
-        subprocess.run([sys.executable, "-m", *command], check=True)
-        adapter = Path(merged) / "lora_adapter"
-        if not adapter.is_dir():
-            raise ValueError(f"{actor} holds no LoRA adapter: it was trained with actor_rollout_ref.model.lora_rank=0")
-        shutil.copytree(adapter, beside, dirs_exist_ok=True)
-        with safe_open(beside / "adapter_model.safetensors", "np") as weights:
-            modules = {key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()}
-        config = json.loads((beside / "adapter_config.json").read_text())
-        config["target_modules"] = sorted(modules)
-        (beside / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    adapter = merged / "lora_adapter"
+    if not adapter.is_dir():
+        raise ValueError("the checkpoint holds no LoRA adapter: it was trained with lora_rank=0")
+    with safe_open(adapter / "adapter_model.safetensors", "np") as weights:
+        modules = {key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()}
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["target_modules"] = sorted(modules)
+    (adapter / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return adapter
 
 
-class _written_beside:
+def _copy_all_but_weights(source: Path, target: Path) -> None:
+    for file in source.iterdir():
+        if file.is_file() and ".safetensors" not in file.name:
+            shutil.copy(file, target / file.name)
+
+
+@contextmanager
+def _written_beside(target: Path) -> Iterator[Path]:
     """A directory to fill that takes the target's place when the block ends well."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.beside = target.with_name(f".{target.name}.partial")
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self.beside, ignore_errors=True)
-        self.beside.mkdir(parents=True)
-        return self.beside
-
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        if error_type is not None:
-            shutil.rmtree(self.beside)
-            return
-        shutil.rmtree(self.target, ignore_errors=True)
-        self.beside.rename(self.target)
+    beside = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        shutil.rmtree(target, ignore_errors=True)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.difficulty_calib.export", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipe.difficulty_calib.export", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("kind", choices=("sft", "lora"))
     parser.add_argument("run", type=Path, help="trainer.default_local_dir of the training")
     parser.add_argument("target", type=Path, help="directory to write")

@@ -52,7 +52,9 @@ def _register() -> None:
     for theirs, ours in REGISTRATIONS.items():
         wrapt.register_post_import_hook(_import_when_seen(ours), theirs)
     if on_cpu():
-        wrapt.register_post_import_hook(_import_when_seen("recipe.difficulty_calib.cpu.platform"), "verl.plugin.platform")
+        wrapt.register_post_import_hook(
+            _import_when_seen("recipe.difficulty_calib.cpu.platform"), "verl.plugin.platform"
+        )
 
 
 def _import_when_seen(module_name: str):  # type: ignore[no-untyped-def]

@@ -1,7 +1,7 @@
 """Look at everything that a GRPO run is given before minutes are spent on starting it.
 
-Checks the versions that the patches are for, the model and its processor, the parquet files row by row (columns, images,
-dataset tags), and, for LLaVA, that the number of image tokens in a prompt is the one that vLLM will count.
+Checks the versions that the patches are for, the model and its processor, the parquet files row by row (columns,
+images, dataset tags), and, for LLaVA, that the number of image tokens in a prompt is the one that vLLM will count.
 """
 
 import os
@@ -56,9 +56,13 @@ def check_model(path: str) -> Any:
     try:
         processor = hf_processor(path)
     except (OSError, ValueError) as error:
-        raise PreflightError(f"{path} has no processor that loads ({_first_line(error)}): copy the base's beside it") from error
+        raise PreflightError(
+            f"{path} has no processor that loads ({_first_line(error)}): copy the base's beside it"
+        ) from error
     if processor is None:
-        raise PreflightError(f"{path} has no processor: a text model, or its processor_config.json is missing beside it")
+        raise PreflightError(
+            f"{path} has no processor: a text model, or its processor_config.json is missing beside it"
+        )
     return processor
 
 
@@ -68,12 +72,18 @@ def check_parquet(path: str, image_key: str) -> list[dict[str, Any]]:
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:
-        raise PreflightError(f"no data file {path}: make it with `python -m data_prep.pocket data`, or mend data.*_files") from error
+        raise PreflightError(
+            f"no data file {path}: make it with `python -m data_prep.pocket data`, or mend data.*_files"
+        ) from error
     except (OSError, ValueError) as error:
-        raise PreflightError(f"{path} is no parquet file ({_first_line(error)}): it is cut short or corrupt, make it again") from error
+        raise PreflightError(
+            f"{path} is no parquet file ({_first_line(error)}): it is cut short or corrupt, make it again"
+        ) from error
     missing = [name for name in needed if name not in file.schema_arrow.names]
     if missing:
-        raise PreflightError(f"{path} lacks the columns {', '.join(missing)}: see recipe/difficulty_calib/README.md for the schema")
+        raise PreflightError(
+            f"{path} lacks the columns {', '.join(missing)}: see recipe/difficulty_calib/README.md for the schema"
+        )
     rows: list[dict[str, Any]] = []
     for group in file.iter_batches(batch_size=1024, columns=needed):
         for row in group.to_pylist():
@@ -92,7 +102,9 @@ def _check_images(path: str, index: int, images: list[Any] | None) -> None:
         if isinstance(image, dict) and image.get("bytes"):
             continue
         if not reference or not Path(str(reference).removeprefix("file://")).is_file():
-            raise PreflightError(f"row {index} of {path}: image {reference} does not exist; mend the path or drop the row")
+            raise PreflightError(
+                f"row {index} of {path}: image {reference} does not exist; mend the path or drop the row"
+            )
 
 
 def check_tags(path: str, tags: Iterable[str], scheme: str, coefficients_file: str | None) -> None:
@@ -105,10 +117,11 @@ def check_tags(path: str, tags: Iterable[str], scheme: str, coefficients_file: s
 
 
 def check_image_tokens(processor: Any) -> None:
-    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many tokens as the processor did.
+    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many tokens as the processor
+    did.
 
-    vLLM counts from the vision tower's configuration, the processor from its own: they differ when a processor was copied
-    from another model, and then the policy is trained on another prompt than it is sampled with.
+    vLLM counts from the vision tower's configuration, the processor from its own: they differ when a processor was
+    copied from another model, and then the policy is trained on another prompt than it is sampled with.
     """
     from PIL import Image
 
@@ -122,7 +135,8 @@ def check_image_tokens(processor: Any) -> None:
     collapsed = collapse_image_tokens(list(ids), processor.image_token_id, tokens_per_image(processor))
     if expanded != 2 * per_image or sum(token == processor.image_token_id for token in collapsed) != 2:
         raise PreflightError(
-            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the processor is not this "
+            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the "
+            "processor is not this "
             f"model's; copy the right processor_config.json"
         )
 

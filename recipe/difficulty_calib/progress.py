@@ -1,6 +1,6 @@
 """Follow a training's log: keep all of it in a file, show a line a step.
 
-    python -m verl.trainer.main_ppo ... 2>&1 | python -m recipe.difficulty_calib.progress LOG
+python -m verl.trainer.main_ppo ... 2>&1 | python -m recipe.difficulty_calib.progress LOG
 """
 
 import re

@@ -1,8 +1,9 @@
 """verl reward manager ``difficulty_guided``: Algorithm 1 with what a bare reward function cannot have.
 
-The reward is that of `reward_fns.compute_score`, and so are the options (``reward.custom_reward_function.reward_kwargs``).
-This manager adds the image: the expert sees what the model saw. A failed expert call is logged with its reason and marked in
-the returned dict (``expert_failed``); the trainer ``difficulty_guided`` takes that rollout out of its group.
+The reward is that of `reward_fns.compute_score`, and so are the options
+(``reward.custom_reward_function.reward_kwargs``). This manager adds the image: the expert sees what the model saw. A
+failed expert call is logged with its reason and marked in the returned dict (``expert_failed``); the trainer
+``difficulty_guided`` takes that rollout out of its group.
 """
 
 import logging

@@ -2,8 +2,8 @@
 
     python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
 
-The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input that
-cannot work ends it at once, with one line (`preflight`).
+The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input
+that cannot work ends it at once, with one line (`preflight`).
 """
 
 import sys

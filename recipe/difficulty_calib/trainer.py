@@ -1,12 +1,15 @@
 """verl's synchronous PPO trainer with what difficulty-guided calibration needs, under the name ``difficulty_guided``.
 
-On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guided``, options in the section of that name):
+On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guided``, options in the section of that
+name):
 
 - the training curves of `metrics` go to the tracker at every step;
 - a rollout whose expert call failed for good moves no advantage: it leaves its group and gets advantage 0;
-- the run stops when more than ``max_expert_failure_rate`` of the last ``expert_failure_window`` rollouts had no verdict;
+- the run stops when more than ``max_expert_failure_rate`` of the last ``expert_failure_window`` rollouts had no
+  verdict;
 - the run stops when the actor's and the rollout engine's token probabilities correlate less than
-  ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train on;
+  ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
+  on;
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
   ignores (it samples for ever when all groups tie).
 """
@@ -66,7 +69,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if filter_groups.enable and 0 < limit < self._prompts_this_step + num_prompts:
             raise DynamicSamplingError(
                 f"step {self.global_steps}: {self._prompts_this_step} prompts were sampled and fewer than "
-                f"{self.config.data.train_batch_size} had answers that differ in {filter_groups.metric!r}, so nothing is "
+                f"{self.config.data.train_batch_size} had answers that differ in {filter_groups.metric!r}, so "
+                "nothing is "
                 f"left to learn from. Easier or harder questions, a higher rollout temperature, a larger rollout.n, "
                 f"another algorithm.filter_groups.metric, or a higher algorithm.filter_groups.max_num_gen_batches help"
             )
@@ -81,8 +85,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if not correlation >= self.options.min_probs_correlation:
             raise PolicyMismatchError(
                 f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.4f}, below "
-                f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights than the "
-                f"actor: check that the plugin is loaded (VERL_USE_EXTERNAL_PLUGINS) and that the processor is the model's"
+                f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights "
+                "than the "
+                "actor: check that the plugin is loaded (VERL_USE_EXTERNAL_PLUGINS) and that the processor is "
+                "the model's"
             )
         return batch
 
@@ -98,7 +104,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
                 raise ExpertFailureError(
                     f"step {self.global_steps}: the expert gave no verdict for {rate:.1%} of the last "
                     f"{len(self._recent_failures)} rollouts, more than trainer.v1.difficulty_guided."
-                    f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the reward worker's log says why"
+                    f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the reward worker's log "
+                    "says why"
                 )
         return super()._compute_advantage(batch, metrics)
 
@@ -116,7 +123,12 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     # Curves ----------------------------------------------------------------------------------------------------------
 
     def _compute_metrics(
-        self, batch: tq.KVBatchMeta, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
+        self,
+        batch: tq.KVBatchMeta,
+        metrics: dict[str, Any],
+        timing_raw: dict[str, float],
+        global_steps: int,
+        epoch: int,
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
         metrics.update(training_curves(list(self._rewards(batch).values())))

@@ -1,7 +1,7 @@
 """What verl 0.9.1 and vLLM need changed for LLaVA and for hosts without an accelerator: one patch a module.
 
-A patch waits for the import of the module that it changes (`wrapt.register_post_import_hook`), so that installing all of
-them imports nothing. On a version that it was not written for it raises instead of guessing.
+A patch waits for the import of the module that it changes (`wrapt.register_post_import_hook`), so that installing all
+of them imports nothing. On a version that it was not written for it raises instead of guessing.
 """
 
 import sys

@@ -32,7 +32,8 @@ def collapse_image_tokens(prompt_ids: list[int], image_token_id: int, run_length
         if run:
             if run % run_length:
                 raise ValueError(
-                    f"a run of {run} image tokens in the prompt is no multiple of {run_length}, the tokens of one image: "
+                    f"a run of {run} image tokens in the prompt is no multiple of {run_length}, the tokens of one "
+                    "image: "
                     f"the prompt was cut (raise data.max_prompt_length) or its processor is not the model's own"
                 )
             collapsed += [image_token_id] * (run // run_length)

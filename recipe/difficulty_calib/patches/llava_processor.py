@@ -45,6 +45,6 @@ PATCH = Patch(
     name="LLaVA's processor",
     module="verl.utils.tokenizer.tokenizer",
     versions={"verl": "==0.9.1"},
-    reason="hf_processor has a list of processor classes; for others it warns, returns None, and training goes on without images",
+    reason="hf_processor has a list of processor classes; for others it warns and training goes on without images",
     apply=_apply,
 )
