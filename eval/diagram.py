@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _INK, _BAR, _GRID = "#263238", "#b6c2cc", "#e6eaed"
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
-_OVER, _UNDER = "#d55e00", "#0072b2"  # told apart with any colour vision
+_OVER, _UNDER = "#e9a374", "#74b0d6"  # told apart with any colour vision
 
 
 def draw_reliability(
@@ -55,13 +55,13 @@ def draw_reliability(
     axes[1, 0].set(ylabel="share of\nanswers", ylim=(0, axes[1, 0].get_ylim()[1] * 1.18))
     axes[1, 0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     figure.suptitle(
-        f"Reliability, {protocol.capitalize()} protocol, held-out questions pooled",
+        f"Reliability, {protocol.capitalize()} protocol, all questions pooled",
         color=_INK,
         fontsize=12,
         x=0.01,
         ha="left",
     )
-    _legend(figure)
+    _legend(figure, columns=4 if len(models) > 2 else 2)
     _save(figure, path)
 
 
@@ -81,7 +81,6 @@ def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
             align="edge",
             facecolor=colour,
             edgecolor="white",
-            alpha=0.55,
             zorder=3,
         )
     axis.hlines(accuracy, left, left + width, color=_INK, linewidth=1.6, zorder=4)
@@ -97,12 +96,12 @@ def _label_shares(axis: "Axes", edges: NDArray[np.float64], share: NDArray[np.fl
 
 
 def _title(axis: "Axes", model: str, cell: Mapping[str, Any]) -> None:
-    unread = f", {cell['parse_failures']} unread" if cell["parse_failures"] else ""
+    failures = f", {cell['parse_failures']} parse failures" if cell["parse_failures"] else ""
     axis.set_title(model_title(model), loc="left", fontsize=11, fontweight="bold", color=_INK, pad=34)
     axis.text(
         0,
         1.02,
-        f"ECE {number(cell['ece'])}   AUROC {number(cell['auroc'])}\nn = {cell['n']:,}{unread}, {DEFAULT_BINS} bins",
+        f"ECE {number(cell['ece'])}   AUROC {number(cell['auroc'])}\nn = {cell['n']:,}{failures}, {DEFAULT_BINS} bins",
         transform=axis.transAxes,
         fontsize=9,
         color=_INK,
@@ -122,17 +121,19 @@ def _tidy(axis: "Axes") -> None:
     axis.spines["bottom"].set_color(_INK)
 
 
-def _legend(figure: "Figure") -> None:
+def _legend(figure: "Figure", columns: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles = [
         Line2D([], [], color=_INK, linewidth=1.6, label="accuracy in the bin"),
-        Patch(color=_OVER, alpha=0.55, label="over-confident by"),
-        Patch(color=_UNDER, alpha=0.55, label="under-confident by"),
+        Patch(color=_OVER, label="over-confident by"),
+        Patch(color=_UNDER, label="under-confident by"),
         Line2D([], [], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=_INK)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5, labelcolor=_INK
+    )
 
 
 def _save(figure: "Figure", path: Path) -> None:
