@@ -95,7 +95,7 @@ difficulty_calib_setup() (
     }
     progress() {
         awk '/^=== /{n = 0; state = "starting"}
-             /^Collecting /{n++; state = "fetching, " n " of them found so far"}
+             /^(Collecting|Processing) /{n++; state = "fetching, " n " of them found so far"}
              /^Installing collected/{state = "unpacking " n " of them"}
              END {print state}' "$log"
     }

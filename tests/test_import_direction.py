@@ -1,0 +1,160 @@
+"""The architecture, held by reading imports: reward_fns is the leaf, the three parts meet only there, no circle."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAF = "reward_fns"
+PARTS = ("data_prep", "recipe", "eval")
+NEVER_IMPORTED = ("examples", "tests")
+TOO_HEAVY_FOR_THE_LEAF = ("torch", "verl", "vllm", "transformers", "ray")
+
+
+def sources(root: Path) -> dict[str, Path]:
+    """Dotted module name -> file, for every Python file of the four parts."""
+    found = {}
+    for part in (LEAF, *PARTS):
+        for path in sorted((root / part).rglob("*.py")):
+            names = path.relative_to(root).with_suffix("").parts
+            found[".".join(names[:-1] if names[-1] == "__init__" else names)] = path
+    return found
+
+
+def imported_names(module: str, path: Path, *, only_at_import: bool = False) -> Iterator[str]:
+    """Absolute dotted names that a file imports, with each ``from a import b`` given as ``a.b``.
+
+    ``only_at_import`` leaves out what stands in functions or under ``if TYPE_CHECKING``: it does not run at import.
+    """
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"), filename=str(path))]
+    while pending:
+        node = pending.pop()
+        if only_at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if only_at_import and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, node.module] if node.module else base)
+            yield from (f"{prefix}.{alias.name}" for alias in node.names)
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def violations(root: Path) -> list[str]:
+    """One line for each import that goes the wrong way."""
+    lines = []
+    for module, path in sources(root).items():
+        own = module.split(".")[0]
+        forbidden = {*NEVER_IMPORTED, *PARTS} - {own}
+        at_import = set(imported_names(module, path, only_at_import=True))
+        for name in imported_names(module, path):
+            top = name.split(".")[0]
+            if top in forbidden or (own == LEAF and top in TOO_HEAVY_FOR_THE_LEAF and name in at_import):
+                lines.append(f"{path.relative_to(root)} imports {name}")
+    return sorted(lines)
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Module -> modules of ours that run when it is imported."""
+    known = sources(root)
+    graph: dict[str, set[str]] = {}
+    for module, path in known.items():
+        targets = set()
+        for name in imported_names(module, path, only_at_import=True):
+            # `from a.b import c` runs a.b.c where that is a module, else a.b, which holds c.
+            target = next((candidate for candidate in (name, name.rpartition(".")[0]) if candidate in known), None)
+            if target and target != module:
+                targets.add(target)
+        graph[module] = targets
+    return graph
+
+
+def cycles(graph: dict[str, set[str]]) -> list[str]:
+    """Each circle met by a depth-first walk, as ``a -> b -> a``."""
+    found: list[str] = []
+    done: set[str] = set()
+
+    def visit(module: str, trail: list[str]) -> None:
+        if module in trail:
+            found.append(" -> ".join([*trail[trail.index(module) :], module]))
+            return
+        if module in done:
+            return
+        for target in sorted(graph[module]):
+            visit(target, [*trail, module])
+        done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    return found
+
+
+def test_imports_go_down_to_reward_fns_only() -> None:
+    assert not violations(ROOT), "\n".join(violations(ROOT))
+
+
+def test_no_import_cycle() -> None:
+    assert not cycles(import_graph(ROOT))
+
+
+def test_all_four_parts_are_seen() -> None:
+    assert {module.split(".")[0] for module in sources(ROOT)} == {LEAF, *PARTS}
+
+
+def test_recipe_stays_a_namespace_shared_with_verl() -> None:
+    assert not (ROOT / "recipe" / "__init__.py").exists()
+
+
+def test_reward_fns_imports_where_there_is_no_torch_no_verl_and_nothing_else_of_ours() -> None:
+    modules = [name for name in sources(ROOT) if name.split(".")[0] == LEAF and not name.endswith("__main__")]
+    blocked = (*TOO_HEAVY_FOR_THE_LEAF, *PARTS)
+    code = (
+        "import sys, importlib\n"
+        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"  # None in sys.modules makes the import raise
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("reward_fns/a.py", "import torch.nn", "reward_fns/a.py imports torch.nn"),
+        ("reward_fns/a.py", "from eval import metrics", "reward_fns/a.py imports eval.metrics"),
+        ("reward_fns/a.py", "def f():\n    from eval import x", "reward_fns/a.py imports eval.x"),
+        ("data_prep/a.py", "from recipe.difficulty_calib import b", "data_prep/a.py imports recipe.difficulty_calib.b"),
+        ("recipe/difficulty_calib/a.py", "import data_prep", "recipe/difficulty_calib/a.py imports data_prep"),
+        ("eval/a.py", "from tests.conftest import x", "eval/a.py imports tests.conftest.x"),
+    ],
+)
+def test_a_planted_violation_is_named(tmp_path: Path, file: str, text: str, expected: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    assert violations(tmp_path) == [expected]
+
+
+def test_what_the_leaf_imports_late_and_what_a_part_imports_of_the_leaf_are_allowed(tmp_path: Path) -> None:
+    for part in (LEAF, "eval"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "reward_fns/a.py").write_text("def f():\n    import verl\n", encoding="utf-8")
+    (tmp_path / "eval/a.py").write_text("import reward_fns.a\nimport torch\nfrom eval import b\n", encoding="utf-8")
+    assert violations(tmp_path) == []
+
+
+def test_a_planted_cycle_is_named_and_a_late_import_breaks_it(tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval/__init__.py").touch()
+    (tmp_path / "eval/a.py").write_text("from .b import x\n", encoding="utf-8")
+    (tmp_path / "eval/b.py").write_text("import eval.c\n", encoding="utf-8")
+    (tmp_path / "eval/c.py").write_text("from eval import a\n", encoding="utf-8")
+    assert cycles(import_graph(tmp_path)) == ["eval.a -> eval.b -> eval.c -> eval.a"]
+    (tmp_path / "eval/c.py").write_text("def f():\n    from eval import a\n", encoding="utf-8")
+    assert cycles(import_graph(tmp_path)) == []
