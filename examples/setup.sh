@@ -169,6 +169,9 @@ difficulty_calib_setup() (
         exit 0
     fi
 
+    # Ray starts its workers through a shell, unquoted, and then waits for them for ever; compilers fare no better.
+    [[ $root != *[[:space:]]* ]] || say "WARNING: $root has a space in it: tests of single parts run there, training does not"
+
     mkdir -p "$venv" || fail "cannot write to $root"
     if command -v flock >/dev/null 2>&1; then # two entry scripts started at once: the second waits for the first
         exec 9>"$venv/.lock"
