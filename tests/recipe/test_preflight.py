@@ -1,0 +1,94 @@
+"""Bad input ends a run with one line that names the thing and the remedy."""
+
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from recipe.difficulty_calib.preflight import PreflightError, check_model, check_parquet, check_tags, check_versions
+
+
+def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
+    from recipe.difficulty_calib.preflight import check_image_tokens
+
+    check_versions()
+    processor = check_model(str(pocket_model))
+    check_image_tokens(processor)
+    rows = check_parquet(str(pocket_data / "rl_train.parquet"), "images")
+    assert len(rows) == 20
+    check_tags("rl_train.parquet", {row["data_source"] for row in rows}, "table4", str(pocket_data / "coefficients.yaml"))
+
+
+def test_a_wrong_version_is_named(monkeypatch):
+    from recipe.difficulty_calib import patches
+
+    monkeypatch.setattr(patches, "package_version", lambda package: "0.7.0")
+    with pytest.raises(PreflightError, match=r"for verl==0\.9\.1, but verl 0\.7\.0 is installed: install the pinned set"):
+        check_versions()
+
+
+def test_a_model_directory_that_is_not_there():
+    with pytest.raises(PreflightError, match="no model directory ./nowhere"):
+        check_model("./nowhere")
+
+
+def test_a_llava_without_processor(tmp_path, pocket_model):
+    copy = tmp_path / "model"
+    shutil.copytree(pocket_model, copy)
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        (copy / name).unlink(missing_ok=True)
+    with pytest.raises(PreflightError, match="processor") as caught:
+        check_model(str(copy))
+    assert str(copy) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_processor_of_another_model_is_found_by_its_image_tokens(tmp_path, pocket_model):
+    from recipe.difficulty_calib.preflight import check_image_tokens
+
+    processor = check_model(str(pocket_model))
+    processor.patch_size = processor.patch_size * 2
+    with pytest.raises(PreflightError, match="is not this model's"):
+        check_image_tokens(processor)
+
+
+def test_a_missing_parquet():
+    with pytest.raises(PreflightError, match="no data file nowhere.parquet: make it with"):
+        check_parquet("nowhere.parquet", "images")
+
+
+def test_a_parquet_cut_short(tmp_path, pocket_data):
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes((pocket_data / "rl_train.parquet").read_bytes()[:-100])
+    with pytest.raises(PreflightError, match="cut.parquet is no parquet file"):
+        check_parquet(str(cut), "images")
+
+
+def test_a_missing_column(tmp_path, pocket_data):
+    path = tmp_path / "narrow.parquet"
+    pd.read_parquet(pocket_data / "rl_train.parquet").drop(columns="reward_model").to_parquet(path)
+    with pytest.raises(PreflightError, match="lacks the columns reward_model"):
+        check_parquet(str(path), "images")
+
+
+def test_a_missing_image_names_its_row(tmp_path, pocket_data):
+    path = tmp_path / "paths.parquet"
+    frame = pd.read_parquet(pocket_data / "rl_train.parquet")
+    frame["images"] = [[{"path": "gone.png"}]] * len(frame)
+    frame.to_parquet(path)
+    with pytest.raises(PreflightError, match="row 0 of .*: image gone.png does not exist"):
+        check_parquet(str(path), "images")
+
+
+def test_an_unknown_tag_names_the_known_ones(pocket_data):
+    with pytest.raises(PreflightError, match="VQAv2"):
+        check_tags("x.parquet", {"no-such-dataset"}, "table4", None)
+
+
+def test_the_command_prints_one_line_and_fails(pocket_model):
+    command = [sys.executable, "-m", "recipe.difficulty_calib.train", "data.train_files=nowhere.parquet"]
+    command += [f"actor_rollout_ref.model.path={pocket_model}", "hydra.run.dir=/tmp"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: no data file nowhere.parquet")

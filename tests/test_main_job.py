@@ -1,0 +1,118 @@
+"""The main job as a user runs it: `--quick`, killed in the middle of GRPO, then the same command again."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUN = ROOT / "outputs" / "test-main-job"
+COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick"]
+ENVIRONMENT = os.environ | {"RUN": RUN.name, "DIFFICULTY_CALIB_DEVICE": "cpu"}
+MODELS = {"base", "sft", "rl", "rl_proper", "rl_on_base"}
+
+
+def kill_grpo_after_its_first_step(script: subprocess.Popen[str], log: Path) -> None:
+    deadline = time.monotonic() + 600
+    while not (log.is_file() and "step:1 - " in log.read_text(errors="replace")):
+        assert script.poll() is None, "the script ended before GRPO took a step"
+        assert time.monotonic() < deadline, "GRPO took no step in ten minutes"
+        time.sleep(0.2)
+    for process in psutil.Process(script.pid).children(recursive=True):
+        if "recipe.difficulty_calib.train" in process.cmdline() and "timeout" not in process.name():
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def interrupted() -> tuple[int, str]:
+    """Exit code and output of the first call, whose GRPO driver is killed after a step."""
+    shutil.rmtree(RUN, ignore_errors=True)
+    script = subprocess.Popen(
+        COMMAND, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    kill_grpo_after_its_first_step(script, RUN / "logs" / "rl.log")
+    output, _ = script.communicate(timeout=300)
+    return script.returncode, output
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted) -> subprocess.CompletedProcess[str]:
+    """The second call of the same command."""
+    return subprocess.run(COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=1500)
+
+
+def log_of(stage: str) -> str:
+    return (RUN / "logs" / f"{stage}.log").read_text(errors="replace")
+
+
+def test_a_killed_driver_fails_the_script_with_a_clear_last_line(interrupted):
+    code, output = interrupted
+    assert code != 0
+    assert output.strip().splitlines()[-1].startswith("FAILED: stage rl:")
+
+
+def test_the_same_command_skips_what_is_done_and_ends_well(finished):
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    for stage in ("data", "sft_answers", "sft_data", "sft", "sft_export"):
+        assert f"[{stage}] already done" in finished.stdout
+
+
+def test_grpo_resumes_after_its_last_checkpoint(finished):
+    steps = [int(step) for step in re.findall(r"step:(\d+) - ", log_of("rl"))]
+    assert steps and min(steps) == 2, "the second call must not take step 1 again"
+
+
+def test_rollouts_come_from_vllm_and_agree_with_the_actor(finished):
+    for stage in ("rl", "rl_proper"):
+        log = log_of(stage)
+        assert "vLLMHttpServer" in log
+        assert "timing_s/update_weights" in log
+        correlations = [float(value) for value in re.findall(r"probs_pearson_corr:([\d.]+)", log)]
+        assert correlations and min(correlations) >= 0.999
+
+
+def test_every_component_of_the_reward_is_logged_each_step(finished):
+    line = next(line for line in log_of("rl").splitlines() if "step:2 - " in line)
+    for name in ("reward/factuality", "reward/alignment", "reward/consistency", "reward/penalty", "expert/failed"):
+        assert name in line
+    for name in ("response/well_formed", "confidence/mean", "confidence/at_0_or_1"):
+        assert name in line
+
+
+def test_the_report_has_every_model_and_dataset(finished):
+    report = json.loads((RUN / "report.json").read_text())
+    assert report["models"].keys() == MODELS
+    for model in MODELS:
+        by_dataset = report["models"][model]["verbal"]
+        assert {"pooled", "pocket-digit", "pocket-scene", "pocket-emblem"} <= by_dataset.keys()
+        assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= by_dataset["pooled"].keys()
+        assert by_dataset["pooled"]["n"] == 100
+    assert report["stage_seconds"].keys() >= {"sft", "rl", "rl_proper", "evaluation"}
+    assert report["versions"] and report["config"]["seed"] == "0"
+    assert (RUN / "reliability.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("backbone", ["sft", "base"])
+def test_the_adapter_loads_with_peft_on_sft_and_on_the_base(finished, backbone):
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    path = RUN / "models" / "sft" if backbone == "sft" else ROOT / "data_prep" / "pocket" / "base_model"
+    model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(path), RUN / "models" / "rl")
+    adapted = {name for name, _ in model.named_parameters() if "lora_B" in name}
+    assert adapted and not [name for name in adapted if "vision_tower" in name]
+    assert any(weight.abs().max() > 0 for name, weight in model.named_parameters() if "lora_B" in name)
+
+
+def test_a_third_call_installs_and_trains_nothing(finished):
+    started = time.monotonic()
+    again = subprocess.run(COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0
+    assert "[evaluation] already done" in again.stdout and "started, log" not in again.stdout.split("[report]")[0]
+    assert time.monotonic() - started < 120
