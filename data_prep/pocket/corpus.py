@@ -29,14 +29,26 @@ class Scene(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """A batch for training: images (n, 32, 32, 3) uint8, and for each the prompt and the answer."""
+    """A batch for training: images (n, 32, 32, 3) uint8, and for each the prompt and the answer.
+
+    `truths` holds the part of the prompt that states the truth about the image, "" where none does.
+    """
 
     images: npt.NDArray[np.uint8]
     prompts: list[str]
     answers: list[str]
+    truths: list[str]
 
 
-Writer = Callable[[Scene, np.random.Generator], tuple[str, str]]
+class Text(NamedTuple):
+    """One prompt with its answer, and the part of the prompt that states the truth about the image."""
+
+    prompt: str
+    answer: str
+    truth: str = ""
+
+
+Writer = Callable[[Scene, np.random.Generator], Text]
 
 
 def altered(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> tuple[Thing, ...]:
@@ -98,41 +110,42 @@ def _proposal(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
     return (claims_answer if numbered else lambda a, b, _: plain_answer(a, b))(things, scene.task, rng), right
 
 
-def _plain(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _plain(scene: Scene, rng: np.random.Generator) -> Text:
     describe = scene.task == "QA" and rng.random() < 0.1
     question = str(rng.choice(DATASETS["pocket-scene"].questions)) if describe else scene.question
-    return question, plain_answer(scene.things, scene.task)
+    return Text(question, plain_answer(scene.things, scene.task))
 
 
-def _claims(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    return claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng)
+def _claims(scene: Scene, rng: np.random.Generator) -> Text:
+    return Text(claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng))
 
 
 def _verdict(template: str, yes: str, no: str) -> Writer:
-    def write(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    def write(scene: Scene, rng: np.random.Generator) -> Text:
         answer, right = _proposal(scene, rng)
-        return prompts.render(template, question=scene.question, answer=answer), yes if right else no
+        prompt = prompts.render(template, question=scene.question, answer=answer)
+        return Text(prompt, yes if right else no, answer if right else "")
 
     return write
 
 
-def _verbal(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _verbal(scene: Scene, rng: np.random.Generator) -> Text:
     answer, _ = _proposal(scene, rng)
-    return prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng)
+    return Text(prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng))
 
 
-def _vcap_round1(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _vcap_round1(scene: Scene, rng: np.random.Generator) -> Text:
     prompt = prompts.render(f"vcap_{scene.task.lower()}_round1", question=scene.question)
-    return prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
+    return Text(prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}")
 
 
-def _vcap_round2(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _vcap_round2(scene: Scene, rng: np.random.Generator) -> Text:
     answer, _ = _proposal(scene, rng)
     seen = f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
     values = {"visual_description": seen, "answer": answer}
     if scene.task == "QA":
         values["question"] = scene.question
-    return prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}"
+    return Text(prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}")
 
 
 KINDS: dict[str, Writer] = {
@@ -157,7 +170,7 @@ def examples(dataset: str, kind: str, n: int, rng: np.random.Generator) -> Examp
     for things in drawn.things:
         question = str(rng.choice(DATASETS[dataset].questions))
         texts.append(KINDS[kind](Scene(DATASETS[dataset].task, question, things), rng))
-    return Examples(drawn.images, [prompt for prompt, _ in texts], [answer for _, answer in texts])
+    return Examples(drawn.images, *(list(column) for column in zip(*texts, strict=True)))
 
 
 def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
@@ -165,7 +178,11 @@ def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
     names = [name for name, dataset in DATASETS.items() if dataset.task == task]
     parts = [examples(name, kind, -(-n // len(names)), rng) for name in names]
     images = np.concatenate([part.images for part in parts])
-    return Examples(images, sum((p.prompts for p in parts), []), sum((p.answers for p in parts), []))
+    prompts_, answers, truths = (
+        [text for part in parts for text in column(part)]
+        for column in (lambda part: part.prompts, lambda part: part.answers, lambda part: part.truths)
+    )
+    return Examples(images, prompts_, answers, truths)
 
 
 def tokenizer_corpus() -> Iterator[str]:
