@@ -3,100 +3,41 @@
 `confidence` is the stated probability c_i of being right; `correct` is the verdict y_i. A verdict is binary for a
 question with one answer and may be graded in [0, 1] for a description (the share of it that is right):
 
-    ECE   = sum_b (n_b / n) * |mean(y in b) - mean(c in b)|     Naeini et al. 2015, Guo et al. 2017; equal-width bins
+    ECE   = sum_b (n_b / n) * |mean(y in b) - mean(c in b)|     see `reward_fns.calibration`
     Brier = mean((c - y)^2)                                     Brier 1950
     AUROC = P(c+ > c-) + P(c+ = c-) / 2                         an item is y of a positive and 1 - y of a negative
 
 For binary verdicts the AUROC is the ordinary one. A graded item stands on both sides, so it also meets itself, which
 counts as the tie that it is.
 
-Bins. With B bins, bin k holds k/B <= c < (k+1)/B, and the last one also 1. The edges k/B are the correctly rounded
-quotients in the dtype of `confidence`, and the comparison is exact. So 0.3 opens bin 3 of ten, as do 0.1 * 3
-(0.30000000000000004) and float32(0.7) bin 7 (the float32 next to 0.7 is below the float64 edge, but equals the float32
-one); `linspace` edges (0.30000000000000004) and `int(c * B)` (0.29 * 100 = 28.999...) both get such values wrong. No
-tolerance is used: 1 - 0.9 = 0.09999999999999998 is less than 0.1 and stays in bin 0.
-
 Undefined values (n = 0; AUROC with one class only) are NaN, never 0.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-DEFAULT_BINS = 10
+from reward_fns.calibration import (
+    DEFAULT_BINS,
+    ReliabilityBins,
+    bin_index,
+    checked_answers,
+    expected_calibration_error,
+    reliability_bins,
+)
+
+__all__ = [
+    "DEFAULT_BINS",
+    "ReliabilityBins",
+    "auroc",
+    "bootstrap_interval",
+    "brier_score",
+    "expected_calibration_error",
+    "reliability_bins",
+]
+
 _RESAMPLED_VALUES_PER_BATCH = 4_000_000  # bounds the memory of one bootstrap batch to some 100 MB
-
-
-@dataclass(frozen=True)
-class ReliabilityBins:
-    """What a reliability diagram shows; every array has shape (n_bins,), means of empty bins are NaN."""
-
-    edges: NDArray[np.float64]  # (n_bins + 1,), from 0 to 1
-    count: NDArray[np.int64]
-    mean_confidence: NDArray[np.float64]
-    mean_correct: NDArray[np.float64]
-
-
-def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Both as float arrays of one shape (n,), values in [0, 1]; confidence keeps its float dtype (see Bins above)."""
-    c, y = np.asarray(confidence), np.asarray(correct)
-    if c.ndim != 1 or c.shape != y.shape:
-        raise ValueError(f"confidence and correct must have one shape (n,), got {c.shape} and {y.shape}")
-    c = c if np.issubdtype(c.dtype, np.floating) else c.astype(np.float64)
-    y = y.astype(np.float64)
-    for name, values in (("confidence", c), ("correct", y)):
-        bad = ~((values >= 0) & (values <= 1))  # also true for NaN
-        if bad.any():
-            raise ValueError(f"{name} must lie in [0, 1], got {values[bad][0]} at position {int(bad.argmax())}")
-    return c, y
-
-
-def _bin_index(confidence: NDArray[np.floating], n_bins: int) -> NDArray[np.intp]:
-    """Index of each confidence's bin, shape (n,), in 0 .. n_bins - 1."""
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, got {n_bins}")
-    inner_edges = (np.arange(1, n_bins) / n_bins).astype(confidence.dtype)
-    return np.searchsorted(inner_edges, confidence, side="right")
-
-
-def reliability_bins(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS) -> ReliabilityBins:
-    """Counts and means per equal-width bin of confidence, for the diagram and the ECE.
-
-    Args:
-        confidence: (n,), in [0, 1].
-        correct: (n,), verdicts in [0, 1].
-
-    Raises:
-        ValueError: shapes differ, a value is NaN or outside [0, 1], or n_bins < 1.
-    """
-    c, y = _checked(confidence, correct)
-    index = _bin_index(c, n_bins)
-    count = np.bincount(index, minlength=n_bins)
-    with np.errstate(invalid="ignore"):
-        mean_confidence = np.bincount(index, weights=c, minlength=n_bins) / count
-        mean_correct = np.bincount(index, weights=y, minlength=n_bins) / count
-    return ReliabilityBins(np.arange(n_bins + 1) / n_bins, count, mean_confidence, mean_correct)
-
-
-def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS) -> float:
-    """ECE with equal-width bins, the last one closed; in [0, 1], NaN for n = 0.
-
-    >>> round(expected_calibration_error([0.9, 0.9, 0.2], [1, 0, 0]), 4)  # 2/3 * |0.5 - 0.9| + 1/3 * |0 - 0.2|
-    0.3333
-
-    Args:
-        confidence: (n,), in [0, 1].
-        correct: (n,), verdicts in [0, 1]; a bin's accuracy is their mean.
-
-    Raises:
-        ValueError: shapes differ, a value is NaN or outside [0, 1], or n_bins < 1.
-    """
-    c, y = _checked(confidence, correct)
-    index = _bin_index(c, n_bins)
-    gap = np.bincount(index, weights=y - c, minlength=n_bins)  # n_b * (accuracy - confidence) of each bin
-    return float(np.abs(gap).sum() / c.size) if c.size else float("nan")
 
 
 def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
@@ -116,7 +57,7 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    c, y = _checked(confidence, correct)
+    c, y = checked_answers(confidence, correct)
     if not 0 < y.sum() < y.size:
         return float("nan")
     label = np.repeat([1, 0], y.size)
@@ -133,7 +74,7 @@ def brier_score(confidence: ArrayLike, correct: ArrayLike) -> float:
     Raises:
         ValueError: shapes differ, or a value is NaN or outside [0, 1].
     """
-    c, y = _checked(confidence, correct)
+    c, y = checked_answers(confidence, correct)
     return float(np.mean((c - y) ** 2)) if c.size else float("nan")
 
 
@@ -146,7 +87,7 @@ def _grouped_sums(group: NDArray[np.intp], values: NDArray[np.float64], n_groups
 
 
 def _ece_rows(c: NDArray[np.floating], y: NDArray[np.float64], take: NDArray[np.intp]) -> NDArray[np.float64]:
-    gap = _grouped_sums(_bin_index(c, DEFAULT_BINS)[take], (y - c)[take], DEFAULT_BINS)
+    gap = _grouped_sums(bin_index(c, DEFAULT_BINS)[take], (y - c)[take], DEFAULT_BINS)
     return np.abs(gap).sum(axis=1) / take.shape[1]
 
 
@@ -186,7 +127,7 @@ def bootstrap_interval(
     """
     if metric not in _ROWS:
         raise ValueError(f"bootstrap_interval knows {', '.join(f.__name__ for f in _ROWS)}; got {metric}")
-    c, y = _checked(confidence, correct)
+    c, y = checked_answers(confidence, correct)
     if np.isnan(metric(c, y)):
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)

@@ -10,11 +10,15 @@ tracker. Keys:
     confidence/mean, std, q10, q50, q90                      over the rollouts that state one
     confidence/at_0_or_1                                     share of them at an end of the scale
     confidence/brier, confidence/overconfidence              mean (o - acc)^2; mean o - mean acc
+    confidence/ece                                           calibration error of the step's rollouts, biased upwards
+                                                             for small batches
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from reward_fns.calibration import expected_calibration_error
 
 PARTS = ("factuality", "alignment", "consistency", "penalty")
 
@@ -48,6 +52,7 @@ def training_curves(rollouts: Sequence[Mapping[str, float]]) -> dict[str, float]
             "confidence/at_0_or_1": np.isin(confidence, (0.0, 1.0)).mean(),
             "confidence/brier": np.mean((confidence - correct) ** 2),
             "confidence/overconfidence": confidence.mean() - correct.mean(),
+            "confidence/ece": expected_calibration_error(confidence, correct),
             "confidence/q10": q10,
             "confidence/q50": q50,
             "confidence/q90": q90,

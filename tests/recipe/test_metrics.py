@@ -34,5 +34,13 @@ def test_confidence_curves_leave_out_responses_without_one():
     assert curves["confidence/overconfidence"] == pytest.approx(0.25)
 
 
+def test_calibration_error_of_the_step_by_hand():
+    # Bin 9 holds 0.9 (right) and 0.9 (wrong): |1/2 - 0.9| = 0.4; bin 2 holds 0.2 (half right): |0.5 - 0.2| = 0.3.
+    # Two and one of three: (2 * 0.4 + 0.3) / 3. A failed expert and a missing confidence count in neither.
+    stated = [rollout(confidence=0.9), rollout(confidence=0.9, acc=0.0), rollout(confidence=0.2, acc=0.5)]
+    others = [rollout(confidence=-1.0, acc=0.0), rollout(confidence=0.0, acc=1.0, expert_failed=1.0)]
+    assert training_curves(stated + others)["confidence/ece"] == pytest.approx(1.1 / 3)
+
+
 def test_no_stated_confidence_gives_no_confidence_curve():
     assert not [name for name in training_curves([rollout(confidence=-1.0)]) if name.startswith("confidence/")]
