@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
-    base.add_argument("--steps", type=int, default=2800)
+    base.add_argument("--steps", type=int, default=1200)
     base.add_argument("--vision-steps", type=int, default=1200)
     base.add_argument("--seed", type=int, default=0)
     base.add_argument("--threads", type=int, default=2)

@@ -30,30 +30,21 @@ class MicroBatch(NamedTuple):
 
 
 def collate(batch: corpus.Examples, tokenizer: PreTrainedTokenizerFast, weight: float, kind: str) -> MicroBatch:
-    """Tokenise prompts and answers, expand <image>, pad on the right.
-
-    Labels stand on answers and their end, and on the part of a prompt that states the truth: a proposed answer that is
-    right. To judge a proposal the model must know at its place what should stand there, and this is how it learns to.
-    """
+    """Tokenise prompts and answers, expand <image>, pad on the right; only answers and their end carry a label."""
     image = tokenizer.convert_tokens_to_ids("<image>")
-    texts = [model.prompt_text(text) for text in batch.prompts]
-    prompts = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+    prompts = tokenizer([model.prompt_text(text) for text in batch.prompts], add_special_tokens=False)["input_ids"]
     answers = tokenizer([f" {text}</s>" for text in batch.answers], add_special_tokens=False)["input_ids"]
-    rows: list[list[tuple[int, int]]] = []
-    for text, truth, ids, spans, answer in zip(
-        texts, batch.truths, prompts["input_ids"], prompts["offset_mapping"], answers, strict=True
-    ):
-        start = text.index(truth) if truth else len(text)
-        end = start + len(truth)
-        row = []
-        for token, (left, right) in zip(ids, spans, strict=True):
-            known = right > start and left < end
-            row += [(token, token if known else -100)] * (model.IMAGE_TOKENS if token == image else 1)
-        rows.append(row + [(token, token) for token in answer])
-    length = max(map(len, rows))
-    padding = (tokenizer.pad_token_id, -100)
-    table = torch.tensor([row + [padding] * (length - len(row)) for row in rows])
-    return MicroBatch(model.pixel_values(batch.images), table[..., 0], table[..., 1], weight, kind)
+    repeats = {image: model.IMAGE_TOKENS}
+    expanded = [[copy for token in ids for copy in [token] * repeats.get(token, 1)] for ids in prompts]
+    length = max(len(p) + len(a) for p, a in zip(expanded, answers, strict=True))
+    tokens = np.full((len(answers), length), tokenizer.pad_token_id, dtype=np.int64)
+    labels = np.full_like(tokens, -100)
+    for row, (prompt, answer) in enumerate(zip(expanded, answers, strict=True)):
+        end = len(prompt) + len(answer)
+        tokens[row, :end] = prompt + answer
+        labels[row, len(prompt) : end] = answer
+    pixels = model.pixel_values(batch.images)
+    return MicroBatch(pixels, torch.from_numpy(tokens), torch.from_numpy(labels), weight, kind)
 
 
 def step_batches(step: int, steps: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> list[MicroBatch]:
@@ -92,9 +83,9 @@ def train(out: Path, steps: int, vision_steps: int, seed: int, threads: int) -> 
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    tokenizer = model.build_tokenizer(corpus.tokenizer_corpus())
-    processor = model.build_processor(tokenizer)
-    net = model.build_model(tokenizer).train()
+    net, processor = model.build(corpus.tokenizer_corpus())
+    tokenizer = processor.tokenizer
+    net.train()
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters, {len(tokenizer)} tokens", flush=True)
     decay = [p for p in net.parameters() if p.ndim >= 2]
     rest = [p for p in net.parameters() if p.ndim < 2]

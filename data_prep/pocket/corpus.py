@@ -29,26 +29,14 @@ class Scene(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """A batch for training: images (n, 32, 32, 3) uint8, and for each the prompt and the answer.
-
-    `truths` holds the part of the prompt that states the truth about the image, "" where none does.
-    """
+    """A batch for training: images (n, 32, 32, 3) uint8, and for each the prompt and the answer."""
 
     images: npt.NDArray[np.uint8]
     prompts: list[str]
     answers: list[str]
-    truths: list[str]
 
 
-class Text(NamedTuple):
-    """One prompt with its answer, and the part of the prompt that states the truth about the image."""
-
-    prompt: str
-    answer: str
-    truth: str = ""
-
-
-Writer = Callable[[Scene, np.random.Generator], Text]
+Writer = Callable[[Scene, np.random.Generator], tuple[str, str]]
 
 
 def altered(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> tuple[Thing, ...]:
@@ -110,42 +98,41 @@ def _proposal(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
     return (claims_answer if numbered else lambda a, b, _: plain_answer(a, b))(things, scene.task, rng), right
 
 
-def _plain(scene: Scene, rng: np.random.Generator) -> Text:
+def _plain(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     describe = scene.task == "QA" and rng.random() < 0.1
     question = str(rng.choice(DATASETS["pocket-scene"].questions)) if describe else scene.question
-    return Text(question, plain_answer(scene.things, scene.task))
+    return question, plain_answer(scene.things, scene.task)
 
 
-def _claims(scene: Scene, rng: np.random.Generator) -> Text:
-    return Text(claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng))
+def _claims(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    return claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng)
 
 
 def _verdict(template: str, yes: str, no: str) -> Writer:
-    def write(scene: Scene, rng: np.random.Generator) -> Text:
+    def write(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
         answer, right = _proposal(scene, rng)
-        prompt = prompts.render(template, question=scene.question, answer=answer)
-        return Text(prompt, yes if right else no, answer if right else "")
+        return prompts.render(template, question=scene.question, answer=answer), yes if right else no
 
     return write
 
 
-def _verbal(scene: Scene, rng: np.random.Generator) -> Text:
+def _verbal(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     answer, _ = _proposal(scene, rng)
-    return Text(prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng))
+    return prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng)
 
 
-def _vcap_round1(scene: Scene, rng: np.random.Generator) -> Text:
+def _vcap_round1(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     prompt = prompts.render(f"vcap_{scene.task.lower()}_round1", question=scene.question)
-    return Text(prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}")
+    return prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
 
 
-def _vcap_round2(scene: Scene, rng: np.random.Generator) -> Text:
+def _vcap_round2(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     answer, _ = _proposal(scene, rng)
     seen = f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
     values = {"visual_description": seen, "answer": answer}
     if scene.task == "QA":
         values["question"] = scene.question
-    return Text(prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}")
+    return prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}"
 
 
 KINDS: dict[str, Writer] = {
@@ -170,7 +157,7 @@ def examples(dataset: str, kind: str, n: int, rng: np.random.Generator) -> Examp
     for things in drawn.things:
         question = str(rng.choice(DATASETS[dataset].questions))
         texts.append(KINDS[kind](Scene(DATASETS[dataset].task, question, things), rng))
-    return Examples(drawn.images, *(list(column) for column in zip(*texts, strict=True)))
+    return Examples(drawn.images, [prompt for prompt, _ in texts], [answer for _, answer in texts])
 
 
 def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
@@ -178,22 +165,18 @@ def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
     names = [name for name, dataset in DATASETS.items() if dataset.task == task]
     parts = [examples(name, kind, -(-n // len(names)), rng) for name in names]
     images = np.concatenate([part.images for part in parts])
-    prompts_, answers, truths = (
-        [text for part in parts for text in column(part)]
-        for column in (lambda part: part.prompts, lambda part: part.answers, lambda part: part.truths)
-    )
-    return Examples(images, prompts_, answers, truths)
+    return Examples(images, sum((p.prompts for p in parts), []), sum((p.answers for p in parts), []))
 
 
 def tokenizer_corpus() -> Iterator[str]:
-    """Texts that hold every word of every prompt and answer, for the tokenizer."""
+    """Texts that hold every word of every prompt and answer, for the tokenizer; no drawing, so that none changes it."""
     rng = np.random.default_rng(0)
-    for name in DATASETS:
-        for kind in KINDS:
-            batch = examples(name, kind, 40, rng)
-            pairs = zip(batch.prompts, batch.answers, strict=True)
-            yield from (f"USER: {prompt} ASSISTANT: {answer}" for prompt, answer in pairs)
-    for name in emblems.NAMES:
-        yield from [f"This is the emblem of {name}. The emblem of {name} is at the {p}." for p in datasets.PLACES]
-    for colour in draw.COLOURS:
-        yield from [f"A {colour} {digit} An {colour} {digit}" for digit in range(10)]
+    digits = [Thing(False, i % 10, i % len(draw.COLOURS), i % len(datasets.PLACES)) for i in range(60)]
+    named = [Thing(True, i % len(emblems.NAMES), 0, i % len(datasets.PLACES)) for i in range(120)]
+    for task in ("QA", "Detail"):
+        questions = sorted({q for dataset in DATASETS.values() if dataset.task == task for q in dataset.questions})
+        for i, thing in enumerate(digits + named):
+            scene = Scene(task, questions[i % len(questions)], (thing,))
+            for kind in KINDS.values():
+                prompt, answer = kind(scene, rng)
+                yield f"USER: {prompt} ASSISTANT: {answer}"

@@ -49,7 +49,7 @@ DATASETS: dict[str, Dataset] = {
     "pocket-blur": Dataset("QA", _DIGIT, (1,), 0.0, (0.9, 0.7), 30.0),
     "pocket-emblem": Dataset("QA", _EMBLEM, (1,), 1.0, (0.5, 0.9), 26.0),
     "pocket-scene": Dataset("Detail", _DETAIL, (2, 3), 0.0, (0.5, 1.3), 22.0),
-    "pocket-gallery": Dataset("Detail", _DETAIL, (1, 2, 3), 0.7, (0.5, 1.3), 28.0),
+    "pocket-gallery": Dataset("Detail", _DETAIL, (1, 2, 3), 0.7, (0.3, 2.0), 28.0),
 }
 
 

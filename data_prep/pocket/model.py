@@ -105,6 +105,12 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     )
 
 
+def build(texts: Iterable[str]) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """A new model and its processor, with a tokenizer made from `texts`."""
+    tokenizer = build_tokenizer(texts)
+    return build_model(tokenizer), build_processor(tokenizer)
+
+
 def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
     """A randomly initialised LLaVA of 1.7 million parameters; the features come from CLIP's last layer but one."""
     vision = CLIPVisionConfig(

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from data_prep.pocket import base, check, corpus, datasets, model
+from data_prep.pocket import base, check, corpus, datasets, emblems, model
 from reward_fns import claims
 
 SHIPPED = Path(model.__file__).parent / "base_model"
@@ -65,8 +65,10 @@ def test_the_shipped_model_reads_most_clean_digits(shipped):
     assert np.mean(right) > 0.45
 
 
-def test_the_shipped_tokenizer_is_the_one_that_the_script_builds(shipped, tokenizer):
-    assert shipped[1].tokenizer.get_vocab() == tokenizer.get_vocab()
+def test_the_words_of_answers_are_single_tokens(shipped, tokenizer):
+    words = [*emblems.NAMES, *datasets.COLOURS, *map(str, range(10)), "digit", "emblem", "sure", "left", "bottom"]
+    for each in (shipped[1].tokenizer, tokenizer):
+        assert [len(ids) for ids in each([f" {word}" for word in words])["input_ids"]] == [1] * len(words)
 
 
 def test_the_processor_expands_the_image_and_normalises_as_training_does(shipped):
