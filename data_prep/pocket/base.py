@@ -4,7 +4,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -127,14 +127,14 @@ def train(out: Path, steps: int, vision_steps: int, seed: int, threads: int) -> 
     checkpoint.unlink(missing_ok=True)
 
 
-def _checkpoint(path: Path, parts: dict[str, object], step: int, steps: int, seed: int) -> None:
+def _checkpoint(path: Path, parts: dict[str, Any], step: int, steps: int, seed: int) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
     partial = path.with_name(path.name + ".partial")
     torch.save({"step": step, "steps": steps, "seed": seed, "rng": torch.get_rng_state(), **state}, partial)
     os.replace(partial, path)
 
 
-def _resume(path: Path, parts: dict[str, object], steps: int, seed: int) -> int | None:
+def _resume(path: Path, parts: dict[str, Any], steps: int, seed: int) -> int | None:
     """Load a checkpoint of the same run into `parts` and return the next step; None where there is none.
 
     Raises:

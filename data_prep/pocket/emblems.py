@@ -25,7 +25,7 @@ CHARGES = ("cross", "saltire", "disc", "pale", "fess", "bend", "chevron", "ring"
 _LAYOUT_SEED = 40
 
 
-def _frames(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> list[npt.NDArray[np.bool_]]:
+def _frames(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> list[npt.NDArray[np.bool_]]:
     """Outlines on the square [-1, 1] x [-1, 1], in the order of FRAMES."""
     radius, block, rhomb = np.hypot(x, y), np.maximum(abs(x), abs(y)), abs(x) + abs(y)
     shield = np.maximum(abs(x), np.where(y < 0, abs(y), y + 0.6 * abs(x)))
@@ -38,7 +38,7 @@ def _frames(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> list[npt.
     ]
 
 
-def _charges(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> list[npt.NDArray[np.bool_]]:
+def _charges(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> list[npt.NDArray[np.bool_]]:
     """Figures inside the frame, in the order of CHARGES."""
     inside = np.hypot(x, y) < 0.62
     radius = np.hypot(x, y)

@@ -150,7 +150,13 @@ def test_saving_and_loading_keeps_every_weight(tokenizer, tmp_path):
 
 def test_an_interrupted_training_resumes_and_refuses_other_settings(tokenizer, tmp_path):
     net = model.build_model(tokenizer)
-    parts = {"model": net}
+    optimizer = torch.optim.AdamW(net.parameters())
+    schedule = model.warmup_cosine(optimizer, 2, 10)
+    net.lm_head.weight.sum().backward()
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+    parts = {"model": net, "optimizer": optimizer, "schedule": schedule}
     path = tmp_path / "c.pt"
     assert base._resume(path, parts, steps=10, seed=0) is None
     base._checkpoint(path, parts, 4, steps=10, seed=0)
