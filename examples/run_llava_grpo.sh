@@ -96,6 +96,8 @@ stage sft_export "$run/models/sft/config.json" 600 \
 # 4. GRPO, once a rule.
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
+    mkdir -p "$run/curves/$rl"
+    export VERL_FILE_LOGGER_PATH=$run/curves/$rl/$(date +%s).jsonl
     training_stage "$rl" "$run/grpo_$rule/latest_checkpointed_iteration.txt" "$training_limit" \
         python -m recipe.difficulty_calib.train \
         --config-name "$profile" "${device[@]}" rule="$rule" \
@@ -120,5 +122,5 @@ stage evaluation "$run/records" "$training_limit" \
 
 # 6. Report.
 always report 600 python -m eval report --records "$run/records" --out "$run" --config "$run/config.json" \
-    --stages "$run/stages"
+    --stages "$run/stages" --curves "$run/curves"
 echo "report: $run/report.md  diagram: $run/reliability.png  numbers: $run/report.json"

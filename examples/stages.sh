@@ -1,7 +1,9 @@
 # Sourced by the entry scripts: run a stage once, under a time limit, with its log in $run/logs, and say how it went.
 #
-# A stage is done when it ended well with the same command and its output is there: $run/stages/<stage>.json then holds its
-# wall seconds and the hash of its command.
+# A stage is done when it ended well, with the same command and after the same runs of the stages before it, and its output is
+# there: $run/stages/<stage>.json then holds its wall seconds and the hash of command and earlier stages.
+
+made_from="" # hash over what the stages before made
 
 _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW shows the output that comes in on stdin and keeps it in the log
     local view=$1 stage=$2 limit=$3 started=$SECONDS status=0
@@ -23,8 +25,9 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW shows the output
     echo "[$stage] done in $stage_seconds s"
 }
 
-_mark_done() { # _mark_done STAGE SECONDS COMMAND_HASH
-    printf '{"stage": "%s", "seconds": %d, "command": "%s"}\n' "$1" "$2" "$3" >"$run/stages/.$1.tmp"
+_mark_done() { # _mark_done STAGE SECONDS HASH
+    printf '{"stage": "%s", "seconds": %d, "made_from": "%s", "ended": "%s"}\n' "$1" "$2" "$3" "$(date +%s.%N)" \
+        >"$run/stages/.$1.tmp"
     mv "$run/stages/.$1.tmp" "$run/stages/$1.json"
 }
 
@@ -35,21 +38,35 @@ _stage_with() { # _stage_with VIEW STAGE OUTPUT SECONDS COMMAND...
     local view=$1 stage=$2 output=$3 limit=$4
     shift 4
     local hash
-    hash=$(printf '%s\0' "$@" | sha256sum | cut -c1-16)
+    hash=$(printf '%s\0' "$made_from" "$@" | sha256sum | cut -c1-16)
     if [[ -e "$output" ]] && grep -qs "\"$hash\"" "$run/stages/$stage.json"; then
         echo "[$stage] already done"
+        made_from=$(sha256sum <"$run/stages/$stage.json")
         return
     fi
     _run_stage "$view" "$stage" "$limit" "$@"
     [[ -e "$output" ]] || { echo "FAILED: stage $stage ended well but left no $output" >&2 && exit 1; }
     _mark_done "$stage" "$stage_seconds" "$hash"
+    made_from=$(sha256sum <"$run/stages/$stage.json")
 }
 
 # stage NAME OUTPUT SECONDS COMMAND...: run it unless it is done; all of its output is shown.
 stage() { _stage_with _all_of_it "$@"; }
 
-# training_stage NAME OUTPUT SECONDS COMMAND...: the same, showing a line a training step.
-training_stage() { _stage_with _step_lines "$@"; }
+# training_stage NAME OUTPUT SECONDS COMMAND...: the same, showing a line a training step. verl resumes from the checkpoints
+# in the output's folder; those that were trained on other inputs are removed.
+training_stage() {
+    local folder
+    folder=$(dirname "$2")
+    mkdir -p "$folder"
+    if [[ -e "$folder/.made_from" && "$(<"$folder/.made_from")" != "$made_from" ]]; then
+        echo "[$1] an earlier stage ran again: training anew"
+        rm -rf "$folder"
+        mkdir -p "$folder"
+    fi
+    echo "$made_from" >"$folder/.made_from"
+    _stage_with _step_lines "$@"
+}
 
 # always NAME SECONDS COMMAND...: run it every time.
 always() { _run_stage _all_of_it "$@"; }

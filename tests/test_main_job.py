@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.timeout(2400)
+
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "outputs" / "test-main-job"
 COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick"]

@@ -9,6 +9,8 @@ import pytest
 
 from recipe.difficulty_calib.progress import step_line
 
+pytestmark = pytest.mark.timeout(1200)
+
 ENVIRONMENT = os.environ | {
     "VERL_USE_EXTERNAL_MODULES": "recipe.difficulty_calib.plugin",
     "VERL_PLATFORM": "cpu",
@@ -57,16 +59,6 @@ def test_an_expert_that_is_down_ends_the_run_with_an_error(tmp_path, pocket_data
     )
     assert code != 0
     assert "ExpertFailureError" in log and "gave no verdict for" in log
-
-
-@pytest.fixture(scope="module")
-def tiny_qwen(tmp_path_factory, pocket_model) -> Path:
-    """A randomly initialised Qwen2.5-VL of a few hundred thousand parameters, with the pocket model's vocabulary."""
-    from tests.recipe.tiny_qwen import write
-
-    path = tmp_path_factory.mktemp("qwen") / "tiny-qwen2.5-vl"
-    write(path, pocket_model)
-    return path
 
 
 def test_another_architecture_trains_by_naming_its_overlay(tmp_path, pocket_data, tiny_qwen):

@@ -18,14 +18,18 @@ def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
     check_image_tokens(processor)
     rows = check_parquet(str(pocket_data / "rl_train.parquet"), "images")
     assert len(rows) == 20
-    check_tags("rl_train.parquet", {row["data_source"] for row in rows}, "table4", str(pocket_data / "coefficients.yaml"))
+    check_tags(
+        "rl_train.parquet", {row["data_source"] for row in rows}, "table4", str(pocket_data / "coefficients.yaml")
+    )
 
 
 def test_a_wrong_version_is_named(monkeypatch):
     from recipe.difficulty_calib import patches
 
     monkeypatch.setattr(patches, "package_version", lambda package: "0.7.0")
-    with pytest.raises(PreflightError, match=r"for verl==0\.9\.1, but verl 0\.7\.0 is installed: install the pinned set"):
+    with pytest.raises(
+        PreflightError, match=r"for verl==0\.9\.1, but verl 0\.7\.0 is installed: install the pinned set"
+    ):
         check_versions()
 
 
