@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, required=True, help="directory for report.json, report.md, reliability.png")
     report.add_argument("--config", type=Path, help="JSON or YAML file of the run's settings, kept in report.json")
     report.add_argument("--stages", type=Path, help='directory of files {"stage": name, "seconds": float}')
+    report.add_argument("--curves", type=Path, help="directory <model>/*.jsonl of verl's file logger: training curves")
 
     seeds = commands.add_parser("compare-seeds", help="mean and range over the reports of several seeds")
     seeds.add_argument("--report", type=Path, nargs="+", required=True, help="report.json files")
@@ -80,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> None:
     elif arguments.command == "report":
         from eval.publish import publish
 
-        publish(arguments.records, arguments.out, arguments.config, arguments.stages)
+        publish(arguments.records, arguments.out, arguments.config, arguments.stages, arguments.curves)
     else:
         from eval.publish import compare_seeds
 

@@ -1,7 +1,6 @@
 """From model specs and a question file to record files: one model after the other, resumable, settings kept beside."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 from eval import verbal
 from eval.engine import Engine
 from eval.errors import UserError
+from eval.jsonfile import read_mapping, write_json
 from eval.models import prepare
 from eval.questions import load_questions
-from eval.records import VERBAL, RecordLog, records_path, settings_path, write_text
+from eval.records import VERBAL, RecordLog, records_path, set_aside, settings_path
 from eval.verbal import Decoding
 from eval.versions import versions
 from reward_fns.expert import make_expert
@@ -28,6 +28,9 @@ def collect(
 ) -> list[Path]:
     """Write the Verbal records of every model; questions that are answered already are not asked again.
 
+    Records of other settings (another model behind the name, seed, decoding, ...) are set aside first, see
+    `records.set_aside`, and made anew.
+
     Args:
         specs: model name -> spec (see `models.prepare`).
         questions_file: verl parquet.
@@ -36,8 +39,7 @@ def collect(
         limit: number of questions kept of each dataset; None for all.
 
     Raises:
-        UserError: a model, the questions or the expert's configuration is wrong, or records that are there were made
-            with other settings.
+        UserError: a model, the questions or the expert's configuration is wrong.
     """
     try:
         expert = make_expert(expert_config)
@@ -45,38 +47,35 @@ def collect(
         raise UserError(str(error)) from error
     questions = load_questions(questions_file, limit)
     questions_sha256 = hashlib.sha256(questions_file.read_bytes()).hexdigest()
-    # All specs are checked before the first long run.
+    # All specs are checked, and outdated records set aside, before the first long run.
     ready = {name: prepare(spec, out / "models") for name, spec in specs.items()}
-    paths = []
+    paths = {name: records_path(out, name, VERBAL) for name in specs}
     for name, model in ready.items():
-        path = records_path(out, name, VERBAL)
         settings = asdict(decoding) | {
             "questions_sha256": questions_sha256,
             "model_sha256": model.fingerprint,
             "expert": expert.name,
         }
-        log = RecordLog(path)
-        _check_settings(path, settings, fresh=not log.done)
+        _keep_settings(paths[name], settings)
+    for name, model in ready.items():
+        log = RecordLog(paths[name])
         todo = [question for question in questions if question.question_id not in log.done]
         if todo:
             with Engine(model.path) as engine:
                 verbal.answer(name, engine, todo, log, expert, decoding)
         log.finish()
-        print(f"{path}: {len(log.done)} records, {len(todo)} of them new")
-        paths.append(path)
-    return paths
+        print(f"{paths[name]}: {len(log.done)} records, {len(todo)} of them new")
+    return list(paths.values())
 
 
-def _check_settings(records: Path, settings: dict[str, object], fresh: bool) -> None:
-    """Keep the settings of new records; refuse to add to records that were made with others."""
+def _keep_settings(records: Path, settings: dict[str, Any]) -> None:
+    """Write the settings beside the records to come; records that were made with others, or with none, go aside."""
     path = settings_path(records)
-    if fresh or not path.exists():
-        write_text(path, json.dumps(settings | {"versions": versions()}, indent=2) + "\n")
+    before = read_mapping(path) if path.exists() else {}
+    changed = [name for name, value in settings.items() if before.get(name) != value]
+    if not changed:
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    for name, value in settings.items():
-        if before.get(name) != value:
-            raise UserError(
-                f"{records} was made with {name} {before.get(name)}, now asked with {value}: remove it and "
-                f"{path.name}, or choose another --out"
-            )
+    if moved := set_aside(records):
+        what = f"another {', '.join(changed)}" if before else "unknown settings"
+        print(f"{records}: made with {what}, now in {moved}; asking again")
+    write_json(path, settings | {"versions": versions()})

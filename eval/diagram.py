@@ -1,6 +1,5 @@
 """The reliability diagram: one panel a model, accuracy by bin of confidence above, share of answers by bin below."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.figure_style import INK, figure_title, new_figure, percent, save_png, tidy
 from eval.metrics import DEFAULT_BINS, ReliabilityBins, reliability_bins
 from eval.records import AnswerRecord
 from eval.report import POOLED, scored
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _BAR, _GRID = "#263238", "#b6c2cc", "#e6eaed"
+_BAR = "#b6c2cc"
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
 _OVER, _UNDER = "#e9a374", "#74b0d6"  # told apart with any colour vision
 
@@ -32,12 +32,8 @@ def draw_reliability(
         cells: model -> dataset -> values of `report.summarise`, for the titles.
         protocol: named in the figure's title.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     models = list(answers)
-    figure = Figure(figsize=(max(2.75 * len(models) + 0.7, 5.2), 5.3), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(2.75 * len(models) + 0.7, 5.2), 5.3)
     axes = figure.subplots(2, len(models), sharex=True, sharey="row", squeeze=False, height_ratios=[3.1, 1])
     for column, model in enumerate(models):
         top, below = axes[:, column]
@@ -49,20 +45,14 @@ def draw_reliability(
         _title(top, model, cells[model][POOLED])
         below.set_xlabel("confidence")
         for axis in (top, below):
-            _tidy(axis)
+            tidy(axis)
     axes[0, 0].set(ylim=(0, 1), xlim=(0, 1), ylabel="accuracy", yticks=_TICKS)
     axes[0, 0].set_xticks(_TICKS, labels=["0", "", "0.5", "", "1"])
     axes[1, 0].set(ylabel="share of\nanswers", ylim=(0, axes[1, 0].get_ylim()[1] * 1.18))
-    axes[1, 0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    figure.suptitle(
-        f"Reliability, {protocol.capitalize()} protocol, all questions pooled",
-        color=_INK,
-        fontsize=12,
-        x=0.01,
-        ha="left",
-    )
+    axes[1, 0].yaxis.set_major_formatter(percent)
+    figure_title(figure, f"Reliability, {protocol.capitalize()} protocol, all questions pooled")
     _legend(figure, columns=4 if len(models) > 2 else 2)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
@@ -83,8 +73,8 @@ def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
             edgecolor="white",
             zorder=3,
         )
-    axis.hlines(accuracy, left, left + width, color=_INK, linewidth=1.6, zorder=4)
-    axis.plot([0, 1], [0, 1], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=5)
+    axis.hlines(accuracy, left, left + width, color=INK, linewidth=1.6, zorder=4)
+    axis.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=5)
 
 
 def _label_shares(axis: "Axes", edges: NDArray[np.float64], share: NDArray[np.float64]) -> None:
@@ -92,33 +82,22 @@ def _label_shares(axis: "Axes", edges: NDArray[np.float64], share: NDArray[np.fl
     for left, value in zip(edges[:-1], share, strict=True):
         if value > 0:
             text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
-            axis.text(left + 0.5 / DEFAULT_BINS, value, text, ha="center", va="bottom", fontsize=6.5, color=_INK)
+            axis.text(left + 0.5 / DEFAULT_BINS, value, text, ha="center", va="bottom", fontsize=6.5, color=INK)
 
 
 def _title(axis: "Axes", model: str, cell: Mapping[str, Any]) -> None:
     failures = f", {cell['parse_failures']} parse failures" if cell["parse_failures"] else ""
-    axis.set_title(model_title(model), loc="left", fontsize=11, fontweight="bold", color=_INK, pad=34)
+    axis.set_title(model_title(model), loc="left", fontsize=11, fontweight="bold", color=INK, pad=34)
     axis.text(
         0,
         1.02,
         f"ECE {number(cell['ece'])}   AUROC {number(cell['auroc'])}\nn = {cell['n']:,}{failures}, {DEFAULT_BINS} bins",
         transform=axis.transAxes,
         fontsize=9,
-        color=_INK,
+        color=INK,
         va="bottom",
         linespacing=1.35,
     )
-
-
-def _tidy(axis: "Axes") -> None:
-    axis.set_axisbelow(True)
-    axis.grid(color=_GRID, linewidth=0.8)
-    axis.tick_params(length=0, labelsize=8, colors=_INK)
-    axis.xaxis.label.set(color=_INK, fontsize=9)
-    axis.yaxis.label.set(color=_INK, fontsize=9)
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
-    axis.spines["bottom"].set_color(_INK)
 
 
 def _legend(figure: "Figure", columns: int) -> None:
@@ -126,18 +105,11 @@ def _legend(figure: "Figure", columns: int) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Line2D([], [], color=_INK, linewidth=1.6, label="accuracy in the bin"),
+        Line2D([], [], color=INK, linewidth=1.6, label="accuracy in the bin"),
         Patch(color=_OVER, label="over-confident by"),
         Patch(color=_UNDER, label="under-confident by"),
-        Line2D([], [], color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
+        Line2D([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5, labelcolor=_INK
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK
     )
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(beside, format="png", dpi=160)
-    os.replace(beside, path)

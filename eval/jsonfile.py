@@ -34,12 +34,19 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no file {path}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+        content = _parse(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a mapping")
     return content
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)  # first: to YAML the number 1e-05 is a string
+    except json.JSONDecodeError:
+        return yaml.safe_load(text)
 
 
 def read_stage_seconds(directory: Path) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Write the report: report.json, report.md and reliability.png from a directory of records; compare several reports."""
+"""Write the report: report.json, report.md and its figures from records and training logs; compare several reports."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,14 +17,18 @@ from eval.report import (
     summarise_all,
 )
 from eval.tables import render_report, render_seed_comparison
+from eval.training import read_training
+from eval.training_figure import draw_training
 from eval.versions import versions
 
 
-def publish(records_directory: Path, out: Path, config_file: Path | None, stages: Path | None) -> None:
-    """Write the three files into `out` and print the tables.
+def publish(
+    records_directory: Path, out: Path, config_file: Path | None, stages: Path | None, curves: Path | None
+) -> None:
+    """Write report.json, report.md, reliability.png and, if there are curves, training.png; print the tables.
 
     Raises:
-        UserError: see `report.load_records` and `jsonfile`.
+        UserError: see `report.load_records`, `jsonfile` and `training.read_training`.
     """
     records = load_records(records_directory)
     config = read_mapping(config_file) if config_file else {}
@@ -40,6 +44,7 @@ def publish(records_directory: Path, out: Path, config_file: Path | None, stages
         "seed": config.get("seed", _common_seed(settings)),
         "config": config,
         "records": settings,
+        "training": read_training(curves) if curves else {},
         "stage_seconds": read_stage_seconds(stages) if stages else {},
     }
     write_json(out / "report.json", report)
@@ -50,8 +55,12 @@ def publish(records_directory: Path, out: Path, config_file: Path | None, stages
         answers = {name: by_protocol[protocol] for name, by_protocol in groups.items() if protocol in by_protocol}
         name = "reliability.png" if protocol == VERBAL else f"reliability_{protocol}.png"
         draw_reliability(out / name, answers, {model: models[model][protocol] for model in answers}, protocol)
+    written = [out / name for name in ("report.json", "report.md", "reliability.png")]
+    if report["training"]:
+        written.append(out / "training.png")
+        draw_training(written[-1], report["training"])
     print(markdown)
-    print(f"report: {out / 'report.json'}, {out / 'report.md'}, {out / 'reliability.png'}")
+    print(f"report: {', '.join(map(str, written))}")
 
 
 def _settings_files(directory: Path) -> list[Path]:

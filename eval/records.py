@@ -4,6 +4,7 @@ While a file grows, finished answers are appended to `<file>.partial`; it is ren
 exists only whole. After a kill the next run keeps every whole line of the partial file and asks for the rest.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -58,6 +59,28 @@ def records_path(directory: Path, model: str, protocol: str) -> Path:
 def settings_path(records: Path) -> Path:
     """Where the settings of a record file stand."""
     return records.with_suffix(".settings.json")
+
+
+def set_aside(records: Path) -> Path | None:
+    """Move a record file, whole or partial, and its settings to `old/<8 hex digits of the settings' hash>/` beside it.
+
+    The names stay, so `python -m eval report --records old/<hex>` still reads them; a report of the directory above
+    does not. Records that were set aside with the same settings before are replaced.
+
+    Returns:
+        The directory, None if there are no records.
+    """
+    settings = settings_path(records)
+    sources = [path for path in (records, records.with_name(records.name + PARTIAL_SUFFIX)) if path.exists()]
+    if not sources:
+        return None
+    content = settings.read_bytes() if settings.exists() else b""
+    target = records.parent / "old" / hashlib.sha256(content).hexdigest()[:8]
+    target.mkdir(parents=True, exist_ok=True)
+    # The settings go last: whatever a kill leaves here is still known to be outdated.
+    for path in [*sources, *([settings] if settings.exists() else [])]:
+        os.replace(path, target / path.name)
+    return target
 
 
 _FIELDS = {f.name for f in fields(AnswerRecord)}

@@ -6,6 +6,7 @@ from typing import Any
 
 from eval.records import VERBAL
 from eval.report import ESTIMATOR, MODEL_ORDER, PAPER_VERBAL_RATIOS, POOLED
+from eval.training import Curves, phases, steps_a_phase
 
 _MODEL_TITLES = {
     "base": "base",
@@ -18,6 +19,19 @@ _PAPER_NOTE = (
     f"The paper's own ratios of mean Verbal ECE (14 datasets x 3 subsets): SFT {PAPER_VERBAL_RATIOS['sft']}, "
     f"RL {PAPER_VERBAL_RATIOS['rl']}.\n"
 )
+_TRAINING_NOTE = (
+    "Measured on the rollouts of each step: means over the first, the middle and the last tenth of the steps. They\n"
+    "are not comparable with the held-out values above: dynamic sampling, where it is on, keeps only groups with\n"
+    "different verdicts, and the ECE of one step is biased upwards, the more so the fewer rollouts it has. Figure:\n"
+    "training.png.\n"
+)
+_THEORY = {
+    "rl": "for a one-claim answer with a binary verdict the expected reward is linear in the confidence (L1 penalty), "
+    "so its optimum is a confidence of 0 or 1 whatever the chance of being right, and the ECE, then the share of "
+    "answers on the wrong side, cannot go to 0 by itself",
+    "rl_proper": "the optimum of the Brier penalty is a confidence equal to the probability of being right, so nothing "
+    "pulls it to 0 or 1 and the ECE can go to 0",
+}
 
 
 def model_title(name: str) -> str:
@@ -87,6 +101,27 @@ def ratio_table(ratios: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(["ECE / base ECE", "pooled", "mean over datasets"], rows)
 
 
+def training_section(training: Mapping[str, Curves]) -> str:
+    """How ECE and the share of confidences at 0 or 1 moved during GRPO, and apart from it what theory expects."""
+    measured = ("ece", "at_0_or_1")
+    header = [
+        "model",
+        "steps",
+        *(f"{title}, {p}" for title in ("ECE", "at 0 or 1") for p in ("first", "middle", "last")),
+    ]
+    rows = []
+    for model, curves in training.items():
+        ece, extreme = (phases(curves[name]) for name in measured)
+        shares = [number(100 * share, 0) + (" %" if not math.isnan(share) else "") for share in extreme]
+        n = len(curves["steps"])
+        rows.append([model_title(model), f"3 x {steps_a_phase(n)} of {n}", *map(number, ece), *shares])
+    parts = ["## How confidence moved during GRPO\n", _TRAINING_NOTE, markdown_table(header, rows)]
+    theory = [f"- {model_title(model)}: {_THEORY[model]}.\n" for model in training if model in _THEORY]
+    if theory:
+        parts += ["What theory says of each rule's optimum (not measured):\n", "".join(theory)]
+    return "\n".join(parts)
+
+
 def render_report(report: Mapping[str, Any]) -> str:
     """The whole report as Markdown."""
     models = report["models"]
@@ -100,6 +135,8 @@ def render_report(report: Mapping[str, Any]) -> str:
                 parts += [_PAPER_NOTE]
         for metric, title in (("ece", "ECE"), ("auroc", "AUROC"), ("brier", "Brier score"), ("accuracy", "Accuracy")):
             parts += [f"## {protocol.capitalize()}, {title} by dataset\n", dataset_table(models, protocol, metric)]
+    if report["training"]:
+        parts += [training_section(report["training"])]
     parts += ["## How to read the numbers\n", "".join(f"- {name}: {text}.\n" for name, text in ESTIMATOR.items())]
     if report["stage_seconds"]:
         rows = [[stage, number(seconds, 0)] for stage, seconds in report["stage_seconds"].items()]
