@@ -21,9 +21,9 @@ _PAPER_NOTE = (
 )
 _TRAINING_NOTE = (
     "Measured on the rollouts of each step: means over the first, the middle and the last tenth of the steps. They\n"
-    "are not comparable with the held-out values above: dynamic sampling, where it is on, keeps only groups with\n"
-    "different verdicts, and the ECE of one step is biased upwards, the more so the fewer rollouts it has. Figure:\n"
-    "training.png.\n"
+    "are not comparable with the held-out values above, nor quite with each other: dynamic sampling leaves out groups\n"
+    "that tie on its metric, which each rule chooses, and the ECE of one step is biased upwards, the more so the\n"
+    "fewer rollouts it has. Figure: training.png.\n"
 )
 _THEORY = {
     "rl": "for a one-claim answer with a binary verdict the expected reward is linear in the confidence (L1 penalty), "
