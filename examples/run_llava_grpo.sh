@@ -23,6 +23,10 @@ if [[ "${1:-}" == --quick ]]; then
     quick=true
     shift
 fi
+if [[ "$PWD" == *" "* ]]; then
+    echo "FAILED: Ray cannot start workers from a path with a space: move the repository out of '$PWD'" >&2
+    exit 1
+fi
 . examples/setup.sh
 
 seed=${SEED:-0}
@@ -123,4 +127,4 @@ stage evaluation "$run/records" "$training_limit" \
 # 6. Report.
 always report 600 python -m eval report --records "$run/records" --out "$run" --config "$run/config.json" \
     --stages "$run/stages" --curves "$run/curves"
-echo "report: $run/report.md  diagram: $run/reliability.png  numbers: $run/report.json"
+echo "report: $run/report.md  diagrams: $run/reliability.png, $run/training.png  numbers: $run/report.json"

@@ -12,6 +12,7 @@ applied, and there the error reaches the user.
 
 import importlib
 import os
+from collections.abc import Callable
 from types import ModuleType
 
 import wrapt
@@ -57,7 +58,7 @@ def _register() -> None:
         )
 
 
-def _import_when_seen(module_name: str):  # type: ignore[no-untyped-def]
+def _import_when_seen(module_name: str) -> Callable[[ModuleType], None]:
     def on_import(module: ModuleType) -> None:
         importlib.import_module(module_name)
 

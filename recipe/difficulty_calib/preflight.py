@@ -135,9 +135,8 @@ def check_image_tokens(processor: Any) -> None:
     collapsed = collapse_image_tokens(list(ids), processor.image_token_id, tokens_per_image(processor))
     if expanded != 2 * per_image or sum(token == processor.image_token_id for token in collapsed) != 2:
         raise PreflightError(
-            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the "
-            "processor is not this "
-            f"model's; copy the right processor_config.json"
+            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the processor is "
+            "not this model's; copy the right processor_config.json"
         )
 
 

@@ -52,7 +52,7 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
         self.rule: str = options.rule
         self.scheme: str = options.scheme
         self.coefficients_file: str | None = options.coefficients_file
-        expert = OmegaConf.to_container(options.expert) if OmegaConf.is_config(options.expert) else options.expert
+        expert: Any = OmegaConf.to_container(options.expert) if OmegaConf.is_config(options.expert) else options.expert
         self.expert = expert_for(expert, reward_router_address)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:

@@ -69,10 +69,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if filter_groups.enable and 0 < limit < self._prompts_this_step + num_prompts:
             raise DynamicSamplingError(
                 f"step {self.global_steps}: {self._prompts_this_step} prompts were sampled and fewer than "
-                f"{self.config.data.train_batch_size} had answers that differ in {filter_groups.metric!r}, so "
-                "nothing is "
-                f"left to learn from. Easier or harder questions, a higher rollout temperature, a larger rollout.n, "
-                f"another algorithm.filter_groups.metric, or a higher algorithm.filter_groups.max_num_gen_batches help"
+                f"{self.config.data.train_batch_size} had answers that differ in {filter_groups.metric!r}, so nothing "
+                "is left to learn from. Easier or harder questions, a higher rollout temperature, a larger rollout.n, "
+                "another algorithm.filter_groups.metric or a higher algorithm.filter_groups.max_num_gen_batches help"
             )
         self._prompts_this_step += num_prompts
         return super()._add_prompts_to_generate(num_prompts)
@@ -85,10 +84,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if not correlation >= self.options.min_probs_correlation:
             raise PolicyMismatchError(
                 f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.4f}, below "
-                f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights "
-                "than the "
-                "actor: check that the plugin is loaded (VERL_USE_EXTERNAL_PLUGINS) and that the processor is "
-                "the model's"
+                f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights than "
+                "the actor: check that the plugin is loaded in every process "
+                "(VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) and that the processor is the model's"
             )
         return batch
 
@@ -104,8 +102,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
                 raise ExpertFailureError(
                     f"step {self.global_steps}: the expert gave no verdict for {rate:.1%} of the last "
                     f"{len(self._recent_failures)} rollouts, more than trainer.v1.difficulty_guided."
-                    f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the reward worker's log "
-                    "says why"
+                    f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the log says why"
                 )
         return super()._compute_advantage(batch, metrics)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
+from typing import Any
 
 import wrapt
 from packaging.specifiers import SpecifierSet
@@ -37,7 +38,7 @@ class Patch:
     module: str
     versions: dict[str, str]
     reason: str
-    apply: Callable[[ModuleType], None]
+    apply: Callable[[Any], None]
 
     def check_versions(self) -> None:
         """Raise `UnsupportedVersionError` unless every package has a version that this patch is for."""

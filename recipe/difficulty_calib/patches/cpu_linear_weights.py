@@ -1,13 +1,13 @@
 """Keep vLLM's linear weights on the CPU as they were loaded, so that weight sync can write them again."""
 
-from types import ModuleType
+from typing import Any
 
 import torch
 
 from recipe.difficulty_calib.patches import Patch
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     def dispatch_cpu_unquantized_gemm(layer: torch.nn.Module, remove_weight: bool) -> None:
         layer.cpu_linear = torch.nn.functional.linear
 

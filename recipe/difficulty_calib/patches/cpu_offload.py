@@ -1,12 +1,11 @@
 """Build FSDP2's offload policy for a frozen reference model without pinned memory."""
 
-from types import ModuleType
 from typing import Any
 
 from recipe.difficulty_calib.patches import Patch
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     stock = module.CPUOffloadPolicy
 
     def unpinned_offload_policy(pin_memory: bool = False) -> Any:

@@ -1,7 +1,6 @@
 """Start torch.distributed on a host whose only device is the CPU."""
 
 import functools
-from types import ModuleType
 from typing import Any
 
 from recipe.difficulty_calib.patches import Patch
@@ -12,7 +11,7 @@ def without_duplicates(backend: str) -> str:
     return ",".join(dict.fromkeys(backend.split(",")))
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     import torch.distributed
 
     stock = torch.distributed.init_process_group

@@ -2,12 +2,12 @@
 
 import functools
 import importlib.metadata
-from types import ModuleType
+from typing import Any
 
 from recipe.difficulty_calib.patches import Patch
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     stock = importlib.metadata.version
 
     @functools.wraps(stock)

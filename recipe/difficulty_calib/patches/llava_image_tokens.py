@@ -1,6 +1,5 @@
 """Give vLLM one placeholder an image for LLaVA prompts."""
 
-from types import ModuleType
 from typing import Any
 
 from recipe.difficulty_calib.patches import Patch
@@ -33,8 +32,7 @@ def collapse_image_tokens(prompt_ids: list[int], image_token_id: int, run_length
             if run % run_length:
                 raise ValueError(
                     f"a run of {run} image tokens in the prompt is no multiple of {run_length}, the tokens of one "
-                    "image: "
-                    f"the prompt was cut (raise data.max_prompt_length) or its processor is not the model's own"
+                    "image: the prompt was cut (raise data.max_prompt_length) or its processor is not the model's own"
                 )
             collapsed += [image_token_id] * (run // run_length)
             run = 0
@@ -43,7 +41,7 @@ def collapse_image_tokens(prompt_ids: list[int], image_token_id: int, run_length
     return collapsed
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     stock = module.qwen2_5_vl_dedup_image_tokens
 
     def dedup_image_tokens(prompt_ids: list[int], processor: Any) -> list[int]:

@@ -1,13 +1,12 @@
 """Admit LLaVA's processor to verl."""
 
 import warnings
-from types import ModuleType
 from typing import Any
 
 from recipe.difficulty_calib.patches import Patch, replace_everywhere
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     stock = module.hf_processor
 
     def hf_processor(name_or_path: str, **kwargs: Any) -> Any:

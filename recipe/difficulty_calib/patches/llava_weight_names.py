@@ -1,13 +1,13 @@
 """Let vLLM's LLaVA take the names that transformers gives CLIP's weights."""
 
-from types import ModuleType
+from typing import Any
 
 from recipe.difficulty_calib.patches import Patch
 
 _CLIP_PARTS = ("embeddings", "encoder", "pre_layrnorm", "post_layernorm")
 
 
-def _apply(module: ModuleType) -> None:
+def _apply(module: Any) -> None:
     from vllm.model_executor.models.utils import WeightsMapper
 
     # Prefixes are tried in order, so "model.vision_tower." has become "vision_tower." before these are.
