@@ -16,6 +16,9 @@
 # The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
 # last checkpoint.
 set -euo pipefail
+
+# In a function, so that bash has read all of it before it starts: the file may be edited while it runs.
+main() {
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 quick=false
@@ -80,9 +83,9 @@ if [[ -z "${DATA:-}" ]]; then
 fi
 
 # 2. SFT data: the base's own answers, each claim tagged by the expert's label.
-records=(python -m eval records --temperature 1.0 --seed "$seed")
+#    Greedy answers: training on sampled ones would teach the base its own slips.
 stage sft_answers "$run/sft_answers/base.verbal.jsonl" "$training_limit" \
-    "${records[@]}" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
+    python -m eval records --temperature 0 --seed "$seed" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
 stage sft_data "$run/sft.parquet" 600 \
     python -m data_prep.pocket sft --questions "$data/sft_questions.parquet" \
     --records "$run/sft_answers/base.verbal.jsonl" --out "$run/sft.parquet"
@@ -122,9 +125,13 @@ for rule in $rules; do
     [[ "$rule" == "${rules%% *}" ]] && models+=(--model "rl_on_base=$model+$run/models/$rl")
 done
 stage evaluation "$run/records" "$training_limit" \
-    "${records[@]}" "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
+    python -m eval records --temperature 1.0 --seed "$seed" "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
 # 6. Report.
 always report 600 python -m eval report --records "$run/records" --out "$run" --config "$run/config.json" \
     --stages "$run/stages" --curves "$run/curves"
 echo "report: $run/report.md  diagrams: $run/reliability.png, $run/training.png  numbers: $run/report.json"
+}
+
+main "$@"
+exit

@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--train", type=int, default=2000, help="RL questions in all")
     data.add_argument("--test", type=int, default=2000, help="test questions in all")
-    data.add_argument("--sft", type=int, default=6000, help="SFT questions in all")
+    data.add_argument("--sft", type=int, default=3000, help="SFT questions in all")
 
     sft = commands.add_parser("sft", help="SFT data from the base's own answers")
     sft.add_argument("--questions", type=Path, required=True, help="sft_questions.parquet")

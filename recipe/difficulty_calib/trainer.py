@@ -95,15 +95,15 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     def _compute_advantage(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
         failed = {key: bool(reward["expert_failed"]) for key, reward in self._rewards(batch).items()}
         self._recent_failures.extend(failed.values())
+        rate = float(np.mean(self._recent_failures))
+        if rate > self.options.max_expert_failure_rate:
+            raise ExpertFailureError(
+                f"step {self.global_steps}: the expert gave no verdict for {rate:.1%} of the last "
+                f"{len(self._recent_failures)} rollouts, more than trainer.v1.difficulty_guided."
+                f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the log says why"
+            )
         if any(failed.values()):
             self._take_out_of_group([key for key, is_failed in failed.items() if is_failed], batch.partition_id)
-            rate = float(np.mean(self._recent_failures))
-            if rate > self.options.max_expert_failure_rate:
-                raise ExpertFailureError(
-                    f"step {self.global_steps}: the expert gave no verdict for {rate:.1%} of the last "
-                    f"{len(self._recent_failures)} rollouts, more than trainer.v1.difficulty_guided."
-                    f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the log says why"
-                )
         return super()._compute_advantage(batch, metrics)
 
     @staticmethod
