@@ -30,6 +30,7 @@ def train(tmp_path: Path, data: Path, model: Path, *overrides: str) -> tuple[int
     command += ["trainer.total_training_steps=2", "trainer.save_freq=-1", "trainer.logger=[console]"]
     command += ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
     command += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=32", f"hydra.run.dir={tmp_path}"]
+    command += [f"actor_rollout_ref.{part}.log_prob_micro_batch_size_per_gpu=32" for part in ("rollout", "ref")]
     done = subprocess.run([*command, *overrides], env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     return done.returncode, done.stdout + done.stderr
 
