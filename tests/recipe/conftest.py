@@ -36,11 +36,20 @@ def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
         tokenizer_of: model directory whose vocabulary is taken; Qwen's special tokens are added to it.
     """
     import torch
-    from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+    from transformers import (
+        AutoTokenizer,
+        PreTrainedTokenizerFast,
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+    )
     from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
     from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_of)
+    source = AutoTokenizer.from_pretrained(tokenizer_of)
+    names = {name: getattr(source, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    # Anew, without LLaVA's image token, which Qwen's processor would take for its own.
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=source.backend_tokenizer, **names)
     special = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>", "<|im_start|>", "<|im_end|>"]
     tokenizer.add_special_tokens({"additional_special_tokens": special})
     start, end, image, video = (tokenizer.convert_tokens_to_ids(token) for token in special[:4])
