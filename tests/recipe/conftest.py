@@ -69,20 +69,20 @@ def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
     )
     text = dict(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
+        hidden_size=128,  # four heads of 32: vLLM's CPU backend has no kernel for heads of 16
+        intermediate_size=256,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=1024,
-        rope_scaling={"type": "mrope", "rope_type": "default", "mrope_section": [2, 3, 3]},
+        rope_scaling={"type": "mrope", "rope_type": "default", "mrope_section": [4, 6, 6]},
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
     )
     vision = dict(
-        depth=2, hidden_size=64, intermediate_size=128, num_heads=4, out_hidden_size=64, fullatt_block_indexes=[1]
+        depth=2, hidden_size=64, intermediate_size=128, num_heads=4, out_hidden_size=128, fullatt_block_indexes=[1]
     )
     config = Qwen2_5_VLConfig(
         text_config=text,
