@@ -11,6 +11,8 @@
 # SEED=N         of data, training and evaluation (default 0)
 # MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
 # DATA=DIR       rl_train.parquet, test.parquet, sft_questions.parquet, coefficients.yaml (default: the pocket benchmark)
+# EXPERT=JSON    who judges answers in SFT data, reward and evaluation: oracle (default, for the pocket benchmark), or for
+#                instance '{"kind": "openai", "model": "gpt-4o"}'
 # SFT_ARGS="..." Hydra keys of the SFT stage
 #
 # The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
@@ -47,6 +49,10 @@ fi
 name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
 run=$PWD/outputs/$name
 data=${DATA:-$run/data}
+expert=${EXPERT:-oracle}
+# Hydra wants a mapping's keys bare, JSON wants them quoted.
+hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")
+max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
 mkdir -p "$run"/{stages,logs,models,records}
 
 . examples/stages.sh
@@ -85,7 +91,7 @@ fi
 # 2. SFT data: the base's own answers, each claim tagged by the expert's label.
 #    Greedy answers: training on sampled ones would teach the base its own slips.
 stage sft_answers "$run/sft_answers/base.verbal.jsonl" "$training_limit" \
-    python -m eval records --temperature 0 --seed "$seed" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
+    python -m eval records --temperature 0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
 stage sft_data "$run/sft.parquet" 600 \
     python -m data_prep.pocket sft --questions "$data/sft_questions.parquet" \
     --records "$run/sft_answers/base.verbal.jsonl" --out "$run/sft.parquet"
@@ -110,6 +116,7 @@ for rule in $rules; do
         --config-name "$profile" "${device[@]}" rule="$rule" \
         data.train_files="$data/rl_train.parquet" data.val_files="$data/test.parquet" data.seed="$seed" \
         reward.custom_reward_function.reward_kwargs.coefficients_file="$data/coefficients.yaml" \
+        reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
         actor_rollout_ref.model.path="$run/models/sft" actor_rollout_ref.rollout.seed="$seed" \
         trainer.default_local_dir="$run/grpo_$rule" trainer.experiment_name="$name-$rl" \
         hydra.run.dir="$run/hydra/$rl" "${grpo_size[@]}" "$@"
@@ -125,7 +132,7 @@ for rule in $rules; do
     [[ "$rule" == "${rules%% *}" ]] && models+=(--model "rl_on_base=$model+$run/models/$rl")
 done
 stage evaluation "$run/records" "$training_limit" \
-    python -m eval records --temperature 1.0 --seed "$seed" "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
+    python -m eval records --temperature 1.0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
 # 6. Report.
 always report 600 python -m eval report --records "$run/records" --out "$run" --config "$run/config.json" \
