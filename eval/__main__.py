@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     records.add_argument("--temperature", type=float, default=1.0, help="1 samples as rollouts do (default); 0: greedy")
     records.add_argument("--max-tokens", type=int, default=64)
     records.add_argument("--seed", type=int, default=0)
+    records.add_argument("--samples", type=_positive, default=1, help="answers a question, each a record of its own")
     records.add_argument(
         "--expert", type=_expert_argument, default="oracle", help='oracle, or JSON: {"kind": "openai", ...}'
     )
@@ -76,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> None:
         specs = dict(arguments.model)
         if len(specs) < len(arguments.model):
             raise UserError("two --model options have the same name; give each model a name of its own")
-        decoding = Decoding(arguments.temperature, arguments.max_tokens, arguments.seed)
+        decoding = Decoding(arguments.temperature, arguments.max_tokens, arguments.seed, arguments.samples)
         collect(specs, arguments.questions, arguments.out, decoding, arguments.expert, arguments.limit)
     elif arguments.command == "report":
         from eval.publish import publish

@@ -58,13 +58,13 @@ def collect(
         }
         _keep_settings(paths[name], settings)
     for name, model in ready.items():
-        log = RecordLog(paths[name])
+        log = RecordLog(paths[name], decoding.samples)
         todo = [question for question in questions if question.question_id not in log.done]
         if todo:
             with Engine(model.path) as engine:
                 verbal.answer(name, engine, todo, log, expert, decoding)
         log.finish()
-        print(f"{paths[name]}: {len(log.done)} records, {len(todo)} of them new")
+        print(f"{paths[name]}: {len(log.done)} questions, {len(todo)} of them new")
     return list(paths.values())
 
 

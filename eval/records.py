@@ -7,6 +7,7 @@ exists only whole. After a kill the next run keeps every whole line of the parti
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -141,8 +142,11 @@ class RecordLog:
     >>> log.append(records_of(todo)); log.finish()                         # doctest: +SKIP
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, samples: int = 1) -> None:
         """Take up what is there: the partial file of a run that was killed, else the finished file.
+
+        Args:
+            samples: records a question; a question with fewer, cut off by a kill, is not done and is dropped.
 
         Raises:
             UserError: a line other than a torn last one is malformed.
@@ -152,7 +156,11 @@ class RecordLog:
         if self._partial.exists():
             _drop_torn_line(self._partial)
         source = self._partial if self._partial.exists() else path
-        self.done = {record.question_id for record in read_records(source)} if source.exists() else set()
+        there = read_records(source) if source.exists() else []
+        counts = Counter(record.question_id for record in there)
+        self.done = {question for question, count in counts.items() if count >= samples}
+        if len(self.done) < len(counts):
+            write_records(self._partial, [record for record in there if record.question_id in self.done])
 
     def append(self, records: Iterable[AnswerRecord]) -> None:
         """Add finished answers; they are on disk when this returns."""

@@ -29,11 +29,12 @@ class Decoding:
     temperature: float  # >= 0
     max_tokens: int  # >= 1
     seed: int
+    samples: int = 1  # answers a question, >= 1
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.max_tokens < 1:
-            values = f"{self.temperature} and {self.max_tokens}"
-            raise UserError(f"temperature must be at least 0 and max-tokens at least 1, got {values}")
+        if self.temperature < 0 or self.max_tokens < 1 or self.samples < 1:
+            values = f"{self.temperature}, {self.max_tokens} and {self.samples}"
+            raise UserError(f"temperature must be at least 0, max-tokens and samples at least 1, got {values}")
 
 
 def request_seed(seed: int, question_id: str) -> int:
@@ -44,10 +45,10 @@ def request_seed(seed: int, question_id: str) -> int:
 def answer(
     model: str, engine: Engine, questions: Sequence[Question], log: RecordLog, expert: Expert, decoding: Decoding
 ) -> None:
-    """Ask `questions` (those not in the log yet) and append their records batch by batch.
+    """Ask `questions` (those not in the log yet) and append their records in batches, a question's samples in a row.
 
     Raises:
-        UserError: the expert failed on some answers; the others are kept and the next run asks for the rest.
+        UserError: the expert failed on some answers; the other questions are kept and the next run asks for the rest.
     """
     failures: list[str] = []
     with tqdm(total=len(questions), desc=f"{model} {VERBAL}", unit="question") as progress:
@@ -55,16 +56,19 @@ def answer(
             batch = questions[start : start + _BATCH]
             seeds = [request_seed(decoding.seed, q.question_id) for q in batch]
             requests = [GenerationRequest(q.image, q.messages, seed) for q, seed in zip(batch, seeds, strict=True)]
-            texts = engine.generate(requests, temperature=decoding.temperature, max_tokens=decoding.max_tokens)
-            responses = [samples[0] for samples in texts]
-            judged = asyncio.run(_judge(batch, responses, expert))
+            texts = engine.generate(
+                requests, temperature=decoding.temperature, max_tokens=decoding.max_tokens, n=decoding.samples
+            )
+            asked = [q for q, samples in zip(batch, texts, strict=True) for _ in samples]
+            responses = [response for samples in texts for response in samples]
+            judged = asyncio.run(_judge(asked, responses, expert))
             failures += [item.error for item in judged if item.error is not None]
-            log.append(_records(model, batch, responses, judged, expert))
+            log.append(_records(model, asked, responses, judged, expert))
             progress.update(len(batch))
     if failures:
         raise UserError(
-            f"the expert {expert.name} failed on {len(failures)} of {len(questions)} answers of {model} "
-            f"(first: {failures[0]}); the others are kept, run the same command again for the rest"
+            f"the expert {expert.name} failed on {len(failures)} of {len(questions) * decoding.samples} answers of "
+            f"{model} (first: {failures[0]}); the others are kept, run the same command again for the rest"
         )
 
 
@@ -91,9 +95,13 @@ def _records(
     judged: Sequence[JudgedResponse],
     expert: Expert,
 ) -> Iterable[AnswerRecord]:
-    """A record for each answer that the expert did not fail on; one without readable claims is wrong, not left out."""
+    """A record for each answer of the questions on which the expert did not fail.
+
+    An answer without readable claims is wrong, not left out.
+    """
+    failed = {q.question_id for q, item in zip(questions, judged, strict=True) if item.error is not None}
     for q, response, item in zip(questions, responses, judged, strict=True):
-        if item.error is not None:
+        if q.question_id in failed:
             continue
         yield AnswerRecord(
             model=model,

@@ -88,10 +88,10 @@ if [[ -z "${DATA:-}" ]]; then
         python -m data_prep.pocket data --out "$data" --seed "$seed" "${data_sizes[@]}"
 fi
 
-# 2. SFT data: the base's own answers, each claim tagged by the expert's label.
-#    Greedy answers: training on sampled ones would teach the base its own slips.
+# 2. SFT data: the most frequent of the base's own answers to a question, each claim tagged by the expert's label, with the
+#    share of right samples as its confidence.
 stage sft_answers "$run/sft_answers/base.verbal.jsonl" "$training_limit" \
-    python -m eval records --temperature 0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
+    python -m eval records --samples 5 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
 stage sft_data "$run/sft.parquet" 600 \
     python -m data_prep.pocket sft --questions "$data/sft_questions.parquet" \
     --records "$run/sft_answers/base.verbal.jsonl" --out "$run/sft.parquet"

@@ -1,8 +1,13 @@
-"""SFT data from the base's own answers: the same claims, with tags and confidence by the expert's labels."""
+"""SFT data from the base's own answers, sampled several times a question and labelled by the expert.
+
+The text is the most frequent of a question's answers (single samples would teach the base its own slips), its claims
+are tagged by their labels, and the confidence is the share of the samples that is right: what a calibrated model would
+state. The verdict on one answer is 0 or 1 for QA, and a model trained on it states nothing in between.
+"""
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,40 +49,52 @@ def _checked(record: Any) -> dict[str, Any]:
         raise ValueError("claims must be a list of objects with a text")
     if not isinstance(labels, list) or any(label not in (0, 1) for label in labels) or len(labels) != len(said):
         raise ValueError(f"claim_labels must hold one 0 or 1 for each of the {len(said)} claims")
+    correct = record["correct"]
+    if isinstance(correct, bool) or not isinstance(correct, (int, float)) or not 0 <= correct <= 1:
+        raise ValueError(f"correct must be a number in [0, 1], not {correct!r}")
     return record
 
 
-def retag(record: dict[str, Any]) -> str:
-    """The record's claims, each tagged by its label, with the share of true ones as the confidence, to one decimal.
+def most_frequent(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The first of the records whose claims, normalised, occur most often; the earliest of equally frequent ones."""
+    said = [tuple(claims.normalise(claim["text"]) for claim in answer["claims"]) for answer in answers]
+    return answers[said.index(Counter(said).most_common(1)[0][0])]
 
-    Example: claims A (label 1), B (0), C (1) become A sure, B not sure, C sure, "Confidence: 0.7".
+
+def retag(record: dict[str, Any], confidence: float) -> str:
+    """The record's claims, each tagged by its label, with `confidence` to one decimal.
+
+    Example: claims A (label 1), B (0) and confidence 0.64 become A sure, B not sure, "Confidence: 0.6".
 
     Raises:
-        ValueError: no claims, or a text that the claim format cannot hold.
+        ValueError: a text that the claim format cannot hold.
     """
-    labels = [bool(label) for label in record["claim_labels"]]
-    if not labels:
-        raise ValueError("no claims")
-    tagged = [claims.Claim(said["text"], label) for said, label in zip(record["claims"], labels, strict=True)]
-    return claims.render_response(tagged, round(sum(labels) / len(labels), 1))
+    pairs = zip(record["claims"], record["claim_labels"], strict=True)
+    tagged = [claims.Claim(said["text"], bool(label)) for said, label in pairs]
+    return claims.render_response(tagged, round(confidence, 1))
 
 
 def build(
     questions: Iterable[dict[str, Any]], records: Iterable[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """SFT rows, one for each usable record, and the counts of the unusable ones by reason."""
+    """SFT rows, one for each question with usable answers, and the counts of the unusable questions by reason."""
     by_id = {row["extra_info"]["question_id"]: row for row in questions}
-    out, unusable = [], Counter[str]()
+    answers: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        question = by_id.get(record["question_id"])
+        answers.setdefault(record["question_id"], []).append(record)
+    out, unusable = [], Counter[str]()
+    for question_id, samples in answers.items():
+        question = by_id.get(question_id)
         if question is None:
             unusable["unknown question_id"] += 1
             continue
-        if not record["claims"]:
+        readable = [record for record in samples if record["claims"]]
+        if not readable:
             unusable["no claims"] += 1
             continue
+        confidence = sum(record["correct"] for record in samples) / len(samples)
         try:
-            answer = retag(record)
+            answer = retag(most_frequent(readable), confidence)
         except ValueError:
             unusable["claims that cannot be written in the claim format"] += 1
             continue
@@ -86,14 +103,14 @@ def build(
                 "messages": [*question["prompt"], {"role": "assistant", "content": answer}],
                 "images": question["images"],
                 "data_source": question["data_source"],
-                "question_id": record["question_id"],
+                "question_id": question_id,
             }
         )
     return out, unusable
 
 
 def write(questions: Path, records: Path, out: Path) -> tuple[int, Counter[str]]:
-    """Build the SFT parquet; returns the number of rows and the unusable records by reason.
+    """Build the SFT parquet; returns the number of rows and the unusable questions by reason.
 
     Raises:
         FileNotFoundError, ValueError: as `read_records`; no questions file; or not one usable record.

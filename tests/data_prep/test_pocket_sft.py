@@ -17,28 +17,46 @@ QUESTION = {
 
 
 def record(
-    labels, texts=("A red 3 is at the top left.", "A blue 7 is at the top right.", "A red 1 is at the bottom left.")
+    labels,
+    texts=("A red 3 is at the top left.", "A blue 7 is at the top right.", "A red 1 is at the bottom left."),
+    correct=0.5,
 ):
     said = [{"text": text, "sure": True} for text in texts[: len(labels)]]
-    return {"question_id": "q1", "claims": said, "claim_labels": labels, "correct": 0.5}
+    return {"question_id": "q1", "claims": said, "claim_labels": labels, "correct": correct}
 
 
-def test_claims_are_tagged_by_their_labels_and_the_confidence_is_the_share_of_true_ones():
-    # two of three are true: 0.667, to one decimal 0.7
-    parsed = claims.parse_response(sft.retag(record([1, 0, 1])))
+def test_claims_are_tagged_by_their_labels():
+    parsed = claims.parse_response(sft.retag(record([1, 0, 1]), 0.66))
     assert [claim.sure for claim in parsed.claims] == [True, False, True]
     assert [claim.text for claim in parsed.claims] == [said["text"] for said in record([1, 0, 1])["claims"]]
     assert parsed.confidence == 0.7
     assert parsed.well_formed
 
 
-@pytest.mark.parametrize(("labels", "expected"), [([0], 0.0), ([1], 1.0), ([1, 0], 0.5), ([0, 0, 1], 0.3)])
-def test_confidence_of_hand_examples(labels, expected):
-    assert claims.parse_response(sft.retag(record(labels))).confidence == expected
+def test_a_question_gives_its_most_frequent_answer_and_the_share_of_right_ones():
+    three, eight = ["The digit is 3."], ["The digit is 8."]
+    answers = [
+        record([0], eight, correct=0),
+        record([1], three, correct=1),
+        record([1], ["the digit is 3"], correct=1),  # the same claim in other words
+        record([], correct=0),  # unreadable: wrong, and never the answer
+        record([], correct=0),
+    ]
+    rows, unusable = sft.build([QUESTION], answers)
+    assert [row["messages"][1]["content"] for row in rows] == ["1. The digit is 3. I'm sure.\nConfidence: 0.4"]
+    assert not unusable
 
 
-def test_unusable_records_are_counted_by_reason():
-    rows, unusable = sft.build([QUESTION], [record([1]), record([]), {**record([1]), "question_id": "other"}])
+def test_the_most_frequent_answer_may_be_wrong():
+    answers = [record([0], ["The digit is 8."], correct=0)] * 3 + [record([1], ["The digit is 3."], correct=1)]
+    rows, _ = sft.build([QUESTION], answers)
+    assert rows[0]["messages"][1]["content"] == "1. The digit is 8. I'm not sure.\nConfidence: 0.2"
+
+
+def test_unusable_questions_are_counted_by_reason():
+    silent = {**QUESTION, "extra_info": {"question_id": "q2"}}
+    records = [record([1]), {**record([]), "question_id": "q2"}, {**record([1]), "question_id": "other"}]
+    rows, unusable = sft.build([QUESTION, silent], records)
     assert len(rows) == 1
     assert unusable == {"no claims": 1, "unknown question_id": 1}
     assert rows[0]["messages"][0] == QUESTION["prompt"][0]
@@ -56,6 +74,7 @@ def test_unusable_records_are_counted_by_reason():
         (json.dumps({**record([1]), "claim_labels": [1, 0]}), "line 2: claim_labels"),
         (json.dumps({**record([1]), "claim_labels": [2]}), "line 2: claim_labels"),
         (json.dumps({**record([1]), "claims": [{"sure": True}]}), "line 2: claims"),
+        (json.dumps({**record([1]), "correct": 3}), "line 2: correct"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, complaint):

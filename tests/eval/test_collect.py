@@ -28,9 +28,9 @@ def asked(monkeypatch):
         def __exit__(self, *error):
             return None
 
-        def generate(self, requests, *, temperature, max_tokens):
+        def generate(self, requests, *, temperature, max_tokens, n):
             log.append((str(self.path), len(requests)))
-            return [[f"1. Model {self.path}. I'm sure.\nConfidence: 0.5"] for _ in requests]
+            return [[f"1. Model {self.path}. I'm sure.\nConfidence: 0.5"] * n for _ in requests]
 
     monkeypatch.setattr(module, "Engine", Engine)
     monkeypatch.setattr(module, "prepare", lambda spec, cache: ReadyModel(Path(spec), spec))
@@ -74,7 +74,12 @@ def test_a_retrained_model_is_asked_anew_and_the_others_are_reused(asked, record
 
 @pytest.mark.parametrize(
     ("option", "value", "name"),
-    [("--seed", "1", "seed"), ("--temperature", "0", "temperature"), ("--max-tokens", "9", "max_tokens")],
+    [
+        ("--seed", "1", "seed"),
+        ("--temperature", "0", "temperature"),
+        ("--max-tokens", "9", "max_tokens"),
+        ("--samples", "3", "samples"),
+    ],
 )
 def test_other_decoding_sets_records_aside(asked, records, capsys, option, value, name):
     out = records("base=a")

@@ -64,6 +64,16 @@ def test_resume_after_a_kill_keeps_whole_lines(tmp_path, make_record):
     assert [r.question_id for r in read_records(path)] == ["q0", "q1", "q2"]
 
 
+def test_a_question_whose_samples_a_kill_cut_short_is_asked_again(tmp_path, make_record):
+    path = tmp_path / "base.verbal.jsonl"
+    RecordLog(path, samples=2).append([make_record("q0"), make_record("q0"), make_record("q1")])
+    log = RecordLog(path, samples=2)
+    assert log.done == {"q0"}
+    log.append([make_record("q1"), make_record("q1")])
+    log.finish()
+    assert [r.question_id for r in read_records(path)] == ["q0", "q0", "q1", "q1"]
+
+
 def test_finished_file_can_grow(tmp_path, make_record):
     path = tmp_path / "base.verbal.jsonl"
     write_records(path, [make_record("q0")])

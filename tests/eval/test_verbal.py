@@ -27,7 +27,7 @@ class ScriptedEngine:
 
     def generate(self, requests, *, temperature, max_tokens, n=1):
         self.requests += requests
-        return [[self.texts.pop(0)] for _ in requests]
+        return [[self.texts.pop(0) for _ in range(n)] for _ in requests]
 
 
 @pytest.fixture
@@ -56,6 +56,25 @@ def test_every_question_has_a_seed_of_its_own():
     seeds = {request_seed(seed, f"q{i}") for seed in range(3) for i in range(100)}
     assert len(seeds) == 300 and all(0 <= seed < 2**32 for seed in seeds)
     assert request_seed(0, "q0") == request_seed(0, "q0")
+
+
+def test_samples_of_a_question_are_records_in_a_row(questions, tmp_path):
+    log = RecordLog(tmp_path / "base.verbal.jsonl", samples=2)
+    decoding = Decoding(1.0, 64, seed=0, samples=2)
+    answer("base", ScriptedEngine(ANSWERS), questions[:2], log, OracleExpert(), decoding)
+    log.finish()
+    records = read_records(log.path)
+    assert [(r.question_id, r.response) for r in records] == list(zip(["q0", "q0", "q1", "q1"], ANSWERS, strict=True))
+    assert RecordLog(log.path, samples=2).done == {"q0", "q1"}
+
+
+def test_one_failed_sample_leaves_the_whole_question_for_the_next_run(questions, tmp_path):
+    log = RecordLog(tmp_path / "base.verbal.jsonl", samples=2)
+    texts = [RIGHT, RIGHT.replace("0.7", "0.1"), RIGHT, RIGHT]
+    decoding = Decoding(1.0, 64, seed=0, samples=2)
+    with pytest.raises(UserError, match="failed on 1 of 4 answers"):
+        answer("base", ScriptedEngine(texts), questions[:2], log, FailingExpert("0.1"), decoding)
+    assert log.done == {"q1"}
 
 
 class FailingExpert:
