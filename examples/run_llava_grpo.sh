@@ -88,8 +88,8 @@ if [[ -z "${DATA:-}" ]]; then
         python -m data_prep.pocket data --out "$data" --seed "$seed" "${data_sizes[@]}"
 fi
 
-# 2. SFT data: the most frequent of the base's own answers to a question, each claim tagged by the expert's label, with the
-#    share of right samples as its confidence.
+# 2. SFT data: the most frequent of the base's own answers to a question, each claim tagged by the expert's label, with a
+#    confidence from the share of right samples.
 stage sft_answers "$run/sft_answers/base.verbal.jsonl" "$training_limit" \
     python -m eval records --samples 5 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
 stage sft_data "$run/sft.parquet" 600 \

@@ -1,8 +1,9 @@
 """SFT data from the base's own answers, sampled several times a question and labelled by the expert.
 
 The text is the most frequent of a question's answers (single samples would teach the base its own slips), its claims
-are tagged by their labels, and the confidence is the share of the samples that is right: what a calibrated model would
-state. The verdict on one answer is 0 or 1 for QA, and a model trained on it states nothing in between.
+are tagged by their labels, and the confidence is what a calibrated model would state: the chance that an answer of the
+base's is right, as its samples let one estimate it. The verdict on one answer is 0 or 1 for QA, and a model trained on
+it states nothing in between.
 """
 
 import json
@@ -61,6 +62,14 @@ def most_frequent(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return answers[said.index(Counter(said).most_common(1)[0][0])]
 
 
+def chance_of_right(verdicts: Sequence[float]) -> float:
+    """Laplace's rule of succession, (sum + 1) / (n + 2): the mean of the Beta posterior under a flat prior, in (0, 1).
+
+    A handful of samples never shows that a model is always right, or never: 5 of 5 give 0.86, 0 of 5 give 0.14.
+    """
+    return (sum(verdicts) + 1) / (len(verdicts) + 2)
+
+
 def retag(record: dict[str, Any], confidence: float) -> str:
     """The record's claims, each tagged by its label, with `confidence` to one decimal.
 
@@ -92,7 +101,7 @@ def build(
         if not readable:
             unusable["no claims"] += 1
             continue
-        confidence = sum(record["correct"] for record in samples) / len(samples)
+        confidence = chance_of_right([record["correct"] for record in samples])
         try:
             answer = retag(most_frequent(readable), confidence)
         except ValueError:

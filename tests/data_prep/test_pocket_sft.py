@@ -33,7 +33,7 @@ def test_claims_are_tagged_by_their_labels():
     assert parsed.well_formed
 
 
-def test_a_question_gives_its_most_frequent_answer_and_the_share_of_right_ones():
+def test_a_question_gives_its_most_frequent_answer_and_the_chance_of_a_right_one():
     three, eight = ["The digit is 3."], ["The digit is 8."]
     answers = [
         record([0], eight, correct=0),
@@ -43,14 +43,20 @@ def test_a_question_gives_its_most_frequent_answer_and_the_share_of_right_ones()
         record([], correct=0),
     ]
     rows, unusable = sft.build([QUESTION], answers)
-    assert [row["messages"][1]["content"] for row in rows] == ["1. The digit is 3. I'm sure.\nConfidence: 0.4"]
+    (row,) = rows
+    assert row["messages"][1]["content"] == "1. The digit is 3. I'm sure.\nConfidence: 0.4"  # (2 + 1) / (5 + 2)
     assert not unusable
 
 
 def test_the_most_frequent_answer_may_be_wrong():
     answers = [record([0], ["The digit is 8."], correct=0)] * 3 + [record([1], ["The digit is 3."], correct=1)]
-    rows, _ = sft.build([QUESTION], answers)
-    assert rows[0]["messages"][1]["content"] == "1. The digit is 8. I'm not sure.\nConfidence: 0.2"
+    ((row,), _) = sft.build([QUESTION], answers)
+    assert row["messages"][1]["content"] == "1. The digit is 8. I'm not sure.\nConfidence: 0.3"  # (1 + 1) / (4 + 2)
+
+
+@pytest.mark.parametrize(("verdicts", "chance"), [([1], 2 / 3), ([0], 1 / 3), ([1] * 5, 6 / 7), ([0.5, 1.0], 0.625)])
+def test_chance_of_right_by_hand(verdicts, chance):
+    assert sft.chance_of_right(verdicts) == pytest.approx(chance)
 
 
 def test_unusable_questions_are_counted_by_reason():
