@@ -104,7 +104,7 @@ training_stage sft "$run/sft/latest_checkpointed_iteration.txt" "$training_limit
     trainer.default_local_dir="$run/sft" trainer.experiment_name="$name-sft" trainer.seed="$seed" \
     hydra.run.dir="$run/hydra/sft" "${sft_size[@]}" "${sft_args[@]}"
 stage sft_export "$run/models/sft/config.json" 600 \
-    python -m recipe.difficulty_calib.export sft "$run/sft" "$run/models/sft"
+    python -m recipe.difficulty_calib.export sft "$run/sft" "$run/models/sft" --base "$model"
 
 # 4. GRPO, once a rule.
 for rule in $rules; do

@@ -1,6 +1,6 @@
 """From verl's checkpoints to what everything else loads: a Hugging Face directory, and a peft LoRA adapter.
 
-    python -m recipe.difficulty_calib.export sft  outputs/run/sft  outputs/run/models/sft
+    python -m recipe.difficulty_calib.export sft  outputs/run/sft  outputs/run/models/sft --base MODEL
     python -m recipe.difficulty_calib.export lora outputs/run/grpo outputs/run/models/rl
 
 Takes the newest whole checkpoint (``latest_checkpointed_iteration.txt``). Written beside and renamed, so a target that
@@ -35,17 +35,27 @@ def newest_checkpoint(run: Path) -> Path:
     return checkpoint
 
 
-def export_sft(run: Path, target: Path) -> None:
-    """Write the model that SFT trained: as verl saved it, or with its LoRA adapter merged into the base."""
+def export_sft(run: Path, target: Path, base: str | None = None) -> None:
+    """Write the model that SFT trained: as verl saved it, or with its LoRA adapter merged into the base.
+
+    Args:
+        base: the model that SFT started from, directory or hub name; needed for a LoRA checkpoint. verl's merger would
+            give it back in bfloat16, whatever its own precision.
+
+    Raises:
+        ValueError: no checkpoint, or one without what it takes to write a model.
+    """
     checkpoint = newest_checkpoint(run)
     with _written_beside(target) as beside:
         if (checkpoint / "lora_train_meta.json").is_file():
+            if base is None:
+                raise ValueError(f"{checkpoint} holds a LoRA adapter: name the model it was trained on with --base")
             from peft import PeftModel
             from transformers import AutoModelForImageTextToText
 
             with _merged(checkpoint) as merged:
-                base = AutoModelForImageTextToText.from_pretrained(merged)
-                model = PeftModel.from_pretrained(base, _adapter_of(merged)).merge_and_unload()
+                model = AutoModelForImageTextToText.from_pretrained(base)
+                model = PeftModel.from_pretrained(model, _adapter_of(merged)).merge_and_unload()
                 _copy_all_but_weights(merged, beside)
                 model.save_pretrained(beside)
             return
@@ -117,9 +127,13 @@ def main() -> int:
     parser.add_argument("kind", choices=("sft", "lora"))
     parser.add_argument("run", type=Path, help="trainer.default_local_dir of the training")
     parser.add_argument("target", type=Path, help="directory to write")
+    parser.add_argument("--base", help="sft with LoRA: the model it was trained on, directory or hub name")
     options = parser.parse_args()
     try:
-        (export_sft if options.kind == "sft" else export_lora)(options.run, options.target)
+        if options.kind == "sft":
+            export_sft(options.run, options.target, options.base)
+        else:
+            export_lora(options.run, options.target)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Short GRPO runs through real verl, Ray and vLLM that must end with a clear error."""
+"""Short GRPO runs through real verl, Ray and vLLM: the errors that must end one, and another architecture."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from recipe.difficulty_calib.progress import step_line
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -58,3 +60,18 @@ def test_an_expert_that_is_down_ends_the_run_with_an_error(tmp_path, pocket_data
     )
     assert code != 0
     assert "ExpertFailureError" in log and "gave no verdict for" in log
+
+
+def test_another_architecture_trains_by_naming_its_overlay(tmp_path, pocket_data, tiny_qwen):
+    # A random model states nothing readable: no dynamic sampling, the malformed floor is its reward.
+    code, log = train(
+        tmp_path,
+        pocket_data,
+        tiny_qwen,
+        "vlm=qwen2_5_vl",
+        "algorithm.filter_groups.enable=false",
+        "data.max_response_length=16",
+    )
+    assert code == 0, log[-3000:]
+    steps = [reported[0] for line in log.splitlines() if (reported := step_line(line))]
+    assert steps == [1, 2]

@@ -1,0 +1,67 @@
+"""SFT with a LoRA adapter, as the profile llava_7b trains, and its export: a whole model with the adapter merged in."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from data_prep.pocket import sft
+from data_prep.pocket.data import write_parquet
+from recipe.difficulty_calib.export import export_sft
+
+pytestmark = pytest.mark.timeout(900)
+
+ENVIRONMENT = os.environ | {
+    "VERL_USE_EXTERNAL_MODULES": "recipe.difficulty_calib.plugin",
+    "VERL_PLATFORM": "cpu",
+    "VERL_ENGINE_DEVICE": "cuda",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "HYDRA_FULL_ERROR": "1",
+}
+TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, pocket_data, pocket_model) -> Path:
+    """The model of two SFT steps with LoRA."""
+    folder = tmp_path_factory.mktemp("sft")
+    questions = pq.read_table(pocket_data / "sft_questions.parquet").to_pylist()
+    claims = [{"text": "The digit is 7.", "sure": True}]
+    records = [
+        {"question_id": row["extra_info"]["question_id"], "claims": claims, "claim_labels": [1], "correct": 1}
+        for row in questions
+    ]
+    write_parquet(folder / "sft.parquet", sft.build(questions, records)[0])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
+    command += ["-m", "verl.trainer.sft_trainer", "--config-path", "pkg://recipe.difficulty_calib.config"]
+    command += ["--config-name", "pocket_sft", f"data.train_files={folder / 'sft.parquet'}"]
+    command += ["data.train_batch_size=8", "data.micro_batch_size_per_gpu=8", f"model.path={pocket_model}"]
+    command += ["model.lora_rank=4", "model.lora_alpha=8", f"model.target_modules='{TARGETS}'"]
+    command += ["checkpoint.save_contents=[model,optimizer,extra]", "trainer.logger=[console]"]
+    command += ["trainer.total_training_steps=2", "trainer.save_freq=2", f"hydra.run.dir={folder}"]
+    command += [f"trainer.default_local_dir={folder / 'run'}"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    with pytest.raises(ValueError, match="--base"):
+        export_sft(folder / "run", folder / "model")
+    export_sft(folder / "run", folder / "model", str(pocket_model))
+    return folder / "model"
+
+
+def test_the_exported_model_is_the_base_with_the_adapter_merged(exported, pocket_model):
+    merged, info = AutoModelForImageTextToText.from_pretrained(exported, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    base, merged = AutoModelForImageTextToText.from_pretrained(pocket_model).state_dict(), merged.state_dict()
+    changed = {name for name in base if not torch.equal(base[name], merged[name])}
+    assert changed == {name for name in base if "language_model" in name and name.endswith("_proj.weight")}
+
+
+def test_the_exported_model_has_its_processor(exported, pocket_model):
+    ours, theirs = (AutoProcessor.from_pretrained(path) for path in (exported, pocket_model))
+    assert ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
+    assert ours.tokenizer.chat_template == theirs.tokenizer.chat_template
