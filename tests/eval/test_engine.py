@@ -52,7 +52,7 @@ def test_two_models_after_each_other_and_resume(tiny_llava, lora_adapter, questi
     (cut / "base.verbal.jsonl.partial").write_text("".join(lines[:2]) + lines[2][:40])
     again = records_command(cut, questions, *specs)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "6 records, 4 of them new" in again.stdout and "6 records, 0 of them new" in again.stdout
+    assert "6 questions, 4 of them new" in again.stdout and "6 questions, 0 of them new" in again.stdout
     assert read_records(cut / "base.verbal.jsonl") == base
 
 
