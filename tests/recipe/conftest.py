@@ -1,10 +1,32 @@
 """Models and data of the recipe's tests: the shipped pocket model, a few drawn questions, a tiny Qwen2.5-VL."""
 
+import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 POCKET_MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
+
+
+@pytest.fixture(scope="session")
+def run_on_cpu() -> Callable[[list[str]], tuple[int, str]]:
+    """Runs a command with what verl needs in its environment on a CPU; gives the exit code and all that it printed."""
+    environment = os.environ | {
+        "VERL_USE_EXTERNAL_MODULES": "recipe.difficulty_calib.plugin",
+        "VERL_PLATFORM": "cpu",
+        "VERL_ENGINE_DEVICE": "cuda",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "HYDRA_FULL_ERROR": "1",
+    }
+
+    def run(command: list[str]) -> tuple[int, str]:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="session")

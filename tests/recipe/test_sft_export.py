@@ -1,7 +1,5 @@
 """SFT with a LoRA adapter, as the profile llava_7b trains, and its export: a whole model with the adapter merged in."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,20 +12,13 @@ from data_prep.pocket import sft
 from data_prep.pocket.data import write_parquet
 from recipe.difficulty_calib.export import export_sft
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
-ENVIRONMENT = os.environ | {
-    "VERL_USE_EXTERNAL_MODULES": "recipe.difficulty_calib.plugin",
-    "VERL_PLATFORM": "cpu",
-    "VERL_ENGINE_DEVICE": "cuda",
-    "GLOO_SOCKET_IFNAME": "lo",
-    "HYDRA_FULL_ERROR": "1",
-}
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, pocket_data, pocket_model) -> Path:
+def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
     """The model of two SFT steps with LoRA."""
     folder = tmp_path_factory.mktemp("sft")
     questions = pq.read_table(pocket_data / "sft_questions.parquet").to_pylist()
@@ -45,8 +36,8 @@ def exported(tmp_path_factory, pocket_data, pocket_model) -> Path:
     command += ["checkpoint.save_contents=[model,optimizer,extra]", "trainer.logger=[console]"]
     command += ["trainer.total_training_steps=2", "trainer.save_freq=2", f"hydra.run.dir={folder}"]
     command += [f"trainer.default_local_dir={folder / 'run'}"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    code, log = run_on_cpu(command)
+    assert code == 0, log[-3000:]
     with pytest.raises(ValueError, match="--base"):
         export_sft(folder / "run", folder / "model")
     export_sft(folder / "run", folder / "model", str(pocket_model))
