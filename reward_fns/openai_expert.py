@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,10 @@ def read_verdict(content: str | None, n_claims: int, task: str) -> tuple[tuple[i
     return tuple(labels), float(overall)
 
 
+def _prompt(task: str) -> str:
+    return f"expert_judge_{task.lower()}"
+
+
 class OpenAIExpert:
     """Asks a served model for one structured verdict an answer.
 
@@ -97,6 +102,10 @@ class OpenAIExpert:
         # A client's connections belong to the event loop that opened them.
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = WeakKeyDictionary()
 
+    def prompt_version(self, task: str) -> str:
+        """Digest of the instructions for a task."""
+        return hashlib.sha256(prompts.template(_prompt(task)).encode()).hexdigest()[:12]
+
     def _api_key(self) -> str:
         key = os.environ.get(self._api_key_env, "")
         if not key and self.base_url is None:
@@ -124,7 +133,7 @@ class OpenAIExpert:
         import openai
 
         text = prompts.render(
-            f"expert_judge_{request.task.lower()}",
+            _prompt(request.task),
             question=request.question,
             reference=request.ground_truth or "none",
             response=request.response,
