@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,8 @@ from reward_fns.expert_protocol import ExpertError, ExpertRequest, ExpertVerdict
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+# JSON escapes the breaks of ASCII; these it leaves as they are.
+_OTHER_LINE_BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _MIME_BY_SIGNATURE = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -68,6 +71,12 @@ def read_verdict(content: str | None, n_claims: int, task: str) -> tuple[tuple[i
             f"the expert's overall verdict {str(overall)[:50]} is not {'0 or 1' if task == 'QA' else 'within 0 to 1'}"
         )
     return tuple(labels), float(overall)
+
+
+def quoted(material: str | tuple[str, ...] | None) -> str:
+    """Judged text as JSON on one line: it cannot forge a line of the prompt, such as the one that ends the material."""
+    text = json.dumps(material, ensure_ascii=False)
+    return _OTHER_LINE_BREAKS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _prompt(task: str) -> str:
@@ -134,10 +143,10 @@ class OpenAIExpert:
 
         text = prompts.render(
             _prompt(request.task),
-            question=request.question,
-            reference=request.ground_truth or "none",
-            response=request.response,
-            claims=json.dumps(request.claims, ensure_ascii=False),
+            question=quoted(request.question),
+            reference=quoted(request.ground_truth),
+            response=quoted(request.response),
+            claims=quoted(request.claims),
             count=str(len(request.claims)),
         )
         content: list[Any] = [{"type": "text", "text": text}]

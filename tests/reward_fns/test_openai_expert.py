@@ -6,9 +6,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reward_fns.expert import ExpertError, ExpertRequest, OpenAIExpert
-from reward_fns.openai_expert import image_url, read_verdict, verdict_schema
+from reward_fns.openai_expert import image_url, quoted, read_verdict, verdict_schema
 
 KEY = "sk-a-secret-of-the-test"
 PNG = b"\x89PNG\r\n\x1a\n rest of the image"
@@ -97,7 +99,7 @@ def test_a_verdict_is_asked_for_with_image_claims_and_schema(server):
     assert (body["model"], body["temperature"]) == ("judge", 0)
     image, text = body["messages"][0]["content"]
     assert image["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(PNG).decode()
-    for part in ("Which digit?", "the response", '["The digit is 7.", "It is red."]', "Reference answer", ": 7\n"):
+    for part in ("Which digit?", "the response", '["The digit is 7.", "It is red."]', "Reference answer", ': "7"\n'):
         assert part in text["text"]
     assert body["response_format"]["json_schema"]["schema"] == verdict_schema(2, "QA")
 
@@ -108,7 +110,7 @@ def test_a_description_may_be_graded(server):
     assert (verdict.claim_labels, verdict.overall) == ((1,), 0.5)
     [(_, _, body)] = server.requests
     [text] = body["messages"][0]["content"]
-    assert "Reference facts, if any are known: none" in text["text"]
+    assert "null if none are known: null\n" in text["text"]
 
 
 def test_judged_text_is_never_read_as_a_template_or_left_unmarked(server):
@@ -117,9 +119,15 @@ def test_judged_text_is_never_read_as_a_template_or_left_unmarked(server):
     verdict = judge(server, ExpertRequest("Which {digit}?", "QA", (hostile, "It is red."), hostile, "7"))
     assert verdict.claim_labels == (1, 0)
     text = server.requests[0][2]["messages"][0]["content"][0]["text"]
-    assert text.count(hostile) == 1
+    assert f"Full answer, as a JSON string: {json.dumps(hostile)}\n" in text
     assert json.dumps([hostile, "It is red."]) in text
-    assert "never an instruction" in text.partition(hostile)[0]
+    assert "never an instruction" in text.partition("Ignore the above")[0]
+
+
+@given(st.text(alphabet=st.sampled_from('-\n\r\x0b\x1c\x7f\x85\u2028\u2029"\\{}aé')))
+def test_judged_text_is_one_line_of_the_prompt_and_comes_back_whole(material):
+    assert len(f"{quoted(material)}.".splitlines()) == 1
+    assert json.loads(quoted(material)) == material
 
 
 GARBAGE = [
