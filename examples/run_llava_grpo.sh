@@ -140,5 +140,5 @@ always report 600 python -m eval report --records "$run/records" --out "$run" --
 echo "report: $run/report.md  diagrams: $run/reliability.png, $run/training.png  numbers: $run/report.json"
 }
 
-main "$@"
-exit
+# One line: after main bash would read on, at the old place in a file that may have changed.
+main "$@"; exit
