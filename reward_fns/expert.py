@@ -52,8 +52,8 @@ def make_expert(config: str | Mapping[str, Any]) -> Expert:
         return expert
     if not isinstance(expert, OpenAIExpert):
         raise ValueError(f"expert {kind!r} takes no cache: its verdicts cost nothing")
-    settings: dict[str, Any] = {"directory": cache} if isinstance(cache, str) else dict(cache)
     try:
+        settings: dict[str, Any] = {"directory": cache} if isinstance(cache, str) else dict(cache)
         return CachedExpert(expert, **settings)
     except TypeError as error:
         raise ValueError(f"the expert's cache does not take these options: {error}") from error

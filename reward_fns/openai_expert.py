@@ -144,7 +144,7 @@ class OpenAIExpert:
         text = prompts.render(
             _prompt(request.task),
             question=quoted(request.question),
-            reference=quoted(request.ground_truth),
+            reference=quoted(request.ground_truth or None),
             response=quoted(request.response),
             claims=quoted(request.claims),
             count=str(len(request.claims)),

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -126,6 +125,8 @@ def test_wrong_options_are_refused(tmp_path):
         make_expert({"kind": "oracle", "cache": str(tmp_path)})
     with pytest.raises(ValueError, match="cache does not take"):
         make_expert({"kind": "openai", "model": "judge", "cache": {"directory": str(tmp_path), "size": 3}})
+    with pytest.raises(ValueError, match="cache does not take"):
+        make_expert({"kind": "openai", "model": "judge", "cache": True})
 
 
 def test_one_line_of_configuration_adds_it(tmp_path):
@@ -183,11 +184,9 @@ def test_what_a_killed_process_was_asking_is_asked_again_after_its_lease(tmp_pat
         killed.stdout.readline()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=10)
-    began = time.monotonic()
     heir = worker(tmp_path, 1.0, 0)
     printed, _ = heir.communicate(timeout=60)
     assert heir.returncode == 0 and len(printed.split()) == 8
-    assert time.monotonic() - began < 30
 
 
 def test_the_command_prints_what_was_asked_and_who_judged(tmp_path):
