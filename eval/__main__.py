@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.errors import UserError
+from reward_fns.errors import UserError
 
 
 def _model_argument(text: str) -> tuple[str, str]:

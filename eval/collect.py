@@ -6,16 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data_prep.engines.models import prepare
+from data_prep.engines.vllm_offline import Engine
+from data_prep.questions import load_questions
 from eval import verbal
-from eval.engine import Engine
-from eval.errors import UserError
-from eval.jsonfile import read_mapping, write_json
-from eval.models import prepare
-from eval.questions import load_questions
 from eval.records import VERBAL, RecordLog, records_path, set_aside, settings_path
 from eval.verbal import Decoding
 from eval.versions import versions
+from reward_fns.errors import UserError
 from reward_fns.expert import make_expert
+from reward_fns.files import read_mapping, write_json
 
 
 def collect(

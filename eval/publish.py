@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.diagram import draw_reliability
-from eval.errors import UserError
-from eval.jsonfile import read_mapping, read_stage_seconds, write_json
-from eval.records import VERBAL, settings_path, write_text
+from eval.records import VERBAL, settings_path
 from eval.report import (
     ESTIMATOR,
     PAPER_VERBAL_RATIOS,
@@ -16,10 +14,13 @@ from eval.report import (
     load_records,
     summarise_all,
 )
+from eval.stages import read_stage_seconds
 from eval.tables import render_report, render_seed_comparison
 from eval.training import read_training
 from eval.training_figure import draw_training
 from eval.versions import versions
+from reward_fns.errors import UserError
+from reward_fns.files import read_mapping, write_json, write_text
 
 
 def publish(

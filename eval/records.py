@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from eval.errors import UserError
+from reward_fns.errors import UserError
+from reward_fns.files import PARTIAL_SUFFIX, drop_torn_line, write_text
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-PARTIAL_SUFFIX = ".partial"
 VERBAL = "verbal"  # name of the protocol in records, file names and reports
 
 
@@ -121,14 +121,6 @@ def read_records(path: Path) -> list[AnswerRecord]:
     return records
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: beside it first, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def write_records(path: Path, records: Iterable[AnswerRecord]) -> None:
     """Write a whole record file, atomically."""
     write_text(path, _render(records))
@@ -154,7 +146,7 @@ class RecordLog:
         self.path = path
         self._partial = path.with_name(path.name + PARTIAL_SUFFIX)
         if self._partial.exists():
-            _drop_torn_line(self._partial)
+            drop_torn_line(self._partial)
         source = self._partial if self._partial.exists() else path
         there = read_records(source) if source.exists() else []
         counts = Counter(record.question_id for record in there)
@@ -178,9 +170,3 @@ class RecordLog:
         """Every answer is there: give the file its name."""
         if self._partial.exists():
             os.replace(self._partial, self.path)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut what a kill left after the last newline."""
-    with path.open("rb+") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)

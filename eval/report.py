@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.errors import UserError
 from eval.metrics import DEFAULT_BINS, auroc, bootstrap_interval, brier_score, expected_calibration_error
-from eval.records import PARTIAL_SUFFIX, AnswerRecord, read_records
+from eval.records import AnswerRecord, read_records
+from reward_fns.errors import UserError
+from reward_fns.files import PARTIAL_SUFFIX
 
 POOLED = "pooled"
 MODEL_ORDER = ("base", "sft", "rl", "rl_proper", "rl_on_base")

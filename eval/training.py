@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.errors import UserError
 from eval.report import ordered_models
+from reward_fns.errors import UserError
 
 CURVES = {
     "ece": "confidence/ece",

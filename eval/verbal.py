@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from eval.engine import Engine, GenerationRequest
-from eval.errors import UserError
-from eval.questions import Question
+from data_prep.engines.vllm_offline import Engine, GenerationRequest
+from data_prep.questions import Question
 from eval.records import VERBAL, AnswerRecord, RecordLog
+from reward_fns.errors import UserError
 from reward_fns.expert import Expert
 from reward_fns.judging import JudgedResponse, judge_response
 

@@ -1,9 +1,5 @@
-"""Shared: an answer record, a random LLaVA in hub layout, a LoRA adapter for it, a parquet of questions."""
+"""Shared: an answer record."""
 
-import io
-import json
-
-import numpy as np
 import pytest
 
 from eval.records import AnswerRecord
@@ -34,81 +30,3 @@ def make_record():
         return AnswerRecord(**values | changes)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def tiny_llava(tmp_path_factory):
-    import torch
-
-    from data_prep.pocket import model
-
-    torch.manual_seed(0)
-    directory = tmp_path_factory.mktemp("models") / "tiny"
-    tokenizer = model.build_tokenizer([ANSWER])
-    model.save(model.build_model(tokenizer), model.build_processor(tokenizer), directory)
-    return directory
-
-
-@pytest.fixture(scope="session")
-def lora_adapter(tiny_llava):
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForImageTextToText
-
-    torch.manual_seed(1)
-    base = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32)
-    targets = r".*language_model.*\.(q_proj|v_proj|down_proj)"
-    config = LoraConfig(r=4, lora_alpha=32, target_modules=targets, init_lora_weights=False)
-    get_peft_model(base, config).save_pretrained(tiny_llava.parent / "adapter")
-    return tiny_llava.parent / "adapter"
-
-
-def _png(seed):
-    from PIL import Image
-
-    pixels = np.random.default_rng(seed).integers(0, 255, (32, 32, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def question_rows():
-    def rows(n=4):
-        return [
-            {
-                "data_source": f"pocket-{i % 2}",
-                "prompt": [{"role": "user", "content": "<image>\nWhich digit?"}],
-                "images": [{"bytes": _png(i)}],
-                "ability": "QA",
-                "reward_model": {
-                    "style": "rule",
-                    "ground_truth": json.dumps({"task": "QA", "facts": ["The digit is 7."]}),
-                },
-                "extra_info": {
-                    "split": "test",
-                    "index": i,
-                    "question_id": f"q{i}",
-                    "question": "Which digit?",
-                    "task": "QA",
-                    "image_id": f"im{i}",
-                    "entity": "",
-                },
-            }
-            for i in range(n)
-        ]
-
-    return rows
-
-
-@pytest.fixture
-def write_questions(tmp_path):
-    def write(rows):
-        import pyarrow
-        import pyarrow.parquet
-
-        path = tmp_path / "questions.parquet"
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-        return path
-
-    return write

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.engines.models import ReadyModel
 from eval import collect as module
 from eval.__main__ import main
-from eval.models import ReadyModel
 from eval.records import read_records
 
 WHOLE = {"base.verbal.jsonl", "base.verbal.settings.json"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from eval.errors import UserError
 from eval.records import RecordLog, read_records, write_records
+from reward_fns.errors import UserError
 
 
 def test_records_come_back_as_they_were_written(tmp_path, make_record):

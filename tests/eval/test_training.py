@@ -6,9 +6,9 @@ import math
 import pytest
 
 from eval.__main__ import main
-from eval.errors import UserError
 from eval.records import write_records
 from eval.training import phases, read_training, steps_a_phase, trailing_mean
+from reward_fns.errors import UserError
 
 
 def log_line(step, **metrics):

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from eval.errors import UserError
-from eval.questions import load_questions
+from data_prep.questions import load_questions
 from eval.records import RecordLog, read_records
 from eval.verbal import Decoding, answer, request_seed
+from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError, ExpertVerdict, OracleExpert
 
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"

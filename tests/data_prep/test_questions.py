@@ -2,8 +2,8 @@
 
 import pytest
 
-from eval.errors import UserError
-from eval.questions import chat_content, load_questions
+from data_prep.questions import chat_content, load_questions
+from reward_fns.errors import UserError
 
 
 def test_image_marks_become_parts_as_in_the_rollout():

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from data_prep.questions import load_questions
 from eval.__main__ import main
-from eval.questions import load_questions
 from eval.records import read_records
 
 REPOSITORY = Path(__file__).parents[2]

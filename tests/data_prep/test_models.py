@@ -6,8 +6,8 @@ import shutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from eval.errors import UserError
-from eval.models import prepare
+from data_prep.engines.models import prepare
+from reward_fns.errors import UserError
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.errors import UserError
+from reward_fns.errors import UserError
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".index.json")

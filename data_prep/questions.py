@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.errors import UserError
+from reward_fns.errors import UserError
 
 _COLUMNS = ("data_source", "prompt", "images", "reward_model", "extra_info")
 _EXTRA_INFO = ("question_id", "question", "task", "image_id", "entity")

@@ -1,0 +1,91 @@
+"""What is asked of a model and what it answers, whatever serves it.
+
+Log-probabilities are those of the model's own distribution, at temperature 1 and without truncation, also where the
+text was sampled at another temperature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One prompt.
+
+    Attributes:
+        messages: chat turns, the content of each a list of parts {"type": "text", "text": ...} or {"type": "image"}.
+        seed: of this request alone, so that its answer depends neither on the batch around it nor on a resume.
+        image: encoded file (PNG, JPEG, ...) for the one image part; None for a prompt of text.
+    """
+
+    messages: list[dict[str, Any]]
+    seed: int
+    image: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are drawn.
+
+    Attributes:
+        temperature: >= 0; 0 is greedy.
+        max_tokens: >= 1.
+        n: answers a request, >= 1.
+        top_logprobs: most probable tokens listed at each position, 0 to 20 (OpenAI's limit); 0 gives no tokens at all.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    temperature: float = 1.0
+    max_tokens: int = 64
+    n: int = 1
+    top_logprobs: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0 or self.max_tokens < 1 or self.n < 1 or not 0 <= self.top_logprobs <= 20:
+            raise ValueError(
+                f"sampling needs temperature >= 0, max_tokens >= 1, n >= 1 and 0 <= top_logprobs <= 20, got {self}"
+            )
+
+
+@dataclass(frozen=True)
+class Token:
+    """One generated token, and the log-probabilities of the most probable tokens at its position by their text.
+
+    Tokens with the same text are summed in `top`.
+    """
+
+    text: str
+    logprob: float
+    top: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer: its text without special tokens, and its tokens, the end of sequence included, if asked for."""
+
+    text: str
+    tokens: tuple[Token, ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded or served model; a context manager that frees it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the weights: a hash of the files, or the served model's name and address."""
+        ...
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+        """`sampling.n` completions for each request, in the order of the requests.
+
+        Raises:
+            UserError: the model cannot do what is asked (no log-probabilities, prompt too long, server gone, ...).
+        """
+        ...
+
+    def __enter__(self) -> "Engine": ...
+
+    def __exit__(self, *_: object) -> None: ...
