@@ -6,8 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data_prep.engines.models import prepare
-from data_prep.engines.vllm_offline import Engine
+from data_prep.engines import open_engine
 from data_prep.questions import load_questions
 from eval import verbal
 from eval.records import VERBAL, RecordLog, records_path, set_aside, settings_path
@@ -32,7 +31,7 @@ def collect(
     `records.set_aside`, and made anew.
 
     Args:
-        specs: model name -> spec (see `models.prepare`).
+        specs: model name -> spec (see `engines.open_engine`).
         questions_file: verl parquet.
         out: directory of the record files; copies of merged models go to `out/models`.
         expert_config: see `reward_fns.expert.make_expert`.
@@ -48,20 +47,20 @@ def collect(
     questions = load_questions(questions_file, limit)
     questions_sha256 = hashlib.sha256(questions_file.read_bytes()).hexdigest()
     # All specs are checked, and outdated records set aside, before the first long run.
-    ready = {name: prepare(spec, out / "models") for name, spec in specs.items()}
+    engines = {name: open_engine(spec, out / "models") for name, spec in specs.items()}
     paths = {name: records_path(out, name, VERBAL) for name in specs}
-    for name, model in ready.items():
+    for name, engine in engines.items():
         settings = asdict(decoding) | {
             "questions_sha256": questions_sha256,
-            "model_sha256": model.fingerprint,
+            "model_sha256": engine.fingerprint,
             "expert": expert.name,
         }
         _keep_settings(paths[name], settings)
-    for name, model in ready.items():
+    for name, engine in engines.items():
         log = RecordLog(paths[name], decoding.samples)
         todo = [question for question in questions if question.question_id not in log.done]
         if todo:
-            with Engine(model.path) as engine:
+            with engine:
                 verbal.answer(name, engine, todo, log, expert, decoding)
         log.finish()
         print(f"{paths[name]}: {len(log.done)} questions, {len(todo)} of them new")

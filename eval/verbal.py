@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from data_prep.engines.vllm_offline import Engine, GenerationRequest
+from data_prep.engines import Engine, GenerationRequest, Sampling
 from data_prep.questions import Question
 from eval.records import VERBAL, AnswerRecord, RecordLog
 from reward_fns.errors import UserError
@@ -55,12 +55,10 @@ def answer(
         for start in range(0, len(questions), _BATCH):
             batch = questions[start : start + _BATCH]
             seeds = [request_seed(decoding.seed, q.question_id) for q in batch]
-            requests = [GenerationRequest(q.image, q.messages, seed) for q, seed in zip(batch, seeds, strict=True)]
-            texts = engine.generate(
-                requests, temperature=decoding.temperature, max_tokens=decoding.max_tokens, n=decoding.samples
-            )
-            asked = [q for q, samples in zip(batch, texts, strict=True) for _ in samples]
-            responses = [response for samples in texts for response in samples]
+            requests = [GenerationRequest(q.messages, seed, q.image) for q, seed in zip(batch, seeds, strict=True)]
+            answers = engine.generate(requests, Sampling(decoding.temperature, decoding.max_tokens, decoding.samples))
+            asked = [q for q, samples in zip(batch, answers, strict=True) for _ in samples]
+            responses = [completion.text for samples in answers for completion in samples]
             judged = asyncio.run(_judge(asked, responses, expert))
             failures += [item.error for item in judged if item.error is not None]
             log.append(_records(model, asked, responses, judged, expert))

@@ -4,7 +4,8 @@ Log-probabilities are those of the model's own distribution, at temperature 1 an
 text was sampled at another temperature.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,8 +71,29 @@ class Completion:
     tokens: tuple[Token, ...] = ()
 
 
+def sum_by_text(choices: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Log-probabilities by text; the probabilities of equal texts are added.
+
+    >>> sum_by_text([("Yes", math.log(0.25)), ("No", math.log(0.5)), ("Yes", math.log(0.25))])["Yes"] == math.log(0.5)
+    True
+    """
+    total: dict[str, float] = {}
+    for text, logprob in choices:
+        before = total.get(text)
+        if before is None:
+            total[text] = logprob
+        else:
+            high, low = max(before, logprob), min(before, logprob)
+            total[text] = high + math.log1p(math.exp(low - high))
+    return total
+
+
 class Engine(Protocol):
-    """A loaded or served model; a context manager that frees it."""
+    """A loaded or served model; a context manager that frees it.
+
+    Opening checks what can be checked at once and knows the fingerprint; a model is loaded by the first `generate`.
+    Nothing that was answered is kept, so callers ask in batches that bound the memory.
+    """
 
     @property
     def fingerprint(self) -> str:

@@ -1,11 +1,10 @@
 """From specs to record files with a scripted engine: what is reused, what is set aside, what a killed run leaves."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from data_prep.engines.models import ReadyModel
+from data_prep.engines import Completion
 from eval import collect as module
 from eval.__main__ import main
 from eval.records import read_records
@@ -19,8 +18,8 @@ def asked(monkeypatch):
     log: list[tuple[str, int]] = []
 
     class Engine:
-        def __init__(self, path):
-            self.path = path
+        def __init__(self, spec):
+            self.fingerprint = spec
 
         def __enter__(self):
             return self
@@ -28,12 +27,12 @@ def asked(monkeypatch):
         def __exit__(self, *error):
             return None
 
-        def generate(self, requests, *, temperature, max_tokens, n):
-            log.append((str(self.path), len(requests)))
-            return [[f"1. Model {self.path}. I'm sure.\nConfidence: 0.5"] * n for _ in requests]
+        def generate(self, requests, sampling):
+            log.append((self.fingerprint, len(requests)))
+            text = f"1. Model {self.fingerprint}. I'm sure.\nConfidence: 0.5"
+            return [[Completion(text)] * sampling.n for _ in requests]
 
-    monkeypatch.setattr(module, "Engine", Engine)
-    monkeypatch.setattr(module, "prepare", lambda spec, cache: ReadyModel(Path(spec), spec))
+    monkeypatch.setattr(module, "open_engine", lambda spec, cache: Engine(spec))
     return log
 
 

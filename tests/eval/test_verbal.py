@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from data_prep.engines import Completion
 from data_prep.questions import load_questions
 from eval.records import RecordLog, read_records
 from eval.verbal import Decoding, answer, request_seed
@@ -25,9 +26,9 @@ class ScriptedEngine:
     def __init__(self, texts):
         self.texts, self.requests = list(texts), []
 
-    def generate(self, requests, *, temperature, max_tokens, n=1):
+    def generate(self, requests, sampling):
         self.requests += requests
-        return [[self.texts.pop(0) for _ in range(n)] for _ in requests]
+        return [[Completion(self.texts.pop(0)) for _ in range(sampling.n)] for _ in requests]
 
 
 @pytest.fixture
