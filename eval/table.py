@@ -1,0 +1,222 @@
+"""A table as data, and its three written forms: CSV, LaTeX (booktabs) and Markdown; the HTML report shows the same.
+
+A cell is text, a number, a value with its interval, or None where there is nothing (no answers, undefined). Numbers
+stay unrounded in the CSV, where an interval takes three columns (`x`, `x low`, `x high`), and are rounded elsewhere.
+The notes state estimator, bins and parse-failure policy, so that no table travels without them.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its 95 % interval; all three NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+Cell = str | int | float | Interval | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; columns side by side with one `group` share a heading."""
+
+    name: str
+    group: str = ""
+    digits: int = 3
+    percent: bool = False  # the value is a share
+    better: str = ""  # "low" | "high": which way is good, shown as an arrow
+    signed: bool = False  # a difference: positive values carry a plus
+
+    @property
+    def heading(self) -> str:
+        """Name with its arrow."""
+        return self.name + {"low": " ↓", "high": " ↑"}.get(self.better, "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `name` is the stem of its files. Every row has a cell for each column."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table {self.name}: a row of {len(row)} cells under {len(self.columns)} columns")
+
+
+def interval(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
+    """A metric of `report.summarise` with its interval; None if there is no such cell or the metric is undefined."""
+    value = (cell or {}).get(metric)
+    if value is None or math.isnan(value):
+        return None
+    low, high = (cell or {}).get(f"{metric}_interval") or (math.nan, math.nan)
+    return Interval(value, *(math.nan if end is None else end for end in (low, high)))
+
+
+def known(value: float | None) -> float | None:
+    """The value, None if it is NaN."""
+    return None if value is None or math.isnan(value) else value
+
+
+def show(cell: Cell, column: Column) -> str:
+    """The cell as a reader sees it."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, Interval):
+        ends = "" if math.isnan(cell.low) else f" [{_number(cell.low, column)}, {_number(cell.high, column)}]"
+        return _number(cell.value, column) + ends
+    return f"{cell:,}" if isinstance(cell, int) else _number(cell, column)
+
+
+def _number(value: float, column: Column) -> str:
+    if math.isnan(value):
+        return "–"
+    if column.percent:
+        return f"{100 * value:.{column.digits}f} %"
+    # A zero has no sign, and the minus is the one that is as wide as a plus.
+    text = f"{value + 0.0:{'+' if column.signed else ''}.{column.digits}f}"
+    return f"{0.0:.{column.digits}f}" if float(text) == 0 else text.replace("-", "−")
+
+
+def columns_are_text(table: Table) -> list[bool]:
+    """Whether each column holds text only: those are set left, the others right."""
+    return [all(isinstance(row[i], str) or row[i] is None for row in table.rows) for i in range(len(table.columns))]
+
+
+def to_csv(table: Table) -> str:
+    """Unrounded values; notes as `#` lines above the header."""
+    spread = [any(isinstance(row[i], Interval) for row in table.rows) for i in range(len(table.columns))]
+    header: list[str] = []
+    for column, wide in zip(table.columns, spread, strict=True):
+        name = f"{column.group}: {column.name}" if column.group else column.name
+        header += [name, f"{name} low", f"{name} high"] if wide else [name]
+    file = io.StringIO()
+    file.writelines(f"# {' '.join(note.split())}\n" for note in (table.title, *table.notes))
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    for row in table.rows:
+        cells: list[str] = []
+        for cell, wide in zip(row, spread, strict=True):
+            parts = list(cell) if isinstance(cell, Interval) else [cell, *([None, None] if wide else [])]
+            cells += ["" if part is None or part != part else str(part) for part in parts]
+        writer.writerow(cells)
+    return file.getvalue()
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[bool]) -> str:
+    """A Markdown table padded to be read in a terminal; text columns left, the others right."""
+    header, *rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (header, *rows)]
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+
+    def render(line: Sequence[str]) -> str:
+        cells = zip(line, widths, text, strict=True)
+        return f"| {' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} |"
+
+    rule = "|".join("-" * (w + 2) if left else "-" * (w + 1) + ":" for w, left in zip(widths, text, strict=True))
+    return "\n".join([render(header), f"|{rule}|", *map(render, rows)]) + "\n"
+
+
+def to_markdown(table: Table) -> str:
+    """The table with its notes below; a group stands before the name of each of its columns."""
+    header = [f"{column.group}: {column.heading}" if column.group else column.heading for column in table.columns]
+    rows = [[show(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
+    body = markdown_table(header, rows, columns_are_text(table))
+    return body + ("\n" + "".join(f"- {note}\n" for note in table.notes) if table.notes else "")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "−": "$-$",
+    "–": "--",
+    "×": r"$\times$",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+}
+
+
+def latex_escape(text: str) -> str:
+    """Text that LaTeX sets as it stands.
+
+    >>> latex_escape("50 % of rl_proper")
+    '50 \\\\% of rl\\\\_proper'
+    """
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def to_latex(table: Table) -> str:
+    """A `table` environment for the package booktabs, caption above, notes below in small type."""
+    align = "".join("l" if text else "r" for text in columns_are_text(table))
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex_escape(table.title)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        *_latex_groups(table.columns),
+        " & ".join(latex_escape(column.heading) for column in table.columns) + r" \\",
+        r"\midrule",
+        *(
+            " & ".join(latex_escape(show(cell, column)) for cell, column in zip(row, table.columns, strict=True))
+            + r" \\"
+            for row in table.rows
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *([r"\par\smallskip\footnotesize", *map(latex_escape, table.notes)] if table.notes else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def column_groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Runs of columns with one group, (group, number of columns), in order."""
+    runs: list[tuple[str, int]] = []
+    for column in columns:
+        if runs and runs[-1][0] == column.group:
+            runs[-1] = (column.group, runs[-1][1] + 1)
+        else:
+            runs.append((column.group, 1))
+    return runs
+
+
+def _latex_groups(columns: Sequence[Column]) -> list[str]:
+    if not any(column.group for column in columns):
+        return []
+    cells, rules, start = [], [], 1
+    for group, width in column_groups(columns):
+        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_escape(group)}}}" if group else " & ".join([""] * width))
+        if group:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    return [" & ".join(cells) + r" \\", "".join(rules)]
