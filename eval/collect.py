@@ -9,7 +9,8 @@ from typing import Any
 from data_prep.engines import open_engine
 from data_prep.questions import load_questions
 from eval import verbal
-from eval.records import VERBAL, RecordLog, records_path, set_aside, settings_path
+from eval.records import VERBAL, RecordLog, records_path, settings_path
+from eval.settings import set_aside
 from eval.verbal import Decoding
 from eval.versions import versions
 from reward_fns.errors import UserError

@@ -1,28 +1,46 @@
-"""Answer records: one JSON object a line, written by `python -m eval records`, read by the report and by data_prep.
+"""Record files of an evaluation: a model's answers, written once, and a confidence for each of them by each protocol.
 
-While a file grows, finished answers are appended to `<file>.partial`; it is renamed when all are there, so `<file>`
-exists only whole. After a kill the next run keeps every whole line of the partial file and asks for the rest.
+`MODEL.answers.jsonl` holds an `Answer` a line: the answer, how it was judged, what the reports slice by, and the
+probabilities of its tokens. `MODEL.PROTOCOL.jsonl` holds a `Confidence` a line, which names its answer by question_id
+and sample. `read_records` joins the two into `AnswerRecord`s. A line of a protocol file may also be a whole
+`AnswerRecord`: so answers and confidences that were made elsewhere can be reported too.
+
+A file grows under the name `<file>.partial` and is renamed when all is there, see `reward_fns.files.JsonlLog`.
 """
 
-import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reward_fns.errors import UserError
-from reward_fns.files import PARTIAL_SUFFIX, drop_torn_line, write_text
+from reward_fns.files import PARTIAL_SUFFIX, drop_torn_line, read_jsonl, write_text
+
+VERBAL = "verbal"
+ANSWERS = "answers"  # stands in the file name where the protocol's name stands for confidences
 
 
-@dataclass(frozen=True)
-class AnswerRecord:
-    """One answer of one model, judged. `confidence` is None when the answer states none that can be read."""
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One judged answer of one model. Raises ValueError for a value out of range.
+
+    Attributes:
+        model: its name in this evaluation; NAME@STEP for a checkpoint of a training run.
+        correct: the judge's overall verdict, in [0, 1].
+        expert: identity of the judge; `expert_version`: of its prompt or rule.
+        claims: {"text": str, "sure": bool} each; `claim_labels` 0 or 1 for each, [] if only the whole was judged.
+        stated_confidence: the overall confidence that the answer itself states, in [0, 1]; None if it cannot be read.
+        sample: 0, 1, ... where a question was answered several times.
+        subset: "entailment", "contradiction" or "neutral" from stage one; "" if unknown. Likewise None for
+            share_true (share of sampled answers that were true), vote_margin and entity_rarity (r/c of Eq. 1-3).
+        probabilities: of the answer's tokens, see `protocols.direct`; {} if the engine gave none.
+        tag_probabilities: of "sure" against "not sure" for each claim, None if unknown; see `protocols.tags`.
+    """
 
     model: str
-    protocol: str
     dataset: str
     task: str  # "QA" | "Detail"
     question_id: str
@@ -30,30 +48,91 @@ class AnswerRecord:
     image_id: str
     entity: str  # "" if none
     response: str
-    confidence: float | None  # in [0, 1]
-    correct: float  # the expert's overall verdict, in [0, 1]
+    correct: float
     well_formed: bool
-    expert: str  # identity of the judge
-    claims: list[dict[str, Any]] = field(default_factory=list)  # {"text": str, "sure": bool}
-    claim_labels: list[int] = field(default_factory=list)  # 0 | 1, one for each claim
+    expert: str
+    claims: list[dict[str, Any]] = field(default_factory=list)
+    claim_labels: list[int] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
+    expert_version: str = ""
+    stated_confidence: float | None = None
+    sample: int = 0
+    subset: str = ""
+    share_true: float | None = None
+    vote_margin: float | None = None
+    entity_rarity: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    tag_probabilities: list[float | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("confidence", "correct"):
-            value = getattr(self, name)
-            if not (value is None and name == "confidence") and not (_is_number(value) and 0 <= value <= 1):
-                raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+        _check_unit("correct", self.correct)
+        if self.stated_confidence is not None:
+            _check_unit("stated_confidence", self.stated_confidence)
+
+    @property
+    def key(self) -> str:
+        """Names this answer among those of its model."""
+        return answer_key(self.question_id, self.sample)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+@dataclass(frozen=True, kw_only=True)
+class Confidence:
+    """What a protocol found for one answer. Raises ValueError for a confidence outside [0, 1].
+
+    Attributes:
+        confidence: None where it could not be read (a parse failure: counted, never dropped).
+        texts: what the model wrote when the protocol asked it; [] for a protocol that asks nothing.
+        detail: what the confidence was computed from, by name.
+    """
+
+    question_id: str
+    sample: int
+    confidence: float | None
+    texts: list[str] = field(default_factory=list)
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.confidence is not None:
+            _check_unit("confidence", self.confidence)
+
+    @property
+    def key(self) -> str:
+        """Names the answer that it belongs to."""
+        return answer_key(self.question_id, self.sample)
 
 
-VERBAL = "verbal"  # name of the protocol in records, file names and reports
+@dataclass(frozen=True, kw_only=True)
+class AnswerRecord(Answer):
+    """An answer with one protocol's confidence: what metrics, tables and figures are made from."""
+
+    protocol: str
+    confidence: float | None  # in [0, 1]; None: it could not be read
+    texts: list[str] = field(default_factory=list)
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.confidence is not None:
+            _check_unit("confidence", self.confidence)
+
+
+def answer_key(question_id: str, sample: int) -> str:
+    """Names an answer among those of its model, in every record file."""
+    return f"{question_id}#{sample}"
+
+
+def _check_unit(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+def answers_path(directory: Path, model: str) -> Path:
+    """Where the answers of a model stand."""
+    return directory / f"{model}.{ANSWERS}.jsonl"
 
 
 def records_path(directory: Path, model: str, protocol: str) -> Path:
-    """Where the records of a model and protocol stand."""
+    """Where the confidences of a model's answers by one protocol stand."""
     return directory / f"{model}.{protocol}.jsonl"
 
 
@@ -62,68 +141,119 @@ def settings_path(records: Path) -> Path:
     return records.with_suffix(".settings.json")
 
 
-def set_aside(records: Path) -> Path | None:
-    """Move a record file, whole or partial, and its settings to `old/<8 hex digits of the settings' hash>/` beside it.
-
-    The names stay, so `python -m eval report --records old/<hex>` still reads them; a report of the directory above
-    does not. Records that were set aside with the same settings before are replaced.
-
-    Returns:
-        The directory, None if there are no records.
-    """
-    settings = settings_path(records)
-    sources = [path for path in (records, records.with_name(records.name + PARTIAL_SUFFIX)) if path.exists()]
-    if not sources:
-        return None
-    content = settings.read_bytes() if settings.exists() else b""
-    target = records.parent / "old" / hashlib.sha256(content).hexdigest()[:8]
-    target.mkdir(parents=True, exist_ok=True)
-    # The settings go last: whatever a kill leaves here is still known to be outdated.
-    for path in [*sources, *([settings] if settings.exists() else [])]:
-        os.replace(path, target / path.name)
-    return target
+_Record = TypeVar("_Record", Answer, Confidence, AnswerRecord)
 
 
-_FIELDS = {f.name for f in fields(AnswerRecord)}
+def _names(kind: type[Any]) -> tuple[set[str], set[str]]:
+    """All fields of a record, and those that a line must hold."""
+    required = {f.name for f in fields(kind) if f.default is f.default_factory}  # both are MISSING
+    return {f.name for f in fields(kind)}, required
 
 
-def _parse_line(line: str) -> AnswerRecord:
-    """Raises ValueError or TypeError for a line that is no record."""
-    data = json.loads(line)
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    if missing := _FIELDS - data.keys():
-        raise ValueError(f"missing {', '.join(sorted(missing))}")
-    return AnswerRecord(**{name: data[name] for name in _FIELDS})
+def _parse(kind: type[_Record], data: Mapping[str, Any], where: str) -> _Record:
+    every, required = _names(kind)
+    try:
+        if missing := required - data.keys():
+            raise ValueError(f"missing {', '.join(sorted(missing))}")
+        return kind(**{name: value for name, value in data.items() if name in every})
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where} is not an answer record ({error}): remove or mend it") from error
 
 
-def _render(records: Iterable[AnswerRecord]) -> str:
-    return "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
-
-
-def read_records(path: Path) -> list[AnswerRecord]:
-    """All records of a file, in its order.
+def read_answers(path: Path) -> list[Answer]:
+    """All answers of a file `MODEL.answers.jsonl`, in its order.
 
     Raises:
-        UserError: the file is missing, or a line is malformed (named by its number).
+        UserError: the file is missing, a line is malformed (named by its number), or an answer stands twice.
     """
-    if not path.is_file():
-        raise UserError(f"no answer records at {path}: make them with `python -m eval records`")
+    _require(path)
+    answers = [_parse(Answer, data, f"{path} line {n}") for n, data in enumerate(read_jsonl(path), start=1)]
+    _unique((answer.key for answer in answers), path)
+    return answers
+
+
+def read_records(path: Path, answers: Mapping[str, Answer] | None = None) -> list[AnswerRecord]:
+    """All records of a file `MODEL.PROTOCOL.jsonl`, in its order, joined with the answers beside it.
+
+    Args:
+        path: the protocol's file; its name is taken apart at the dots.
+        answers: key -> answer, where they were read already; else they are read from beside `path`.
+
+    Raises:
+        UserError: a file is missing, a line is malformed (named by its number), an answer is missing or stands twice.
+    """
+    _require(path)
+    model, protocol = path.name.split(".")[:2]
     records = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                records.append(_parse_line(line))
-            except (ValueError, TypeError) as error:
-                raise UserError(f"{path} line {number} is not an answer record ({error}): remove or mend it") from error
+    for number, data in enumerate(read_jsonl(path), start=1):
+        where = f"{path} line {number}"
+        if _names(AnswerRecord)[1] <= data.keys():
+            records.append(_parse(AnswerRecord, data, where))
+            continue
+        confidence = _parse(Confidence, data, where)
+        if answers is None:
+            answers = {answer.key: answer for answer in read_answers(answers_path(path.parent, model))}
+        if confidence.key not in answers:
+            raise UserError(
+                f"{where}: {answers_path(path.parent, model)} holds no answer to question {confidence.question_id} "
+                f"(sample {confidence.sample}): make both with `python -m eval calibration`"
+            )
+        records.append(join(answers[confidence.key], protocol, confidence))
+    _unique((record.key for record in records), path)
     return records
 
 
-def write_records(path: Path, records: Iterable[AnswerRecord]) -> None:
+def join(answer: Answer, protocol: str, confidence: Confidence) -> AnswerRecord:
+    """One record of an answer and its confidence; lists and dicts are shared, not copied."""
+    shared = {f.name: getattr(answer, f.name) for f in fields(answer)}
+    return AnswerRecord(
+        **shared,
+        protocol=protocol,
+        confidence=confidence.confidence,
+        texts=confidence.texts,
+        detail=confidence.detail,
+    )
+
+
+def load_records(directory: Path) -> list[AnswerRecord]:
+    """Records of all models and protocols of a directory; the answers of each model are read once.
+
+    Raises:
+        UserError: no record file, an unfinished one, or what `read_records` refuses.
+    """
+    if unfinished := sorted(directory.glob(f"*{PARTIAL_SUFFIX}")):
+        raise UserError(
+            f"{unfinished[0]} is not whole: run the same `python -m eval calibration` again, it goes on there"
+        )
+    files = [path for path in sorted(directory.glob("*.jsonl")) if not path.name.endswith(f".{ANSWERS}.jsonl")]
+    if not files:
+        raise UserError(f"no record files (*.jsonl) in {directory}: make them with `python -m eval calibration`")
+    answers: dict[str, dict[str, Answer]] = {}
+    records: list[AnswerRecord] = []
+    for path in files:
+        model = path.name.split(".")[0]
+        if model not in answers and (file := answers_path(directory, model)).is_file():
+            answers[model] = {answer.key: answer for answer in read_answers(file)}
+        records += read_records(path, answers.get(model))
+    return records
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"no records at {path}: make them with `python -m eval calibration`")
+
+
+def _unique(keys: Iterable[str], path: Path) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise UserError(f"{path}: the answer {key} (question#sample) stands twice; remove one line")
+        seen.add(key)
+
+
+def write_records(path: Path, records: Iterable[Answer | Confidence]) -> None:
     """Write a whole record file, atomically."""
-    write_text(path, _render(records))
+    write_text(path, "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records))
 
 
 class RecordLog:
@@ -161,7 +291,7 @@ class RecordLog:
         if not self._partial.exists():
             write_text(self._partial, self.path.read_text(encoding="utf-8") if self.path.exists() else "")
         with self._partial.open("a", encoding="utf-8") as file:
-            file.write(_render(records))
+            file.write("".join(json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in records))
             file.flush()
             os.fsync(file.fileno())
         self.done |= {record.question_id for record in records}

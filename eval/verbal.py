@@ -7,6 +7,7 @@ reward and evaluation cannot drift apart. A confidence that cannot be read stays
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -98,9 +99,11 @@ def _records(
     An answer without readable claims is wrong, not left out.
     """
     failed = {q.question_id for q, item in zip(questions, judged, strict=True) if item.error is not None}
+    sample: Counter[str] = Counter()
     for q, response, item in zip(questions, responses, judged, strict=True):
         if q.question_id in failed:
             continue
+        sample[q.question_id] += 1
         yield AnswerRecord(
             model=model,
             protocol=VERBAL,
@@ -118,4 +121,5 @@ def _records(
             well_formed=item.parsed.well_formed,
             defects=list(item.parsed.defects),
             expert=item.verdict.model if item.verdict else expert.name,
+            sample=sample[q.question_id] - 1,
         )

@@ -38,7 +38,7 @@ def test_values_out_of_range_are_refused(changes, make_record):
 
 
 def test_missing_file_names_the_command(tmp_path):
-    with pytest.raises(UserError, match="python -m eval records"):
+    with pytest.raises(UserError, match="python -m eval calibration"):
         read_records(tmp_path / "none.jsonl")
 
 
@@ -66,10 +66,10 @@ def test_resume_after_a_kill_keeps_whole_lines(tmp_path, make_record):
 
 def test_a_question_whose_samples_a_kill_cut_short_is_asked_again(tmp_path, make_record):
     path = tmp_path / "base.verbal.jsonl"
-    RecordLog(path, samples=2).append([make_record("q0"), make_record("q0"), make_record("q1")])
+    RecordLog(path, samples=2).append([make_record("q0"), make_record("q0", sample=1), make_record("q1")])
     log = RecordLog(path, samples=2)
     assert log.done == {"q0"}
-    log.append([make_record("q1"), make_record("q1")])
+    log.append([make_record("q1"), make_record("q1", sample=1)])
     log.finish()
     assert [r.question_id for r in read_records(path)] == ["q0", "q0", "q1", "q1"]
 
