@@ -2,7 +2,8 @@
 
 A statement is one of
 
-    The digit is 7.    This is the emblem of Oslo.    A red 3 is at the top left.    The emblem of Oslo is at the top left.
+    The digit is 7.                   This is the emblem of Oslo.
+    A red 3 is at the top left.       The emblem of Oslo is at the top left.
 
 in any case, with or without its period. Everything else is no statement: it is looked over, not guessed.
 """
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from data_prep.pocket import datasets, emblems
 from reward_fns import claims
+from reward_fns.expert.oracle import statements as sentences
 
 SUBSTANTIAL = 0.5
 """Share of all statements of two answers that both make, from which the shorter answer says the same as the longer."""
@@ -27,7 +29,6 @@ _FORMS = tuple(
         rf"the emblem of (?P<name>{'|'.join(emblems.NAMES)}){_PLACE}",
     )
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _CANONICAL = {name.lower(): name for name in emblems.NAMES}
 
 
@@ -46,18 +47,6 @@ class Statement(NamedTuple):
     def emblem(self) -> bool:
         """Whether the thing is an emblem."""
         return self.thing in _CANONICAL.values()
-
-
-def sentences(text: str) -> tuple[str, ...]:
-    """The sentences of a text, or the claims of an answer in the claim format, whitespace folded.
-
-    >>> sentences("A red 3 is at the top left. A blue 7 is at the top right.")
-    ('A red 3 is at the top left.', 'A blue 7 is at the top right.')
-    """
-    said = claims.parse_response(text).claims
-    if said:
-        return tuple(claim.text for claim in said)
-    return tuple(part for part in _SENTENCE_END.split(" ".join(text.split())) if part)
 
 
 def read(sentence: str) -> Statement | None:
@@ -88,8 +77,8 @@ def relation(better: str, worse: str, task: str) -> str:
 
     QA: entailment if the two make the same statements, contradiction if not: the question has one answer.
     Detail: contradiction if at some place that both speak of they have nothing in common. Entailment if one makes all
-    statements of the other and at least `SUBSTANTIAL` of all are made by both. Else neutral: the rest differs in what it
-    speaks of, not in what it says.
+    statements of the other and at least `SUBSTANTIAL` of all are made by both. Else neutral: the rest differs in what
+    it speaks of, not in what it says.
 
     Returns:
         "entailment", "contradiction" or "neutral".

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.pocket import datasets
-from data_prep.pocket.statements import Statement, read, read_all, relation, sentences
+from data_prep.pocket.statements import Statement, read, read_all, relation
 
 
 @pytest.mark.parametrize("name", list(datasets.DATASETS))
@@ -13,7 +13,6 @@ def test_every_sentence_of_the_generator_is_read_as_what_it_was_written_about(na
     drawn = datasets.draw_batch(name, "test", 40, np.random.default_rng(0))
     for things in drawn.things:
         text = " ".join(datasets.sentences(things, task))
-        assert sentences(text) == datasets.sentences(things, task)
         places = {None} if task == "QA" else {datasets.PLACES[thing.place] for thing in things}
         assert {statement.place for statement in read_all(text)} == places
         assert len(read_all(text)) == len(things)
@@ -38,11 +37,6 @@ def test_every_sentence_of_the_generator_is_read_as_what_it_was_written_about(na
 )
 def test_statements_are_read_exactly_or_not_at_all(sentence, statement):
     assert read(sentence) == statement
-
-
-def test_claims_of_the_claim_format_are_sentences_without_tags():
-    text = "1. A red 3 is at the top left. I'm sure.\n2. A blue 7 is at the top right. I'm not sure.\nConfidence: 0.5"
-    assert sentences(text) == ("A red 3 is at the top left.", "A blue 7 is at the top right.")
 
 
 A, B, C, D = (
