@@ -120,6 +120,6 @@ def _records(
             correct=item.correct,
             well_formed=item.parsed.well_formed,
             defects=list(item.parsed.defects),
-            expert=item.verdict.model if item.verdict else expert.name,
+            expert=item.verdict.source.model if item.verdict else expert.name,
             sample=sample[q.question_id] - 1,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from reward_fns.claims import ParsedResponse, parse_response
 from reward_fns.difficulty import Coefficients
-from reward_fns.expert import Expert, ExpertError, ExpertRequest, ExpertVerdict
+from reward_fns.expert import AnswerRequest, AnswerVerdict, Expert, ExpertError, FatalExpertError
 from reward_fns.scoring import score
 
 REWARD_KEYS = (
@@ -33,11 +33,13 @@ class JudgedResponse:
         parsed: the response as read.
         verdict: the expert's verdict; None if there was nothing to judge, or the expert failed.
         error: why the expert failed; None if it did not.
+        fatal: no later request can succeed either (`FatalExpertError`): the run has to end.
     """
 
     parsed: ParsedResponse
-    verdict: ExpertVerdict | None
+    verdict: AnswerVerdict | None
     error: str | None
+    fatal: bool = False
 
     @property
     def correct(self) -> float:
@@ -45,11 +47,24 @@ class JudgedResponse:
         return self.verdict.overall if self.verdict is not None else 0.0
 
 
-def _check(verdict: ExpertVerdict, n_claims: int) -> None:
+def _check(verdict: AnswerVerdict, n_claims: int) -> None:
     if len(verdict.claim_labels) != n_claims:
-        raise ExpertError(f"{verdict.model} labelled {len(verdict.claim_labels)} of {n_claims} claims")
+        raise ExpertError(f"{verdict.source.model} labelled {len(verdict.claim_labels)} of {n_claims} claims")
     if any(label not in (0, 1) for label in verdict.claim_labels) or not 0 <= verdict.overall <= 1:
-        raise ExpertError(f"{verdict.model} gave a verdict out of range: {verdict.claim_labels}, {verdict.overall}")
+        raise ExpertError(
+            f"{verdict.source.model} gave a verdict out of range: {verdict.claim_labels}, {verdict.overall}"
+        )
+
+
+def answer_text(parsed: ParsedResponse, response: str) -> str:
+    """What of a response is judged as a whole: its claims, without tags and confidence.
+
+    How sure the model says it is must not sway the judge; and answers that differ only in that are one question to the
+    expert. Text outside the claims counts for nothing in the reward either. A malformed response is shown as it is.
+    """
+    if parsed.defects:
+        return response
+    return "\n".join(f"{number}. {claim.text}" for number, claim in enumerate(parsed.claims, start=1))
 
 
 async def judge_response(
@@ -66,12 +81,13 @@ async def judge_response(
     texts = tuple(claim.text for claim in parsed.claims)
     if not texts or "too_many_claims" in parsed.defects:
         return JudgedResponse(parsed, None, None)
-    request = ExpertRequest(question, task, texts, response, ground_truth, image)
+    request = AnswerRequest(question, task, texts, answer_text(parsed, response), ground_truth, image)
     try:
-        verdict = await expert.judge(request)
+        verdict = await expert.ask(request)
         _check(verdict, len(texts))
     except Exception as error:
-        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}")
+        fatal = isinstance(error, FatalExpertError)
+        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}", fatal)
     return JudgedResponse(parsed, verdict, None)
 
 

@@ -14,8 +14,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from data_prep.pocket import data, datasets, emblems, model
 from data_prep.pocket.datasets import DATASETS, Thing
 from reward_fns import claims
-from reward_fns.expert_protocol import ExpertRequest
-from reward_fns.oracle import OracleExpert
+from reward_fns.expert import AnswerRequest, make_expert
 
 BATCH = 256
 MAX_NEW_TOKENS = 96
@@ -87,8 +86,8 @@ def judge(answer: str, question: str, things: tuple[Thing, ...], task: str) -> t
     texts = tuple(claim.text for claim in parsed.claims)
     if not texts:
         return parsed, 0.0
-    request = ExpertRequest(question, task, texts, answer, data.ground_truth(things, task))
-    return parsed, asyncio.run(OracleExpert().judge(request)).overall
+    request = AnswerRequest(question, task, texts, answer, data.ground_truth(things, task))
+    return parsed, asyncio.run(make_expert("oracle").ask(request)).overall
 
 
 def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:

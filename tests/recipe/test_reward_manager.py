@@ -90,7 +90,7 @@ class FailingExpert:
 
     name = "failing"
 
-    async def judge(self, request):
+    async def ask(self, request):
         assert request.image is not None and request.image.startswith(b"\x89PNG")
         raise TimeoutError("the service is down")
 

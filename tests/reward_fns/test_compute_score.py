@@ -9,11 +9,15 @@ import pytest
 from reward_fns.claims import MAX_CLAIMS
 from reward_fns.compute_score import REWARD_KEYS, compute_score, expert_for, judge_response, reward_dict, task_of
 from reward_fns.difficulty import Coefficients, coefficients, save_coefficients
-from reward_fns.expert import ExpertError, ExpertVerdict, OpenAIExpert
+from reward_fns.expert import AnswerVerdict, ExpertError, Source
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
 WEIGHTS = coefficients("VQAv2")
+
+
+def verdict(labels, overall):
+    return AnswerVerdict(labels, overall, Source("fake"))
 
 
 class FakeExpert:
@@ -25,7 +29,7 @@ class FakeExpert:
         self.outcome = outcome
         self.requests = []
 
-    async def judge(self, request):
+    async def ask(self, request):
         self.requests.append(request)
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -65,9 +69,7 @@ RESPONSES = [
 
 
 @pytest.mark.parametrize("rule", ["paper", "proper"])
-@pytest.mark.parametrize(
-    "outcome", ["oracle", FakeExpert(ExpertError("down")), FakeExpert(ExpertVerdict((1,), 1, "m"))]
-)
+@pytest.mark.parametrize("outcome", ["oracle", FakeExpert(ExpertError("down")), FakeExpert(verdict((1,), 1))])
 @pytest.mark.parametrize("response", RESPONSES)
 def test_every_sample_has_the_same_keys_with_finite_floats_that_sum_to_the_score(response, outcome, rule):
     values = run(response, rule=rule, expert=outcome)
@@ -101,7 +103,7 @@ def test_an_expert_failure_is_marked_and_not_scored_as_the_response_s():
 
 @pytest.mark.parametrize(
     "outcome",
-    [ExpertError("down"), KeyError("a bug"), ExpertVerdict((1, 1), 1.0, "fake")],
+    [ExpertError("down"), KeyError("a bug"), verdict((1, 1), 1.0)],
     ids=["error", "bug", "count"],
 )
 def test_whatever_goes_wrong_in_an_expert_becomes_the_error(outcome):
@@ -119,18 +121,18 @@ def judge(expert, response=RIGHT, image=None):
 
 
 def test_the_expert_sees_question_task_claims_response_truth_and_image():
-    expert = FakeExpert(ExpertVerdict((1,), 1.0, "fake"))
+    expert = FakeExpert(verdict((1,), 1.0))
     judged = judge(expert, image=b"png")
     [request] = expert.requests
     assert (request.question, request.task, request.claims) == ("Which digit?", "QA", ("The digit is 7.",))
-    assert (request.response, request.ground_truth, request.image) == (RIGHT, TRUTH, b"png")
+    assert (request.response, request.ground_truth, request.image) == ("1. The digit is 7.", TRUTH, b"png")
     assert (judged.correct, judged.error) == (1.0, None)
     assert reward_dict(judged, WEIGHTS)["score"] == run()["score"]
 
 
 def test_a_verdict_out_of_range_is_an_expert_error():
-    for verdict in (ExpertVerdict((2,), 1.0, "fake"), ExpertVerdict((1,), 1.5, "fake")):
-        assert judge(FakeExpert(verdict)).error
+    for out_of_range in (verdict((2,), 1.0), verdict((1,), 1.5)):
+        assert judge(FakeExpert(out_of_range)).error
 
 
 def test_the_coefficients_come_from_the_file_or_the_scheme(tmp_path):
@@ -153,13 +155,16 @@ def test_missing_extra_info_is_no_error():
     assert values == run()
 
 
+def base_url(expert):
+    return expert.expert.expert.base_url  # the served model within the mode within the cache
+
+
 def test_one_configuration_is_one_expert_and_a_served_reward_model_is_its_server():
     config = {"kind": "openai", "model": "judge"}
     served = expert_for(config, "127.0.0.1:8000")
-    assert isinstance(served, OpenAIExpert)
-    assert served.base_url == "http://127.0.0.1:8000/v1"
+    assert base_url(served) == "http://127.0.0.1:8000/v1"
     assert expert_for(dict(reversed(config.items())), "127.0.0.1:8000") is served
-    assert expert_for(config | {"base_url": "http://other/v1"}, "127.0.0.1:8000").base_url == "http://other/v1"
+    assert base_url(expert_for(config | {"base_url": "http://other/v1"}, "127.0.0.1:8000")) == "http://other/v1"
     assert expert_for("oracle", "127.0.0.1:8000") is expert_for({"kind": "oracle"})
 
 
@@ -168,7 +173,7 @@ def test_arguments_that_verl_adds_are_taken():
 
 
 def test_reward_fns_imports_without_torch_verl_or_the_client():
-    heavy = ("torch", "verl", "vllm", "openai")
+    heavy = ("torch", "verl", "vllm", "ray", "openai", "tenacity", "diskcache")
     code = f"import sys, reward_fns.compute_score; print([name for name in {heavy} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"

@@ -3,15 +3,23 @@ import json
 
 import pytest
 
-from reward_fns.expert import ExpertError, ExpertRequest, OpenAIExpert, OracleExpert, make_expert
+from reward_fns.expert import (
+    AnswerRequest,
+    EntitiesRequest,
+    ExpertError,
+    FactRequest,
+    FactsRequest,
+    make_expert,
+)
+from reward_fns.expert.oracle import OracleExpert
 
 QA = json.dumps({"task": "QA", "facts": ["The digit is 7.", "It shows a seven."]})
 DETAIL = json.dumps({"task": "Detail", "facts": ["A red 3.", "A blue 7.", "A green 1.", "A red 9."]})
 
 
-def judge(ground_truth, *claims, task="QA"):
-    request = ExpertRequest("Which digit?", task, claims, "the response", ground_truth)
-    return asyncio.run(OracleExpert().judge(request))
+def judge(ground_truth, *claims, task="QA", response="the response"):
+    request = AnswerRequest("Which digit?", task, claims, response, ground_truth)
+    return asyncio.run(OracleExpert().ask(request))
 
 
 def test_a_claim_is_true_if_it_is_one_of_the_facts_after_normalisation():
@@ -21,7 +29,7 @@ def test_a_claim_is_true_if_it_is_one_of_the_facts_after_normalisation():
 def test_a_qa_answer_is_right_if_it_has_claims_and_all_are_true():
     assert judge(QA, "The digit is 7.").overall == 1
     assert judge(QA, "The digit is 7.", "The digit is 1.").overall == 0
-    assert judge(QA).overall == 0
+    assert judge(QA, response="").overall == 0
 
 
 def test_a_description_is_graded_by_facts_missed_and_claims_false():
@@ -51,15 +59,33 @@ def test_an_unreadable_ground_truth_is_an_error_that_names_the_record(ground_tru
         judge(ground_truth, "The digit is 7.")
 
 
-def test_a_configuration_names_an_expert():
+def test_without_claims_the_sentences_of_the_answer_are_judged():
+    assert judge(QA, response="The digit is 7.").overall == 1
+    assert judge(QA, response="The digit is 7. The digit is 1.").overall == 0
+    verdict = judge(DETAIL, task="Detail", response="A red 3. A blue 7.\nA green 2.")
+    assert (verdict.claim_labels, verdict.overall) == ((), 2 / 4)
+
+
+def test_a_fact_is_true_if_it_is_one_of_the_facts_and_facts_are_sentences():
+    def true(fact):
+        return asyncio.run(OracleExpert().ask(FactRequest(fact, "What is it?", "no idea", QA))).true
+
+    assert true("the digit is 7") and not true("The digit is 1.")
+    facts = asyncio.run(OracleExpert().ask(FactsRequest("Describe.", "A red 3. A blue 7!\nA green 1"))).facts
+    assert facts == ("A red 3.", "A blue 7!", "A green 1")
+
+
+def test_what_it_cannot_know_is_an_error_that_says_so():
+    with pytest.raises(ExpertError, match="the oracle answers no EntitiesRequest"):
+        asyncio.run(OracleExpert().ask(EntitiesRequest("Oslo")))
+
+
+def test_errors_do_not_hold_the_reference():
+    with pytest.raises(ExpertError) as error:
+        judge('{"facts": "secret-of-the-data"}', "The digit is 7.")
+    assert "secret-of-the-data" not in str(error.value)
+
+
+def test_a_configuration_names_it():
     assert isinstance(make_expert("oracle"), OracleExpert)
     assert isinstance(make_expert({"kind": "oracle"}), OracleExpert)
-    expert = make_expert({"kind": "openai", "model": "judge", "base_url": "http://localhost/v1", "timeout": 3})
-    assert isinstance(expert, OpenAIExpert)
-    assert expert.name == "judge"
-
-
-@pytest.mark.parametrize("config", ["human", {}, {"kind": "openai"}, {"kind": "oracle", "model": "x"}])
-def test_a_wrong_expert_configuration_is_an_error_that_names_the_kind(config):
-    with pytest.raises(ValueError, match="oracle|openai"):
-        make_expert(config)

@@ -1,7 +1,6 @@
 """The cache around an expert: one call for one question, over threads of control, processes, kills and restarts."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -10,10 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from reward_fns.cached_expert import CachedExpert, request_key
-from reward_fns.expert import ExpertError, ExpertRequest, ExpertVerdict, OpenAIExpert, make_expert
+from reward_fns.expert import AnswerRequest, AnswerVerdict, ExpertError, Source, Usage, make_expert
+from reward_fns.expert.cache import CachedExpert
+from reward_fns.expert.entries import content_key, verdict_key
+from reward_fns.expert.replay import ReplayExpert
+from reward_fns.expert.stats import Stats
 
-REQUEST = ExpertRequest("Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", b"\x89PNG 1")
+REQUEST = AnswerRequest("Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", b"\x89PNG 1")
 
 
 class SlowExpert:
@@ -24,21 +26,22 @@ class SlowExpert:
     def __init__(self, version="1"):
         self.asked = 0
         self.version = version
+        self.stats = Stats()
 
-    def prompt_version(self, task):
+    def prompt_version(self, request):
         return self.version
 
-    async def judge(self, request):
+    async def ask(self, request):
         self.asked += 1
         await asyncio.sleep(0.02)
         if "fail" in request.response:
             raise ExpertError("no verdict today")
-        return ExpertVerdict((1,), 1.0, "slow-2026")
+        return AnswerVerdict((1,), 1.0, Source("slow-2026", self.version, Usage(calls=1, prompt_tokens=9)))
 
 
 def judge(expert, *requests):
     async def all_at_once():
-        return await asyncio.gather(*(expert.judge(request) for request in requests), return_exceptions=True)
+        return await asyncio.gather(*(expert.ask(request) for request in requests), return_exceptions=True)
 
     return asyncio.run(all_at_once())
 
@@ -47,7 +50,8 @@ def test_a_second_run_finds_what_the_first_paid_for(tmp_path):
     first, second = SlowExpert(), SlowExpert()
     (paid,) = judge(CachedExpert(first, tmp_path), REQUEST)
     (kept,) = judge(CachedExpert(second, tmp_path), REQUEST)
-    assert kept == paid == ExpertVerdict((1,), 1.0, "slow-2026")
+    assert paid == AnswerVerdict((1,), 1.0, Source("slow-2026", "1", Usage(calls=1, prompt_tokens=9)))
+    assert kept == AnswerVerdict((1,), 1.0, Source("slow-2026", "1", Usage(), cached=True))
     assert (first.asked, second.asked) == (1, 0)
 
 
@@ -55,8 +59,10 @@ def test_identical_requests_in_flight_are_one_call(tmp_path):
     expert = SlowExpert()
     cached = CachedExpert(expert, tmp_path)
     other = replace(REQUEST, response="another")
-    assert len(set(judge(cached, *[REQUEST] * 20, *[other] * 20))) == 1
+    verdicts = judge(cached, *[REQUEST] * 20, *[other] * 20)
     assert expert.asked == 2
+    assert sum(verdict.source.usage.calls for verdict in verdicts) == 2
+    assert [verdict.source.cached for verdict in verdicts] == [False, *[True] * 19] * 2
 
 
 def test_a_failure_reaches_everyone_who_waits_and_is_not_kept(tmp_path):
@@ -73,8 +79,8 @@ def test_a_caller_that_gives_up_leaves_the_answer_to_the_others(tmp_path):
     cached = CachedExpert(SlowExpert(), tmp_path)
 
     async def one_gives_up():
-        impatient = asyncio.ensure_future(cached.judge(REQUEST))
-        patient = asyncio.ensure_future(cached.judge(REQUEST))
+        impatient = asyncio.ensure_future(cached.ask(REQUEST))
+        patient = asyncio.ensure_future(cached.ask(REQUEST))
         await asyncio.sleep(0.005)
         impatient.cancel()
         return await patient
@@ -96,11 +102,11 @@ def test_a_caller_that_gives_up_leaves_the_answer_to_the_others(tmp_path):
     ],
 )
 def test_everything_the_expert_sees_is_in_the_key(change):
-    assert request_key(replace(REQUEST, **change), "judge", "1") != request_key(REQUEST, "judge", "1")
+    assert content_key(replace(REQUEST, **change)) != content_key(REQUEST)
 
 
 def test_another_judge_or_prompt_is_asked_anew(tmp_path):
-    assert len({request_key(REQUEST, name, version) for name in ("a", "b") for version in ("1", "2")}) == 4
+    assert len({verdict_key("content", name, version) for name in ("a", "b") for version in ("1", "2")}) == 4
     judge(CachedExpert(SlowExpert("1"), tmp_path), REQUEST)
     changed = SlowExpert("2")
     judge(CachedExpert(changed, tmp_path), REQUEST)
@@ -109,58 +115,47 @@ def test_another_judge_or_prompt_is_asked_anew(tmp_path):
 
 def test_offline_replays_what_was_recorded(tmp_path):
     judge(CachedExpert(SlowExpert(), tmp_path), REQUEST)
-    expert = SlowExpert()
-    replay = CachedExpert(expert, tmp_path, offline=True)
+    replay = ReplayExpert(tmp_path)
     kept, missing = judge(replay, REQUEST, replace(REQUEST, question="Never asked?"))
-    assert kept.overall == 1.0 and expert.asked == 0
+    assert kept.overall == 1.0 and kept.source.model == "slow-2026"
     assert isinstance(missing, ExpertError) and "Never asked?" in str(missing)
 
 
 def test_wrong_options_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no recorded cache"):
-        CachedExpert(SlowExpert(), tmp_path / "none", offline=True)
+    with pytest.raises(ValueError, match="no recorded verdicts"):
+        ReplayExpert(tmp_path / "none")
     with pytest.raises(ValueError, match="lease"):
         CachedExpert(SlowExpert(), tmp_path, lease=0)
-    with pytest.raises(ValueError, match="takes no cache"):
+    with pytest.raises(ValueError, match="does not take"):
         make_expert({"kind": "oracle", "cache": str(tmp_path)})
-    with pytest.raises(ValueError, match="cache does not take"):
-        make_expert({"kind": "openai", "model": "judge", "cache": {"directory": str(tmp_path), "size": 3}})
-    with pytest.raises(ValueError, match="cache does not take"):
-        make_expert({"kind": "openai", "model": "judge", "cache": True})
 
 
 def test_one_line_of_configuration_adds_it(tmp_path):
     expert = make_expert(
         {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:9/v1", "cache": str(tmp_path)}
     )
-    assert isinstance(expert, CachedExpert) and expert.name == "judge"
+    assert isinstance(expert.expert, CachedExpert) and expert.name == "judge"
+    assert (tmp_path / "cache.db").is_file()
 
 
-def test_the_prompt_version_follows_the_task():
-    expert = OpenAIExpert("judge", base_url="http://127.0.0.1:9/v1")
-    assert expert.prompt_version("QA") != expert.prompt_version("Detail")
-    assert expert.prompt_version("QA") == OpenAIExpert("other").prompt_version("QA")
-
-
-COMMAND = [sys.executable, "-m", "reward_fns.cached_expert"]
 WORKER = """
 import asyncio, json, sys, time
-from reward_fns.cached_expert import CachedExpert
-from reward_fns.expert import ExpertRequest, ExpertVerdict
+from reward_fns.expert import AnswerRequest, AnswerVerdict, Source
+from reward_fns.expert.cache import CachedExpert
 
 class Expert:
     name = "slow"
-    def prompt_version(self, task):
+    def prompt_version(self, request):
         return "1"
-    async def judge(self, request):
+    async def ask(self, request):
         print(request.question, flush=True)
         await asyncio.sleep(float(sys.argv[3]))
-        return ExpertVerdict((1,), 1.0, "slow")
+        return AnswerVerdict((1,), 1.0, Source("slow"))
 
 async def main():
     cached = CachedExpert(Expert(), sys.argv[1], lease=float(sys.argv[2]))
-    asked = [ExpertRequest(f"q{i}", "QA", ("c",), "r") for i in range(8)]
-    await asyncio.gather(*(cached.judge(request) for request in asked))
+    asked = [AnswerRequest(f"q{i}", "QA", ("c",), "r") for i in range(8)]
+    await asyncio.gather(*(cached.ask(request) for request in asked))
 
 asyncio.run(main())
 """
@@ -187,12 +182,3 @@ def test_what_a_killed_process_was_asking_is_asked_again_after_its_lease(tmp_pat
     heir = worker(tmp_path, 1.0, 0)
     printed, _ = heir.communicate(timeout=60)
     assert heir.returncode == 0 and len(printed.split()) == 8
-
-
-def test_the_command_prints_what_was_asked_and_who_judged(tmp_path):
-    judge(CachedExpert(SlowExpert(), tmp_path), REQUEST)
-    done = subprocess.run([*COMMAND, str(tmp_path)], capture_output=True, text=True, timeout=60)
-    (entry,) = map(json.loads, done.stdout.splitlines())
-    assert entry["question"] == REQUEST.question and entry["model"] == "slow-2026" and entry["prompt_version"] == "1"
-    wrong = subprocess.run([*COMMAND, str(tmp_path / "none")], capture_output=True, text=True, timeout=60)
-    assert wrong.returncode == 1 and wrong.stderr.startswith("error: ") and wrong.stderr.count("\n") == 1

@@ -1,0 +1,74 @@
+"""The expert that a configuration names."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reward_fns.expert.cache import CachedExpert
+from reward_fns.expert.modes import MODES
+from reward_fns.expert.oracle import OracleExpert
+from reward_fns.expert.protocol import Expert, VersionedExpert
+from reward_fns.expert.replay import ReplayExpert
+from reward_fns.expert.served import OpenAIExpert
+
+
+def _openai(
+    cache: str | Path | None = None, lease: float = 30.0, mode: str = "one_call", **options: Any
+) -> VersionedExpert:
+    limits = None if cache is None else Path(cache) / "limits"
+    return _in_mode(mode, CachedExpert(OpenAIExpert(**options, limits_directory=limits), cache, lease))
+
+
+def _replay(mode: str = "one_call", **options: Any) -> VersionedExpert:
+    return _in_mode(mode, ReplayExpert(**options))
+
+
+def _in_mode(mode: str, expert: VersionedExpert) -> VersionedExpert:
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r} of the expert: choose one of {', '.join(MODES)}")
+    return MODES[mode](expert)
+
+
+KINDS: dict[str, Callable[..., Expert]] = {"oracle": OracleExpert, "openai": _openai, "replay": _replay}
+
+
+def _own(kind: str, cache: str | Path | None = None, lease: float = 30.0, **options: Any) -> Expert:
+    """An expert of the user's own class, named as package.module:Class."""
+    module, _, name = kind.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"no expert {kind!r}: {error}") from error
+    expert: Any = make(**options)
+    if hasattr(expert, "prompt_version"):
+        return CachedExpert(expert, cache, lease)
+    if cache is not None:
+        raise ValueError(f"expert {kind!r} takes no cache: it has no prompt_version by which verdicts could be kept")
+    own: Expert = expert
+    return own
+
+
+def make_expert(config: str | Mapping[str, Any]) -> Expert:
+    """The expert that a configuration names: ``"oracle"``, or a mapping with ``kind`` and the options of that kind.
+
+    oracle: no options. openai: those of `OpenAIExpert`, and ``cache`` and ``lease`` (`CachedExpert`), ``mode``
+    (`modes`). replay: those of `ReplayExpert`, and ``mode``. ``package.module:Class``: the arguments of that class;
+    if it has a ``prompt_version`` also ``cache`` and ``lease``.
+
+    >>> make_expert({"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:8000/v1"}).name
+    'judge'
+
+    Raises:
+        ValueError: unknown kind, or options that this kind does not take.
+    """
+    options = {"kind": config} if isinstance(config, str) else dict(config)
+    kind = options.pop("kind", None)
+    try:
+        if isinstance(kind, str) and ":" in kind:
+            return _own(kind, **options)
+        if kind not in KINDS:
+            raise ValueError(f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or package.module:Class")
+        return KINDS[kind](**options)
+    except TypeError as error:
+        raise ValueError(f"expert {kind!r} does not take these options: {error}") from error
