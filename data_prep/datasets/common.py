@@ -1,0 +1,161 @@
+"""What the adapters share: an item a record, publishers' files read as a stream, errors that name what is missing."""
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from data_prep.source import Rejected, SourceQuestion
+from reward_fns.errors import UserError
+
+Item = SourceQuestion | Rejected
+Arguments = ParamSpec("Arguments")
+Built = TypeVar("Built")
+
+_CHUNK = 1 << 20
+_ARRAY = re.compile(r"\s*\[\s*")
+_SEPARATOR = re.compile(r"\s*(?:,\s*|(?=\]))")
+
+
+def published(root: Path, name: str, source: str) -> Path:
+    """The file or folder `root / name`.
+
+    Args:
+        source: where its publisher has it: the download page by its title.
+
+    Raises:
+        UserError: it is not there.
+    """
+    path = root / name
+    if not path.exists():
+        raise UserError(f"no {path}: unpack it there as published ({source}), or correct root and split")
+    return path
+
+
+def attempt(
+    dataset: str,
+    place: str,
+    build: Callable[Arguments, Built],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Built | Rejected:
+    """What `build` makes of a record (a question), or the record rejected with what it lacks."""
+    try:
+        return build(*args, **kwargs)
+    except KeyError as error:
+        return Rejected(dataset, place, "malformed record", f"no {error.args[0]}")
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        return Rejected(dataset, place, "malformed record", str(error))
+
+
+def text(record: Any, field: str) -> str:
+    """A field that holds text.
+
+    Raises:
+        KeyError: the field is missing or null.
+        ValueError: it is no text, or an empty one; or the record is no object.
+    """
+    if not isinstance(record, dict):
+        raise ValueError("is no object")
+    if record.get(field) is None:
+        raise KeyError(field)
+    value = record[field]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{field} is {'empty' if isinstance(value, str) else 'no text'}")
+    return value.strip()
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file, loaded whole.
+
+    Raises:
+        UserError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): fetch it anew") from error
+
+
+def read_object(path: Path, *fields: str) -> dict[str, Any]:
+    """A JSON file that holds an object with these fields, loaded whole.
+
+    Raises:
+        UserError: it is not JSON, no object, or lacks a field.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object: it is not the file that its publisher has by this name")
+    if missing := [field for field in fields if field not in content]:
+        raise UserError(f"{path} lacks {missing[0]!r}: it is not the file that its publisher has by this name")
+    return content
+
+
+def read_array(path: Path) -> Iterator[Any]:
+    """The items of a JSON file that holds an array, decoded one by one: memory does not grow with the file.
+
+    Raises:
+        UserError: the file holds no array, or is torn or malformed; names the item.
+    """
+    decoder, index, position = json.JSONDecoder(), 0, 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            buffer = file.read(_CHUNK)
+            start = _ARRAY.match(buffer)
+            if start is None:
+                raise UserError(f"{path} holds no JSON array: it is not the file that its publisher has by this name")
+            position = start.end()
+            while not buffer.startswith("]", position):
+                try:
+                    item, end = decoder.raw_decode(buffer, position)
+                    separator = _SEPARATOR.match(buffer, end)
+                    if separator is None:  # it stands in the next chunk, or a number goes on there
+                        raise json.JSONDecodeError("no comma or end of the array", buffer, end)
+                except json.JSONDecodeError as error:
+                    more = file.read(max(_CHUNK, len(buffer)))
+                    if not more:
+                        raise UserError(f"{path} is broken at item {index} ({error.msg}): fetch it anew") from error
+                    buffer, position = (buffer[position:] + more).lstrip(), 0
+                    continue
+                yield item
+                index, position = index + 1, separator.end()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 near item {index}: fetch it anew") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """("FILE line N", line without its end) of a text file; empty lines are skipped."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield f"{path.name} line {number}", line.rstrip(b"\r\n")
+
+
+def fields_of(line: bytes, delimiter: str = ",", quoted: bool = True) -> list[str]:
+    """The fields of one line of a delimited file.
+
+    Raises:
+        ValueError: the line is not UTF-8.
+    """
+    content = line.decode("utf-8-sig")
+    return next(csv.reader([content], delimiter=delimiter)) if quoted else content.split(delimiter)
+
+
+def record_of(line: bytes, columns: list[str], delimiter: str = ",", quoted: bool = True) -> dict[str, str]:
+    """One line of a delimited file as a record.
+
+    Raises:
+        ValueError: not UTF-8, or another number of fields than columns.
+    """
+    values = fields_of(line, delimiter, quoted)
+    if len(values) != len(columns):
+        raise ValueError(f"has {len(values)} fields instead of {len(columns)}")
+    return dict(zip(columns, values, strict=True))
+
+
+def folder(root: Path, images: str | os.PathLike[str] | None, default: str) -> Path:
+    """The folder of the images: `images` (absolute, or under root) or the publisher's own."""
+    return root / (default if images is None else images)

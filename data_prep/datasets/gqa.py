@@ -1,0 +1,47 @@
+"""GQA: one JSON object of questions with one answer each, over images of Visual Genome.
+
+    SPLIT_balanced_questions.json  {"201307251": {"imageId": "2354786", "question": "...", "answer": "yes",
+                                                  "fullAnswer": "Yes, ...", ...}, ...}
+    images/2354786.jpg
+
+The file is loaded whole (val_balanced: 132,062 questions).
+
+Half of Visual Genome's images are COCO's, under other numbers. With Visual Genome's own `image_data.json` in root
+([{"image_id": 2354786, "coco_id": 524313 | null, ...}, ...]) these get COCO's image id, so that a picture which both
+GQA and VQAv2 ask about falls into one split; without the file nobody can know that it is the same picture.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_prep.datasets.common import Item, attempt, folder, published, read_array, read_object, text
+from data_prep.source import SourceQuestion
+
+
+def gqa(dataset: str, root: Path, *, split: str = "val_balanced", images: str | None = None) -> Iterator[Item]:
+    """GQA; `split` is train_balanced, val_balanced or testdev_balanced."""
+    path = published(root, f"{split}_questions.json", 'GQA at Stanford, "Download", "Questions"')
+    directory = folder(root, images, "images")
+    mapping = root / "image_data.json"
+    coco = {}
+    if mapping.exists():
+        coco = {str(image["image_id"]): image["coco_id"] for image in read_array(mapping) if image.get("coco_id")}
+    for number, record in read_object(path).items():
+        yield attempt(dataset, f"{path.name} question {number}", _question, dataset, number, record, directory, coco)
+
+
+def _question(
+    dataset: str, number: str, record: dict[str, Any], directory: Path, coco: dict[str, int]
+) -> SourceQuestion:
+    image, answer = text(record, "imageId"), text(record, "answer")
+    return SourceQuestion(
+        question_id=f"{dataset}/{number}",
+        dataset=dataset,
+        task="QA",
+        question=text(record, "question"),
+        image_id=f"coco/{coco[image]}" if image in coco else f"visual-genome/{image}",
+        image=directory / f"{image}.jpg",
+        ground_truth=answer,
+        answers=(answer,),
+    )

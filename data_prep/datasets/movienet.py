@@ -1,0 +1,78 @@
+"""MovieNet: frames of films, with what is known of the film and of the scene.
+
+    annotation/tt1210166.json  {"imdb_id": "tt1210166",
+                                "scene": [{"shot": [0, 1], "place_tag": [...] | null, "action_tag": [...] | null, ...}],
+                                "story": [{"shot": [60, 424], "description": "...", ...}], "cast": [...], ...}
+    meta/tt1210166.json        {"title": "Moneyball (2011)", "genres": ["Drama"], ...}   (may be missing)
+    keyframes/tt1210166/shot_0060_img_1.jpg   three a shot, 0 to 2; the middle one is asked about
+
+One film is read at a time. Of each film that has frames, `per_film` shots are taken: the middles of so many equal parts
+of its shots; one is the middle shot (the paper's 1,131 questions are about one for each of 1,100 films). The reference
+names the film and says what is annotated of the shot: the story's paragraph, place, action. A shot range holds both its
+ends.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_prep.datasets.common import Item, attempt, published, read_object
+from data_prep.datasets.detail import detail_question
+from data_prep.source import Rejected, SourceQuestion
+from reward_fns.errors import UserError
+
+_SOURCE = 'MovieNet, "Data" and "Annotation": keyframes, meta data and annotation of movie1K'
+
+
+def movienet(dataset: str, root: Path, *, per_film: int = 1, images: str | None = None) -> Iterator[Item]:
+    """MovieNet; `per_film` frames of each film.
+
+    Raises:
+        UserError: `per_film` below 1, or a folder is missing.
+    """
+    if per_film < 1:
+        raise UserError(f"{dataset}: per_film must be at least 1, got {per_film}")
+    frames = published(root, images or "keyframes", _SOURCE)
+    for path in sorted(published(root, "annotation", _SOURCE).glob("*.json")):
+        film = path.stem
+        try:
+            annotation = read_object(path)
+            meta = read_object(root / "meta" / path.name) if (root / "meta" / path.name).exists() else {}
+        except UserError as error:
+            yield Rejected(dataset, path.name, "malformed record", str(error))
+            continue
+        shots = sorted((frames / film).glob("shot_*_img_1.jpg"))
+        if not shots:
+            yield Rejected(dataset, path.name, "no keyframes", f"{frames / film} holds no shot_*_img_1.jpg")
+        for part in range(min(per_film, len(shots))):
+            frame = shots[(2 * part + 1) * len(shots) // (2 * min(per_film, len(shots)))]
+            yield attempt(dataset, f"{path.name} {frame.stem}", _question, dataset, film, frame, annotation, meta)
+
+
+def _question(dataset: str, film: str, frame: Path, annotation: dict[str, Any], meta: dict[str, Any]) -> SourceQuestion:
+    shot = int(frame.stem.split("_")[1])
+    title = meta.get("title") or ""
+    said = [f"This is a frame of the film {title}." if title else ""]
+    said += [f"Genre: {', '.join(meta['genres'])}." if meta.get("genres") else ""]
+    said += [f"Story: {part['description'].strip()}" for part in _covering(annotation, "story", shot)]
+    for field, label in (("place_tag", "Place"), ("action_tag", "Action")):
+        tags = [tag for scene in _covering(annotation, "scene", shot) for tag in scene.get(field) or ()]
+        said += [f"{label}: {', '.join(tags)}."] if tags else []
+    known = " ".join(part for part in said if part)
+    if not known:
+        raise ValueError(f"nothing is known of film {film} at shot {shot}")
+    question_id = f"{dataset}/{film}-{shot:04d}"
+    return SourceQuestion(
+        question_id=question_id,
+        dataset=dataset,
+        task="Detail",
+        question=detail_question(question_id, "film"),
+        image_id=f"movienet/{film}/{frame.stem}",
+        image=frame,
+        ground_truth=known,
+        answers=(title,) if title else (),
+    )
+
+
+def _covering(annotation: dict[str, Any], field: str, shot: int) -> list[dict[str, Any]]:
+    return [part for part in annotation.get(field) or () if part["shot"][0] <= shot <= part["shot"][1]]

@@ -1,0 +1,54 @@
+"""OCR-VQA: one JSON object of book covers, each with several questions and one answer to each.
+
+    dataset.json  {"0001847670": {"imageURL": "http://.../51....jpg", "questions": ["Who wrote this book?", ...],
+                                  "answers": ["...", ...], "title": "...", "authorName": "...", "genre": "...",
+                                  "split": 1}, ...}                         split: 1 train, 2 validation, 3 test
+    images/0001847670.jpg   as the publisher's loadDataset script saves them: the key, with the URL's suffix
+
+The file is loaded whole (207,572 covers).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from data_prep.datasets.common import Item, attempt, folder, published, read_object, text
+from data_prep.source import Rejected, SourceQuestion
+from reward_fns.errors import UserError
+
+SPLITS = {"train": 1, "val": 2, "test": 3}
+
+
+def ocr_vqa(dataset: str, root: Path, *, split: str = "val", images: str | None = None) -> Iterator[Item]:
+    """OCR-VQA; `split` is train, val or test.
+
+    Raises:
+        UserError: another split, or the file is missing.
+    """
+    if split not in SPLITS:
+        raise UserError(f"{dataset} has no split {split!r}: choose one of {', '.join(SPLITS)}")
+    path = published(root, "dataset.json", 'ocr-vqa.github.io, "OCR-VQA", "Download"')
+    directory = folder(root, images, "images")
+    for key, cover in read_object(path).items():
+        place = f"{path.name} cover {key}"
+        if not isinstance(cover, dict) or "split" not in cover:
+            yield Rejected(dataset, place, "malformed record", "no split")
+        elif cover["split"] == SPLITS[split]:
+            for index in range(len(cover.get("questions") or [])):
+                yield attempt(dataset, f"{place} question {index}", _question, dataset, key, cover, index, directory)
+
+
+def _question(dataset: str, key: str, cover: dict[str, Any], index: int, directory: Path) -> SourceQuestion:
+    answer = str(cover["answers"][index])
+    suffix = PurePosixPath(urlsplit(text(cover, "imageURL")).path).suffix or ".jpg"
+    return SourceQuestion(
+        question_id=f"{dataset}/{key}-{index}",
+        dataset=dataset,
+        task="QA",
+        question=str(cover["questions"][index]),
+        image_id=f"ocr-vqa/{key}",
+        image=directory / f"{key}{suffix}",
+        ground_truth=answer,
+        answers=(answer,),
+    )

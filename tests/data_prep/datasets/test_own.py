@@ -1,0 +1,139 @@
+"""Datasets of one's own (JSONL, parquet, Hugging Face) and the pocket ones."""
+
+import hashlib
+import io
+import json
+
+import datasets as hf
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from data_prep.source import SourceQuestion
+from reward_fns.errors import UserError
+
+
+def png(value=0):
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 4, 3), value, dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_jsonl_with_the_default_names(put, read, tmp_path):
+    record = {
+        "question_id": "q7",
+        "question": "Welcher Vogel? 鳥",
+        "image": "birds/amsel.jpg",
+        "image_id": "amsel",
+        "ground_truth": "Amsel",
+        "answers": ["Amsel", "blackbird"],
+        "task": "Detail",
+    }
+    put("birds.jsonl", json.dumps(record, ensure_ascii=False) + "\n")
+    assert read("my-birds", kind="jsonl", file="birds.jsonl", images="pictures") == (
+        [
+            SourceQuestion(
+                "my-birds/q7",
+                "my-birds",
+                "Detail",
+                "Welcher Vogel? 鳥",
+                "my-birds/amsel",
+                tmp_path / "pictures/birds/amsel.jpg",
+                "Amsel",
+                ("Amsel", "blackbird"),
+            )
+        ],
+        [],
+    )
+
+
+def test_fields_of_other_names_and_defaults_for_what_is_missing(put, read):
+    lines = [{"q": "Which?", "file": "a.png", "labels": ["two", "2", "3"]}, {"q": "And?", "file": "a.png"}]
+    put("mine.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    names = {"question": "q", "image": "file", "answers": "labels"}
+    (first, second), _ = read("mine", kind="jsonl", file="mine.jsonl", fields=names)
+    assert (first.question_id, first.image_id, first.task) == ("mine/0", "mine/a.png", "QA")
+    assert (first.ground_truth, second.question_id, second.ground_truth) == ("two", "mine/1", "")
+
+
+def test_a_malformed_line_in_the_middle_is_named_and_the_others_go_on(put, read):
+    good = json.dumps({"question": "Which?", "image": "a.png"})
+    bad = ['{"question": "torn', "[1]", '{"question": 7, "image": "a.png"}', '{"question": "x", "image": 3}']
+    odd = json.dumps({"question": "x", "image": "a.png", "task": "Chat"})
+    put("mine.jsonl", "\n".join([good, *bad, odd, "", good]) + "\n")
+    questions, rejected = read("mine", kind="jsonl", file="mine.jsonl")
+    assert [question.question_id for question in questions] == ["mine/0", "mine/6"]
+    assert [item.place for item in rejected] == [f"mine.jsonl line {number}" for number in (2, 3, 4, 5, 6)]
+    assert [item.detail for item in rejected][1:] == [
+        "is no object",
+        "question is no text",
+        "image is neither a path nor the bytes of an image",
+        "task 'Chat' is none of QA, Detail",
+    ]
+
+
+def test_parquet_with_image_bytes(read, tmp_path):
+    content = png()
+    rows = [{"question": "Which?", "image": content}, {"question": "Which?", "image": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "mine.parquet")
+    (question,), (rejected,) = read("mine", kind="parquet", file="mine.parquet")
+    assert question.image == content and question.image_id == f"mine/{hashlib.sha256(content).hexdigest()}"
+    assert rejected.place == "mine.parquet row 1"
+
+
+def test_hugging_face_folder_keeps_images_encoded(read, tmp_path):
+    content = png(9)
+    rows = {"question": ["Which?"], "image": [{"bytes": content, "path": None}], "answers": [["nine"]]}
+    features = hf.Features(
+        {"question": hf.Value("string"), "image": hf.Image(), "answers": hf.List(hf.Value("string"))}
+    )
+    hf.DatasetDict({"validation": hf.Dataset.from_dict(rows, features)}).save_to_disk(str(tmp_path))
+    (question,), rejected = read("mine", kind="huggingface", split="validation")
+    assert not rejected
+    assert (question.image, question.ground_truth, question.answers) == (content, "nine", ("nine",))
+    with pytest.raises(UserError, match="no Hugging Face dataset at .*, split test"):
+        read("mine", kind="huggingface", split="test")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "jsonl", "file": "none.jsonl"}, "no file .*none.jsonl: correct root and file"),
+        ({"kind": "jsonl", "file": "a", "task": "Chat"}, "task must be one of QA, Detail, got 'Chat'"),
+        ({"kind": "jsonl", "file": "a", "fields": {"prompt": "q"}}, "fields maps 'prompt', which is none of"),
+        ({"kind": "parquet", "file": "a"}, "a is not a readable parquet file"),
+        ({"kind": "huggingface"}, "no Hugging Face dataset at"),
+    ],
+)
+def test_bad_options_are_named(put, read, options, message):
+    put("a", "{}")
+    with pytest.raises(UserError, match=message):
+        read("mine", **options)
+
+
+def test_pocket_reads_what_the_generator_writes(read, tmp_path):
+    from data_prep.pocket import data
+
+    data.write(tmp_path, seed=0, counts={"rl_train": 20, "test": 5, "sft_questions": 5})
+    questions, rejected = read("pocket")
+    assert not rejected and len(questions) == 20
+    rows = pq.read_table(tmp_path / "rl_train.parquet").to_pylist()
+    for question, row in zip(questions, rows, strict=True):
+        info = row["extra_info"]
+        assert question == SourceQuestion(
+            info["question_id"],
+            row["data_source"],
+            info["task"],
+            info["question"],
+            info["image_id"],
+            row["images"][0]["bytes"],
+            row["reward_model"]["ground_truth"],
+        )
+    emblems, _ = read("pocket-emblem", kind="pocket", file="test.parquet")
+    assert [question.dataset for question in emblems] == ["pocket-emblem"]  # one of five
+    with pytest.raises(UserError, match="holds no questions of pocket-x: it has pocket-blur, pocket-digit"):
+        read("pocket-x", kind="pocket")
+    with pytest.raises(UserError, match="no questions at .*: make them with `python -m data_prep.pocket data"):
+        read("pocket", file="dev.parquet")

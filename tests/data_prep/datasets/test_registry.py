@@ -1,0 +1,100 @@
+"""The registry and what every dataset's configuration shares; the streaming reader of JSON arrays."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from data_prep.datasets import DATASETS, common, open_dataset
+from reward_fns.errors import UserError
+from reward_fns.paper_tables import TABLES_1_AND_4
+
+
+def lines(put, count):
+    put("mine.jsonl", "".join(json.dumps({"question": f"{i}?", "image": "a.png"}) + "\n" for i in range(count)))
+
+
+def ids(items):
+    return [int(item.question_id.removeprefix("mine/")) for item in items]
+
+
+def test_each_dataset_of_the_paper_has_an_adapter_under_its_tag():
+    assert set(TABLES_1_AND_4) <= set(DATASETS)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "a dataset needs a name"),
+        ({"name": "mine"}, "dataset mine: unknown kind 'mine'; there are OCR-VQA, "),
+        ({"name": "COCO"}, "dataset COCO needs root"),
+        (
+            {"name": "COCO", "root": "x", "spilt": "val2017"},
+            "unknown option 'spilt'; there are name, .*, split, images",
+        ),
+        ({"name": "mine", "kind": "jsonl", "root": "x"}, "dataset mine of kind jsonl needs file"),
+        ({"name": "COCO", "root": "x", "limit": 0}, "limit must be a whole number of at least 1, got 0"),
+        ({"name": "COCO", "root": "x", "sample": True}, "sample must be a whole number of at least 1, got True"),
+        ({"name": "COCO", "root": "x", "sample": 1, "limit": 1}, "has both limit and sample"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_before_anything_is_read(config, message):
+    with pytest.raises(UserError, match=message):
+        open_dataset(config)
+
+
+def test_limit_takes_the_first_readable_ones(put, read):
+    put("mine.jsonl", '{"question": "a", "image": "a"}\n{}\n{"question": "b", "image": "b"}\n{}\n')
+    questions, rejected = read("mine", kind="jsonl", file="mine.jsonl", limit=2)
+    assert (ids(questions), len(rejected)) == ([0, 2], 1)  # reading stops at the second
+
+
+def test_a_sample_is_drawn_by_id_and_seed_and_keeps_the_order_of_the_file(put, read):
+    lines(put, 200)
+    config = {"kind": "jsonl", "file": "mine.jsonl"}
+    drawn = ids(read("mine", **config, sample=20)[0])
+    assert len(drawn) == 20 and drawn == sorted(drawn) and drawn != list(range(20))
+    assert ids(read("mine", **config, sample=20)[0]) == drawn
+    assert ids(read("mine", **config, sample=20, seed=1)[0]) != drawn
+    assert set(ids(read("mine", **config, sample=10)[0])) < set(drawn)  # a larger sample holds the smaller
+    lines(put, 15)
+    assert ids(read("mine", **config, sample=20)[0]) == list(range(15))
+
+
+def test_a_sample_draws_every_question_about_equally_often(put, read):
+    lines(put, 20)
+    config = {"kind": "jsonl", "file": "mine.jsonl", "sample": 5}
+    counts = Counter(i for seed in range(400) for i in ids(read("mine", **config, seed=seed)[0]))
+    # Binomial(400, 1/4): mean 100, standard deviation 8.7; 20 counts within five deviations.
+    assert len(counts) == 20 and all(57 <= count <= 143 for count in counts.values())
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 7, 11, 1 << 20])
+def test_an_array_is_read_item_by_item_whatever_the_chunks(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(common, "_CHUNK", chunk)
+    items = [{"a": [1, "x], ["]}, "é鳥", 12345, -1.5e3, True, None, [], {}]
+    path = tmp_path / "a.json"
+    for text in (json.dumps(items), json.dumps(items, indent=2, ensure_ascii=False), " [ ] ", json.dumps([7])):
+        path.write_text(text, encoding="utf-8")
+        assert list(common.read_array(path)) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "message"),
+    [
+        (b'[{"a": 1}, {"a": 2}', 1, "is broken at item 1"),
+        (b'[{"a": 1}, {"a": ', 1, "is broken at item 1"),
+        (b'[{"a": 1} {"a": 2}]', 0, "is broken at item 0"),
+        (b'[{"a": 1}, {"a" 2}, {"a": 3}]', 1, "is broken at item 1"),
+        (b'{"a": 1}', 0, "holds no JSON array"),
+        (b"", 0, "holds no JSON array"),
+        (b'["\xff"]', 0, "is not UTF-8"),
+    ],
+)
+def test_a_torn_or_foreign_array_is_an_error_that_names_the_item(tmp_path, content, good, message):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    items = common.read_array(path)
+    assert [next(items) for _ in range(good)] == [{"a": 1}] * good
+    with pytest.raises(UserError, match=message):
+        next(items)
