@@ -1,0 +1,53 @@
+"""Calibration metrics over arrays of shape (n,): `confidence` is the probability c_i of being right that was stated,
+`correct` the verdict y_i, binary for a question with one answer and perhaps graded in [0, 1] for a description.
+
+Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition), `smooth` (smooth ECE),
+`scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags), `bootstrap` (intervals and
+paired differences), `estimates` (all of it by name). Undefined values (n = 0; AUROC with one class) are NaN, never 0.
+"""
+
+from eval.metrics.binned import (
+    BrierDecomposition,
+    adaptive_calibration_error,
+    brier_decomposition,
+    maximum_calibration_error,
+)
+from eval.metrics.bootstrap import Difference
+from eval.metrics.estimates import (
+    METRICS,
+    Estimate,
+    Metric,
+    bootstrap_interval,
+    estimate_all,
+    paired_bootstrap_difference,
+)
+from eval.metrics.ranking import auprc, aurc, auroc, prediction_rejection_ratio
+from eval.metrics.scores import accuracy, brier_score, negative_log_likelihood
+from eval.metrics.smooth import smooth_ece
+from reward_fns.calibration import DEFAULT_BINS, ReliabilityBins, expected_calibration_error, reliability_bins
+
+__all__ = [
+    "DEFAULT_BINS",
+    "METRICS",
+    "BrierDecomposition",
+    "Difference",
+    "Estimate",
+    "Metric",
+    "ReliabilityBins",
+    "accuracy",
+    "adaptive_calibration_error",
+    "auprc",
+    "aurc",
+    "auroc",
+    "bootstrap_interval",
+    "brier_decomposition",
+    "brier_score",
+    "estimate_all",
+    "expected_calibration_error",
+    "maximum_calibration_error",
+    "negative_log_likelihood",
+    "paired_bootstrap_difference",
+    "prediction_rejection_ratio",
+    "reliability_bins",
+    "smooth_ece",
+]

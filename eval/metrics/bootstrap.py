@@ -1,0 +1,159 @@
+"""Percentile bootstrap: intervals for a metric, and for the difference of two models on the same questions.
+
+Answers are resampled with replacement within each stratum (the dataset), so that every resample has each dataset's
+share; with one stratum that is the ordinary bootstrap. A resample is kept as counts: drawing n answers is a multinomial
+draw over the distinct answers, which for confidences on a grid are few, however large n is. The metric is then computed
+exactly on each resample (see `ranked`).
+
+An interval shows sampling error only. An ECE is never negative and biased upwards for small n, and so is its interval.
+Resamples on which the metric is undefined (one class) are left out (`scipy.stats.bootstrap`, without strata, gives
+NaN as soon as one resample is undefined).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eval.metrics.ranked import Floats, Rows, rank
+from reward_fns.calibration import checked_answers
+
+LEVEL = 0.95
+N_RESAMPLES = 1000
+_VALUES_PER_BATCH = 4_000_000  # bounds the memory of a batch of resamples to some 200 MB
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Metric of a minus metric of b on the same questions, with its interval.
+
+    `p_value`: two-sided, twice the smaller share of resamples on either side of 0 (at least 2 / number of resamples).
+    NaN where the metric is undefined for one of the two.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def distinct(columns: Sequence[NDArray[np.floating]], strata: ArrayLike | None) -> tuple[NDArray[np.intp], ...]:
+    """Distinct rows of equally long columns (n,), within strata.
+
+    Returns:
+        representative: (m,), index of one row of each kind, ordered by stratum and then by the first column.
+        count: (m,), how many rows are of that kind.
+        border: (s + 1,), where each stratum begins among the m, and m itself.
+
+    Raises:
+        ValueError: strata are not one a row.
+    """
+    n = columns[0].size
+    labels = np.zeros(n, dtype=np.intp) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    if labels.shape != (n,):
+        raise ValueError(f"strata must have shape ({n},), got {labels.shape}")
+    order = np.lexsort([*reversed(columns), labels])
+    changed = np.zeros(n, dtype=bool)
+    for column in (labels, *columns):
+        changed |= np.concatenate([[True], column[order][1:] != column[order][:-1]])
+    start = np.flatnonzero(changed)
+    representative = order[start]
+    count = np.diff(np.append(start, n))
+    border = np.searchsorted(labels[representative], np.arange(labels[representative][-1] + 2))
+    return representative, count, border
+
+
+def resampled_counts(
+    count: NDArray[np.intp], border: NDArray[np.intp], n_resamples: int, rng: np.random.Generator
+) -> Iterator[Floats]:
+    """Batches (rows, m) of how often each distinct answer is drawn; a stratum's counts add up to its size."""
+    rows_per_batch = max(1, _VALUES_PER_BATCH // count.size)
+    strata = [(low, high, count[low:high]) for low, high in zip(border[:-1], border[1:], strict=True)]
+    for start in range(0, n_resamples, rows_per_batch):
+        rows = min(rows_per_batch, n_resamples - start)
+        drawn = np.empty((rows, count.size))
+        for low, high, kinds in strata:
+            drawn[:, low:high] = _multinomial(kinds, rows, rng)
+        yield drawn
+
+
+def _multinomial(kinds: NDArray[np.intp], rows: int, rng: np.random.Generator) -> NDArray[np.integer]:
+    """`kinds.sum()` draws over the kinds in proportion to their counts, (rows, kinds): one law, two ways to draw."""
+    n = int(kinds.sum())
+    if kinds.size * 4 <= n:
+        return rng.multinomial(n, kinds / n, size=rows)
+    kind_of = np.repeat(np.arange(kinds.size), kinds)
+    drawn = np.empty((rows, kinds.size), dtype=np.intp)
+    for row in drawn:
+        row[:] = np.bincount(kind_of[rng.integers(0, n, n, dtype=np.int32)], minlength=kinds.size)
+    return drawn
+
+
+def bootstrap_rows(
+    metrics: Mapping[str, Rows],
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    strata: ArrayLike | None = None,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Floats]:
+    """Values of several metrics on the same resamples, each (n_resamples,), NaN where undefined; n must be over 0."""
+    c, y = checked_answers(confidence, correct)
+    representative, count, border = distinct([c, y], strata)
+    answers = rank(c[representative], y[representative])
+    values: dict[str, list[Floats]] = {name: [] for name in metrics}
+    for drawn in resampled_counts(count, border, n_resamples, np.random.default_rng(seed)):
+        weights = answers.weights(drawn)
+        for name, rows in metrics.items():
+            values[name].append(rows(answers, weights))
+    return {name: np.concatenate(parts) for name, parts in values.items()}
+
+
+def percentile_interval(values: Floats) -> tuple[float, float]:
+    """Bounds of the middle 95 % of the defined values; NaN without any."""
+    defined = values[~np.isnan(values)]
+    if not defined.size:
+        return float("nan"), float("nan")
+    low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return float(low), float(high)
+
+
+def paired_difference(
+    rows: Rows,
+    a: tuple[ArrayLike, ArrayLike],
+    b: tuple[ArrayLike, ArrayLike],
+    strata: ArrayLike | None = None,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> Difference:
+    """Difference of two models that answered the same questions: a question is drawn with both its answers.
+
+    Args:
+        a, b: (confidence, correct) of each model, all (n,), position i of all four is the same question.
+
+    Raises:
+        ValueError: shapes differ, or a value is NaN or outside [0, 1].
+    """
+    (ca, ya), (cb, yb) = checked_answers(*a), checked_answers(*b)
+    if ca.shape != cb.shape:
+        raise ValueError(f"a and b must answer the same questions, got {ca.size} and {cb.size}")
+    if not ca.size:
+        return Difference(*[float("nan")] * 4)
+    representative, count, border = distinct([ca, ya, cb, yb], strata)
+    first = rank(ca[representative], ya[representative])
+    second = rank(cb[representative], yb[representative])
+    whole = count[None, :].astype(np.float64)
+    value = float((rows(first, first.weights(whole)) - rows(second, second.weights(whole)))[0])
+    if np.isnan(value):
+        return Difference(*[float("nan")] * 4)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        rows(first, first.weights(w)) - rows(second, second.weights(w))
+        for w in resampled_counts(count, border, n_resamples, rng)
+    ]
+    values = np.concatenate(drawn)
+    defined = values[~np.isnan(values)]
+    low, high = percentile_interval(values)
+    side = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+    return Difference(value, low, high, min(1.0, 2 * max(side, 1) / max(defined.size, 1)))
