@@ -26,8 +26,10 @@ def parser() -> argparse.ArgumentParser:
 
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
-    base.add_argument("--steps", type=int, default=1200)
-    base.add_argument("--vision-steps", type=int, default=1200)
+    base.add_argument("--steps", type=int, default=1200, help="on answers")
+    base.add_argument("--vision-steps", type=int, default=1200, help="of the vision tower alone, before")
+    base.add_argument("--verdict-steps", type=int, default=1200, help="on verdicts over proposed answers, after")
+    base.add_argument("--start", type=Path, help="model directory: train the verdicts of this one only")
     base.add_argument("--seed", type=int, default=0)
     base.add_argument("--threads", type=int, default=2)
 
@@ -57,7 +59,15 @@ def run(options: argparse.Namespace) -> None:
     elif options.command == "base":
         from data_prep.pocket import base
 
-        base.train(options.out, options.steps, options.vision_steps, options.seed, options.threads)
+        base.train(
+            options.out,
+            options.steps,
+            options.vision_steps,
+            options.verdict_steps,
+            options.seed,
+            options.threads,
+            options.start,
+        )
     else:
         import torch
 

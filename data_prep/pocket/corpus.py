@@ -17,6 +17,9 @@ from reward_fns import claims, prompts
 SURE_SHARE = 0.6
 """Chance of "I'm sure." in the base's training, for true facts (all its training claims are true)."""
 
+SINGLE_FACT_SHARE = 0.5
+"""Share of the short statements that are about one fact and not about the whole image."""
+
 _SIMILAR_DIGITS = ((6, 8), (7, 4), (7, 3), (8, 5), (9, 7), (3, 6), (0, 5), (1, 9), (3, 9), (4, 7))
 
 
@@ -116,6 +119,37 @@ def _verdict(template: str, yes: str, no: str) -> Writer:
     return write
 
 
+def _statement(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    """The shortest form of a verdict: one fact, or the whole answer, and nothing else. Where a verdict is learned."""
+    right = bool(rng.random() < 0.5)
+    things = scene.things
+    if rng.random() < SINGLE_FACT_SHARE:
+        things = (things[int(rng.integers(len(things)))],)
+    if not right:
+        wrong = altered(things, scene.task, rng)
+        # Another thing of the image may stand where this one was moved to, or be the same: then it is still true.
+        right = set(wrong) <= set(scene.things)
+        things = wrong
+    return f"True or false? {plain_answer(things, scene.task)}", "True" if right else "False"
+
+
+def _place(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    """One fact of a Detail image by its place; a QA image has the one fact that its question asks for."""
+    if scene.task == "QA":
+        return _plain(scene, rng)
+    thing = scene.things[int(rng.integers(len(scene.things)))]
+    return place_question(datasets.PLACES[thing.place]), datasets.sentence(thing, scene.task)
+
+
+def place_question(place: str) -> str:
+    """The question that a Detail fact answers.
+
+    >>> place_question("top left")
+    'What is at the top left?'
+    """
+    return f"What is at the {place}?"
+
+
 def _verbal(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     answer, _ = _proposal(scene, rng)
     return prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng)
@@ -142,6 +176,8 @@ KINDS: dict[str, Writer] = {
     "pcr_1": _verdict("pcr_1", "Yes", "No"),
     "pcr_2": _verdict("pcr_2", "True", "False"),
     "pcr_3": _verdict("pcr_3", "Yes", "No"),
+    "statement": _statement,
+    "place": _place,
     "verbal_confidence": _verbal,
     "vcap_round1": _vcap_round1,
     "vcap_round2": _vcap_round2,

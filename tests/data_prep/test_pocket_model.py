@@ -131,11 +131,26 @@ def test_only_answers_carry_labels(tokenizer):
     assert ((made.tokens == image).sum(1) == model.IMAGE_TOKENS).all()
 
 
-def test_a_step_sees_the_same_data_whenever_it_is_made(tokenizer):
-    first, again = (base.step_batches(5, 10, 0, tokenizer) for _ in range(2))
+@pytest.mark.parametrize("plan", [base.answers_plan, base.verdicts_plan])
+def test_a_step_sees_the_same_data_whenever_it_is_made(tokenizer, plan):
+    phase = base.Phase("answers", 10, 1e-3, plan)
+    first, again = (phase.batches(5, 0, tokenizer) for _ in range(2))
     assert all(
         torch.equal(a.tokens, b.tokens) and torch.equal(a.pixels, b.pixels) for a, b in zip(first, again, strict=True)
     )
+
+
+def test_a_short_statement_is_called_true_exactly_when_the_image_holds_it():
+    rng = np.random.default_rng(0)
+    things = datasets.draw_batch("pocket-scene", "base", 300, rng).things
+    verdicts = []
+    for scene in things:
+        prompt, verdict = corpus.KINDS["statement"](corpus.Scene("Detail", "Describe the image.", scene), rng)
+        said = prompt.removeprefix("True or false? ").replace(". ", ".|").split("|")
+        assert (verdict == "True") == (set(said) <= set(datasets.sentences(scene, "Detail")))
+        verdicts.append(verdict)
+    # About half of each, so that neither word is the better guess: 5 standard deviations of 300 fair coins are 43.
+    assert 107 <= verdicts.count("True") <= 193
 
 
 def test_saving_and_loading_keeps_every_weight(tokenizer, tmp_path):
@@ -148,21 +163,35 @@ def test_saving_and_loading_keeps_every_weight(tokenizer, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
 
 
-def test_an_interrupted_training_resumes_and_refuses_other_settings(tokenizer, tmp_path):
-    net = model.build_model(tokenizer)
-    optimizer = torch.optim.AdamW(net.parameters())
-    schedule = model.warmup_cosine(optimizer, 2, 10)
-    net.lm_head.weight.sum().backward()
-    for _ in range(4):
-        optimizer.step()
-        schedule.step()
-    parts = {"model": net, "optimizer": optimizer, "schedule": schedule}
-    path = tmp_path / "c.pt"
-    assert base._resume(path, parts, steps=10, seed=0) is None
-    base._checkpoint(path, parts, 4, steps=10, seed=0)
-    assert base._resume(path, parts, steps=10, seed=0) == 4
-    with pytest.raises(ValueError, match="seed=0"):
-        base._resume(path, parts, steps=10, seed=1)
+def test_an_interrupted_training_ends_with_the_same_weights_and_refuses_other_settings(
+    tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(base, "SAVE_SECONDS", 0.0)
+
+    def plan(step, steps, rng):
+        return [("plain", 2, 1.0)]
+
+    def interrupted(step, steps, rng):
+        if step == 2:
+            raise KeyboardInterrupt
+        return plan(step, steps, rng)
+
+    def run(name, seed=0):
+        torch.manual_seed(0)
+        net, processor = model.build_model(tokenizer), model.build_processor(tokenizer)
+        return base._Run(net, processor, tmp_path / name, seed, {"steps": 3})
+
+    whole = run("whole")
+    whole.train(base.Phase("answers", 3, 1e-3, plan))
+    with pytest.raises(KeyboardInterrupt):
+        run("cut").train(base.Phase("answers", 3, 1e-3, interrupted))
+    assert run("cut").saved_phase() == "answers"
+    resumed = run("cut")
+    resumed.train(base.Phase("answers", 3, 1e-3, plan))
+    for (name, a), b in zip(whole.net.state_dict().items(), resumed.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    with pytest.raises(ValueError, match="'seed': 0"):
+        run("cut", seed=1).saved_phase()
 
 
 def test_a_missing_model_names_the_command(tmp_path):
