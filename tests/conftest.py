@@ -97,3 +97,12 @@ def write_questions(tmp_path):
         return path
 
     return write
+
+
+LONGEST_FIRST = ("test_main_job.py", "test_grpo_runs.py", "test_sft_export.py", "test_expert_failure.py")
+"""Files that take minutes: begun last they would run alone at the end, with a core idle."""
+
+
+def pytest_collection_modifyitems(items):
+    rank = {name: position for position, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
