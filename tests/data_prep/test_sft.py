@@ -85,10 +85,8 @@ def step(tmp_path):
             sample=SimpleNamespace(prompt=prompt), sft=SftConfig(**roles | options), seed=0, model="none"
         )
         model = Echo()
-        models = SimpleNamespace(engine=lambda: model)
+        models = SimpleNamespace(engine=lambda: model, expert=lambda config: experts or make_expert(config))
         context = Context(config, tmp_path, "sft", "key" * 8, models, records="sft.jsonl")
-        if experts:
-            object.__setattr__(context, "expert", lambda config: experts)
         counts = sft.run(context)
         return list(read_jsonl(tmp_path / "sft.jsonl")), list(read_jsonl(tmp_path / "failures/sft.jsonl")), counts
 
