@@ -16,8 +16,10 @@ from PIL import Image
 
 from data_prep.pocket import datasets, emblems
 from data_prep.pocket.datasets import DATASETS, Thing
+from data_prep.questions import question_writer
 from reward_fns import claims, difficulty
 from reward_fns.coefficients_file import save_coefficients
+from reward_fns.files import write_text
 
 SPLITS = {"rl_train": "train", "test": "test", "sft_questions": "sft"}
 """File -> pool of digits. The pools share no image, and the generator's streams of the three files are apart."""
@@ -94,13 +96,6 @@ def write_parquet(path: Path, content: list[dict[str, Any]]) -> None:
     os.replace(partial, path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
 def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     """Write all files into `out` and return the manifest; `counts` maps each file of SPLITS to its number of questions.
 
@@ -123,7 +118,9 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
             content += part
             coefficients[name] = difficulty.from_statistics(statistics(name, things))
         order = np.random.default_rng((seed, 100 + index)).permutation(len(content))
-        write_parquet(out / f"{file}.parquet", [content[i] for i in order])
+        with question_writer(out / f"{file}.parquet", "bytes") as rows_out:
+            for i in order:
+                rows_out.write(content[i])
         if file == "rl_train":
             save_coefficients(out / "coefficients.yaml", coefficients)
     files = [*(f"{file}.parquet" for file in counts), "coefficients.yaml"]
