@@ -1,0 +1,45 @@
+"""Command line of stage one: python -m data_prep {run,STEP} CONFIG --out RUN [key=value ...]."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from data_prep.steps import STEPS, ancestors
+from reward_fns.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    top = argparse.ArgumentParser(
+        prog="python -m data_prep",
+        description="From questions about images to difficulty, labelled pairs, SFT data and verl parquet.",
+        epilog="Killed or failed: the same command goes on where it stopped. The pocket benchmark: data_prep.pocket.",
+    )
+    top.add_argument("step", choices=("run", *STEPS), help="run: every step; a step's name: it and what it needs")
+    top.add_argument("config", type=Path, help="YAML, as in data_prep/configs")
+    top.add_argument("--out", type=Path, required=True, help="directory of the run")
+    top.add_argument("overrides", nargs="*", metavar="key=value", help="over the configuration, e.g. sample.n=5")
+    return top
+
+
+def main() -> int:
+    """Run the command line; a bad input is one line on stderr and exit code 1."""
+    options = parser().parse_args()
+    try:
+        from data_prep.config import load_config
+        from data_prep.runner import run_steps
+
+        config = load_config(options.config, options.overrides)
+        names = list(STEPS) if options.step == "run" else ancestors(options.step)
+        print(run_steps(config, options.out, names))
+    except (UserError, ModuleNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}: what is done stays; run the same command again when it is mended", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
