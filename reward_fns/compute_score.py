@@ -10,6 +10,7 @@ function.
 """
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,6 +19,8 @@ from typing import Any
 from reward_fns.difficulty import find_coefficients
 from reward_fns.expert import TASKS, Expert, make_expert
 from reward_fns.judging import NO_CONFIDENCE, REWARD_KEYS, JudgedResponse, judge_response, reward_dict
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "NO_CONFIDENCE",
@@ -105,4 +108,7 @@ async def compute_score(
         image=None,
         expert=expert_for(expert, reward_router_address),
     )
+    if judged.error is not None:
+        level = logging.ERROR if judged.fatal else logging.WARNING
+        logger.log(level, "no verdict for question %s: %s", info.get("question_id", "?"), judged.error)
     return reward_dict(judged, coefficients, rule)

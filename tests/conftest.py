@@ -6,6 +6,8 @@ Shared: a random LLaVA in hub layout, a LoRA adapter for it, a parquet of questi
 import io
 import json
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     VERL_PLATFORM="cpu",
 )
+
+# Servers that tests of several folders use.
+sys.path.append(str(Path(__file__).parent / "servers"))
 
 ANSWER = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
 

@@ -15,6 +15,7 @@ tracker. Keys:
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from reward_fns.calibration import expected_calibration_error
 PARTS = ("factuality", "alignment", "consistency", "penalty")
 
 
-def training_curves(rollouts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def training_curves(rollouts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Curves of one training step.
 
     Args:
@@ -60,5 +61,5 @@ def training_curves(rollouts: Sequence[Mapping[str, float]]) -> dict[str, float]
     return {name: float(value) for name, value in curves.items()}
 
 
-def _mean(rollouts: Sequence[Mapping[str, float]], key: str) -> float:
+def _mean(rollouts: Sequence[Mapping[str, Any]], key: str) -> float:
     return float(np.mean([rollout[key] for rollout in rollouts]))

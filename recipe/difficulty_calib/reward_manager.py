@@ -3,7 +3,8 @@
 The reward is that of `reward_fns.compute_score`, and so are the options
 (``reward.custom_reward_function.reward_kwargs``). This manager adds the image: the expert sees what the model saw. A
 failed expert call is logged with its reason and marked in the returned dict (``expert_failed``); the trainer
-``difficulty_guided`` takes that rollout out of its group.
+``difficulty_guided`` takes that rollout out of its group, and reads the report on the expert that each reward carries
+(`expert_watch`).
 """
 
 import logging
@@ -16,6 +17,7 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from recipe.difficulty_calib.dataset import open_image
+from recipe.difficulty_calib.expert_watch import REPORT_KEY, report
 from reward_fns.compute_score import expert_for, judge_response, reward_dict, task_of
 from reward_fns.difficulty import find_coefficients
 
@@ -74,4 +76,5 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
             logger.warning("no verdict for question %s: %s", info.get("question_id", "?"), judged.error)
         coefficients = find_coefficients(fields["data_source"], self.scheme, self.coefficients_file)
         reward = reward_dict(judged, coefficients, self.rule)
-        return {"reward_score": reward["score"], "reward_extra_info": reward}
+        extra = {**reward, REPORT_KEY: report(self.expert, judged)}
+        return {"reward_score": reward["score"], "reward_extra_info": extra}

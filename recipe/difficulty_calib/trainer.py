@@ -4,9 +4,10 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
 name):
 
 - the training curves of `metrics` go to the tracker at every step;
+- what the expert was asked and what that cost goes there too, as ``expert/calls`` and so on (`expert_watch`);
 - a rollout whose expert call failed for good moves no advantage: it leaves its group and gets advantage 0;
 - the run stops when more than ``max_expert_failure_rate`` of the last ``expert_failure_window`` rollouts had no
-  verdict;
+  verdict, and at once when the expert cannot be asked any more (bad key, budget spent, ...);
 - the run stops when the actor's and the rollout engine's token probabilities correlate less than
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
   on;
@@ -14,10 +15,9 @@ name):
   ignores (it samples for ever when all groups tie).
 """
 
-from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
@@ -25,17 +25,15 @@ from tensordict import NonTensorStack, TensorDict
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
+from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 
 _CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
 
 class DynamicSamplingError(RuntimeError):
     """So many groups tied on the filter metric that a step's batch could not be filled."""
-
-
-class ExpertFailureError(RuntimeError):
-    """The expert failed on too many rollouts to go on training."""
 
 
 class PolicyMismatchError(RuntimeError):
@@ -51,11 +49,22 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
+        self.watch = ExpertWatch(
+            self.options.max_expert_failure_rate,
+            self.options.expert_failure_window,
+            at_least=config.data.train_batch_size * config.actor_rollout_ref.rollout.n,
+        )
         super().__init__(config)
         # verl looks every two seconds, which is most of a step with a small model.
         self.replay_buffer.poll_interval = 0.2
-        self._recent_failures: deque[bool] = deque(maxlen=self.options.expert_failure_window)
         self._prompts_this_step = 0
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        try:
+            super().fit(agent_loop_manager)
+        finally:
+            if totals := self.watch.totals():
+                print("expert:", ", ".join(f"{name} {total:g}" for name, total in totals.items()))
 
     # Dynamic sampling ------------------------------------------------------------------------------------------------
 
@@ -92,18 +101,13 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     # Expert failures -------------------------------------------------------------------------------------------------
 
+    def _build_replay_buffer(self) -> WatchedReplayBuffer:
+        return WatchedReplayBuffer.of(super()._build_replay_buffer(), self.watch)
+
     def _compute_advantage(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
-        failed = {key: bool(reward["expert_failed"]) for key, reward in self._rewards(batch).items()}
-        self._recent_failures.extend(failed.values())
-        rate = float(np.mean(self._recent_failures))
-        if rate > self.options.max_expert_failure_rate:
-            raise ExpertFailureError(
-                f"step {self.global_steps}: the expert gave no verdict for {rate:.1%} of the last "
-                f"{len(self._recent_failures)} rollouts, more than trainer.v1.difficulty_guided."
-                f"max_expert_failure_rate={self.options.max_expert_failure_rate:.1%}; the log says why"
-            )
-        if any(failed.values()):
-            self._take_out_of_group([key for key, is_failed in failed.items() if is_failed], batch.partition_id)
+        failed = [key for key, reward in self._rewards(batch).items() if reward["expert_failed"]]
+        if failed:
+            self._take_out_of_group(failed, batch.partition_id)
         return super()._compute_advantage(batch, metrics)
 
     @staticmethod
@@ -129,11 +133,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
         metrics.update(training_curves(list(self._rewards(batch).values())))
+        metrics.update(self.watch.counts_since_last())
 
     @staticmethod
-    def _rewards(batch: tq.KVBatchMeta) -> dict[str, dict[str, float]]:
+    def _rewards(batch: tq.KVBatchMeta) -> dict[str, Mapping[str, Any]]:
         """What the reward returned for each rollout of the batch, by its key; padding rows left out."""
         keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
-        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        fields = [getattr(field, "data", field) for field in data["extra_fields"]]
-        return {key: field["reward_extra_info"] for key, field in zip(keys, fields, strict=True)}
+        return rewards_of(keys, batch.partition_id)

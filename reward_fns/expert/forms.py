@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
 from reward_fns import prompts
+from reward_fns.expert import values
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.quoting import MAX_CLAIM, quoted, quoted_list
 from reward_fns.expert.requests import (
@@ -64,50 +65,6 @@ class Form(Generic[R, V]):
     verdict: Callable[[R, dict[str, Any], Source], V]
 
 
-def _binary(value: Any) -> int:
-    if type(value) is not int or value not in (0, 1):
-        raise ValueError("a label is not 0 or 1")
-    return value
-
-
-def _overall(value: Any, task: str) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= 1 or (task == "QA" and value not in (0, 1)):
-        raise ValueError(f"the overall verdict is not {'0 or 1' if task == 'QA' else 'within 0 to 1'}")
-    return float(value)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
-        raise ValueError("not a list of texts")
-    return tuple(value)
-
-
-def _labels(value: Any, n: int) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise ValueError("the claim labels are no list")
-    if len(value) != n:
-        raise ValueError(f"{len(value)} labels for {n} claims")
-    return tuple(map(_binary, value))
-
-
-def _one_of(value: Any, labels: tuple[str, ...]) -> str:
-    if value not in labels:
-        raise ValueError(f"the label is none of {', '.join(labels)}")
-    return str(value)
-
-
-def _question(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("the question is no text")
-    return value
-
-
-def _score(value: Any, lowest: int, highest: int) -> int:
-    if type(value) is not int or not lowest <= value <= highest:
-        raise ValueError(f"the score is no whole number from {lowest} to {highest}")
-    return value
-
-
 def _overall_field(task: str) -> Schema:
     return _BINARY if task == "QA" else _SHARE
 
@@ -137,7 +94,7 @@ _FORMS: dict[type, Form[Any, Any]] = {
             "overall": _overall_field(r.task),
         },
         verdict=lambda r, reply, source: AnswerVerdict(
-            _labels(reply["claims"], len(r.claims)), _overall(reply["overall"], r.task), source
+            values.labels(reply["claims"], len(r.claims)), values.overall(reply["overall"], r.task), source
         ),
     ),
     ClaimRequest: Form[ClaimRequest, ClaimVerdict](
@@ -150,7 +107,7 @@ _FORMS: dict[type, Form[Any, Any]] = {
             claim=quoted(r.claim, MAX_CLAIM),
         ),
         fields=lambda r: {"label": _BINARY},
-        verdict=lambda r, reply, source: ClaimVerdict(_binary(reply["label"]), source),
+        verdict=lambda r, reply, source: ClaimVerdict(values.binary(reply["label"]), source),
     ),
     OverallRequest: Form[OverallRequest, OverallVerdict](
         templates=lambda r: (f"expert_overall_{r.task.lower()}",),
@@ -161,7 +118,7 @@ _FORMS: dict[type, Form[Any, Any]] = {
             response=quoted(r.response),
         ),
         fields=lambda r: {"overall": _overall_field(r.task)},
-        verdict=lambda r, reply, source: OverallVerdict(_overall(reply["overall"], r.task), source),
+        verdict=lambda r, reply, source: OverallVerdict(values.overall(reply["overall"], r.task), source),
     ),
     PairRequest: Form[PairRequest, PairVerdict](
         templates=lambda r: ("expert_pair",),
@@ -173,7 +130,7 @@ _FORMS: dict[type, Form[Any, Any]] = {
             worse=quoted(r.worse),
         ),
         fields=lambda r: {"label": {"type": "string", "enum": list(PAIR_LABELS)}},
-        verdict=lambda r, reply, source: PairVerdict(_one_of(reply["label"], PAIR_LABELS), source),
+        verdict=lambda r, reply, source: PairVerdict(values.one_of(reply["label"], PAIR_LABELS), source),
     ),
     FactRequest: Form[FactRequest, FactVerdict](
         templates=lambda r: ("expert_fact",),
@@ -185,31 +142,31 @@ _FORMS: dict[type, Form[Any, Any]] = {
             reference=quoted(r.ground_truth or None),
         ),
         fields=lambda r: {"supported": _BINARY},
-        verdict=lambda r, reply, source: FactVerdict(bool(_binary(reply["supported"])), source),
+        verdict=lambda r, reply, source: FactVerdict(bool(values.binary(reply["supported"])), source),
     ),
     FactsRequest: Form[FactsRequest, FactsVerdict](
         templates=lambda r: ("expert_facts",),
         text=lambda r: prompts.render("expert_facts", question=quoted(r.question), response=quoted(r.response)),
         fields=lambda r: {"facts": _TEXTS},
-        verdict=lambda r, reply, source: FactsVerdict(_texts(reply["facts"]), source),
+        verdict=lambda r, reply, source: FactsVerdict(values.texts(reply["facts"]), source),
     ),
     FactQuestionRequest: Form[FactQuestionRequest, FactQuestionVerdict](
         templates=lambda r: ("expert_fact_question",),
         text=lambda r: prompts.render("expert_fact_question", fact=quoted(r.fact)),
         fields=lambda r: {"question": {"type": "string"}},
-        verdict=lambda r, reply, source: FactQuestionVerdict(_question(reply["question"]), source),
+        verdict=lambda r, reply, source: FactQuestionVerdict(values.question(reply["question"]), source),
     ),
     EntitiesRequest: Form[EntitiesRequest, EntitiesVerdict](
         templates=lambda r: ("expert_entities",),
         text=lambda r: prompts.render("expert_entities", text=quoted(r.text)),
         fields=lambda r: {"entities": _TEXTS},
-        verdict=lambda r, reply, source: EntitiesVerdict(_texts(reply["entities"]), source),
+        verdict=lambda r, reply, source: EntitiesVerdict(values.texts(reply["entities"]), source),
     ),
     RubricRequest: Form[RubricRequest, RubricVerdict](
         templates=lambda r: ("expert_rubric_reply", r.rubric),
         text=_rubric_text,
         fields=lambda r: {"score": {"type": "integer", "minimum": r.lowest, "maximum": r.highest}},
-        verdict=lambda r, reply, source: RubricVerdict(_score(reply["score"], r.lowest, r.highest), source),
+        verdict=lambda r, reply, source: RubricVerdict(values.score(reply["score"], r.lowest, r.highest), source),
     ),
 }
 

@@ -37,11 +37,12 @@ _LONGEST_MESSAGE = 200
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server replied: the text, the model's own identity, and the tokens."""
+    """What a server replied: the text, its model's identity, the tokens, and whether log-probabilities came along."""
 
     content: str | None
     model: str
     usage: Usage
+    logprobs: bool = False
 
 
 def image_url(image: bytes) -> str:
@@ -80,17 +81,17 @@ class Transport:
     ) -> None:
         self.model = model
         self.base_url = base_url
-        self._api_key_env = api_key_env
-        self._timeout = timeout
-        self._parameters = {"temperature": 0, **parameters}
+        self.api_key_env = api_key_env
+        self.timeout = timeout
+        self.parameters = {"temperature": 0, **parameters}
         # A client's connections belong to the event loop that opened them.
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
 
     def _api_key(self) -> str:
-        key = os.environ.get(self._api_key_env, "")
+        key = os.environ.get(self.api_key_env, "")
         if not key and self.base_url is None:
             raise FatalExpertError(
-                f"no API key: set the environment variable {self._api_key_env}, or give the expert a base_url", "key"
+                f"no API key: set the environment variable {self.api_key_env}, or give the expert a base_url", "key"
             )
         return key or "none"
 
@@ -103,7 +104,7 @@ class Transport:
             self._clients[loop] = openai.AsyncOpenAI(
                 api_key=self._api_key(),
                 base_url=self.base_url,
-                timeout=self._timeout,
+                timeout=self.timeout,
                 max_retries=0,
             )
         return self._clients[loop]
@@ -125,7 +126,7 @@ class Transport:
         content: list[Any] = [{"type": "text", "text": text}]
         if image is not None:
             content.insert(0, {"type": "image_url", "image_url": {"url": image_url(image)}})
-        arguments: dict[str, Any] = dict(self._parameters)
+        arguments: dict[str, Any] = dict(self.parameters)
         if schema is not None:
             arguments["response_format"] = {
                 "type": "json_schema",
@@ -150,7 +151,7 @@ class Transport:
 
         who = f"expert {self.model}"
         if isinstance(error, openai.APITimeoutError):
-            return TransientError(f"{who} did not reply within {self._timeout:g} s", "timeout")
+            return TransientError(f"{who} did not reply within {self.timeout:g} s", "timeout")
         if isinstance(error, openai.APIConnectionError):
             return TransientError(f"{who} is not reachable or dropped the connection", "connection")
         if not isinstance(error, openai.APIStatusError):
@@ -159,7 +160,7 @@ class Transport:
         said = without(str(error.message), secrets)
         if status in (401, 403):
             return FatalExpertError(
-                f"{who} refuses the key ({status}): set the environment variable {self._api_key_env} to one that may "
+                f"{who} refuses the key ({status}): set the environment variable {self.api_key_env} to one that may "
                 f"use this model. It says: {said}",
                 "key",
             )
@@ -184,11 +185,13 @@ class Transport:
             TransientError: it is none.
         """
         choices = getattr(completion, "choices", None)
-        message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(choice, "message", None)
         if message is None or not isinstance(getattr(message, "content", None), str | None):
             raise TransientError(f"expert {self.model} sent a malformed body (no chat completion)", "malformed")
         tokens = getattr(completion, "usage", None)
         counts = [getattr(tokens, name, None) for name in ("prompt_tokens", "completion_tokens")]
         prompt, completed = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
         model = completion.model if isinstance(completion.model, str) and completion.model else self.model
-        return Reply(message.content, model, Usage(prompt_tokens=prompt, completion_tokens=completed))
+        usage = Usage(prompt_tokens=prompt, completion_tokens=completed)
+        return Reply(message.content, model, usage, getattr(choice, "logprobs", None) is not None)

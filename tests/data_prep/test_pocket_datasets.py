@@ -10,8 +10,8 @@ import pytest
 from data_prep.pocket import corpus, data, datasets, draw, emblems
 from reward_fns import claims
 from reward_fns.coefficients_file import load_coefficients
-from reward_fns.expert_protocol import ExpertRequest
-from reward_fns.oracle import OracleExpert
+from reward_fns.expert import AnswerRequest
+from reward_fns.expert.oracle import OracleExpert
 
 COUNTS = {"rl_train": 25, "test": 20, "sft_questions": 10}
 
@@ -23,8 +23,8 @@ def written(tmp_path_factory):
 
 
 def judged(said, things, task):
-    request = ExpertRequest("?", task, said, " ".join(said), data.ground_truth(things, task))
-    return asyncio.run(OracleExpert().judge(request))
+    request = AnswerRequest("?", task, said, " ".join(said), data.ground_truth(things, task))
+    return asyncio.run(OracleExpert().ask(request))
 
 
 def test_pools_are_disjoint_by_image_and_use_all_five_thousand():

@@ -1,5 +1,8 @@
 """A rollout without a verdict moves no advantage: neither its own nor its group's. Through a real TransferQueue."""
 
+import json
+from collections import Counter
+
 import numpy as np
 import pytest
 import ray
@@ -8,7 +11,9 @@ import transfer_queue as tq
 from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 
-from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer, ExpertFailureError
+from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
+from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
+from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +29,8 @@ def queue():
     ray.shutdown()
 
 
-def trainer(tolerated: float) -> DifficultyGuidedTrainer:
+def trainer() -> DifficultyGuidedTrainer:
     """A trainer with what computing advantages needs, without workers."""
-    from collections import deque
-
     made = object.__new__(DifficultyGuidedTrainer)
     made.config = OmegaConf.create(
         {
@@ -41,16 +44,14 @@ def trainer(tolerated: float) -> DifficultyGuidedTrainer:
             "actor_rollout_ref": {"rollout": {"n": 4}},
         }
     )
-    made.options = OmegaConf.create({"max_expert_failure_rate": tolerated, "expert_failure_window": 64})
-    made._recent_failures = deque(maxlen=64)
     made.global_steps = 1
     return made
 
 
-def put(scores: list[float], failed: list[bool]) -> tq.KVBatchMeta:
+def put(scores: list[float], failed: list[bool], more: dict[str, str] | None = None) -> tq.KVBatchMeta:
     """One group of rollouts of two tokens, the reward on the last."""
     keys = [f"group_{session}_0" for session in range(len(scores))]
-    rewards = [{"expert_failed": float(is_failed)} for is_failed in failed]
+    rewards = [{"expert_failed": float(is_failed), **(more or {})} for is_failed in failed]
     fields = TensorDict(
         {
             "uid": NonTensorStack(*["group"] * len(keys)),
@@ -67,9 +68,9 @@ def put(scores: list[float], failed: list[bool]) -> tq.KVBatchMeta:
     return tq.KVBatchMeta(partition_id="train", keys=keys, tags=tags)
 
 
-def advantages(scores: list[float], failed: list[bool], tolerated: float = 1.0) -> np.ndarray:
+def advantages(scores: list[float], failed: list[bool]) -> np.ndarray:
     batch = put(scores, failed)
-    trainer(tolerated)._compute_advantage(batch, {})
+    trainer()._compute_advantage(batch, {})
     data = tq.kv_batch_get(keys=batch.keys, partition_id="train", select_fields=["advantages"])
     values = np.array([float(row[0]) for row in data["advantages"].unbind()])
     tq.kv_clear(keys=batch.keys, partition_id="train")
@@ -87,6 +88,49 @@ def test_a_failed_rollout_gets_none_and_moves_no_other(queue):
     assert values == pytest.approx([-1, 0, 1, 0], abs=1e-4)
 
 
-def test_too_many_failures_end_the_run(queue):
-    with pytest.raises(ExpertFailureError, match=r"no verdict for 50\.0% of the last 4 rollouts"):
-        advantages([0.0, 1.0, 2.0, 0.0], [False, False, True, True], tolerated=0.05)
+def test_a_failure_s_reward_may_be_anything_and_still_moves_nothing(queue):
+    values = [advantages([0.0, 1.0, 2.0, reward], [False, False, False, True]) for reward in (-5.0, 0.0, 7.0)]
+    assert np.array_equal(values[0], values[1]) and np.array_equal(values[1], values[2])
+
+
+def buffer(watch: ExpertWatch, metric: str | None) -> WatchedReplayBuffer:
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+    options = {"max_off_policy_threshold": None, "max_off_policy_strategy": "drop", "sampler_kwargs": {}}
+    stock = ReplayBuffer(
+        "sync", OmegaConf.create({}), **options, refill_fn=lambda n: None, filter_groups_metric=metric,
+        train_batch_size=1,
+    )  # fmt: skip
+    return WatchedReplayBuffer.of(stock, watch)
+
+
+def finished(watched: WatchedReplayBuffer, batch: tq.KVBatchMeta) -> None:
+    watched.partitions["train"] = dict(zip(batch.keys, batch.tags, strict=True))
+    watched.finished_keys["train"] = {"group"}
+
+
+def test_the_buffer_shows_each_finished_rollout_once_before_its_group_is_thrown_away(queue):
+    seen = []
+
+    class Watch(ExpertWatch):
+        def see(self, rewards, training):
+            seen.append((list(rewards), training))
+
+    watched = buffer(Watch(1.0, 64, 1), metric="expert_failed")
+    batch = put([0.0, 1.0], [True, True])
+    finished(watched, batch)
+    # Both failed, so the group ties on this metric: dynamic sampling takes it out unseen by the trainer.
+    assert watched._terminal_eviction_reasons(1, "train") == (set(), {"group"}, set(), Counter({1.0: 1}))
+    watched._terminal_eviction_reasons(1, "train")
+    tq.kv_clear(keys=batch.keys, partition_id="train")
+    assert seen == [([{"expert_failed": 1.0}] * 2, True)]
+
+
+def test_an_expert_that_cannot_be_asked_ends_the_run_though_its_groups_tie(queue):
+    watched = buffer(ExpertWatch(1.0, 64, 64), metric="expert_failed")
+    fatal = {REPORT_KEY: json.dumps({"worker": "a", "fatal": "the budget is spent", "totals": {}})}
+    batch = put([0.0, 1.0], [True, True], fatal)
+    finished(watched, batch)
+    with pytest.raises(ExpertFailureError, match="the budget is spent"):
+        watched._terminal_eviction_reasons(1, "train")
+    tq.kv_clear(keys=batch.keys, partition_id="train")

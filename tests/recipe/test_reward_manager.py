@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tensordict import TensorDict
 
+from recipe.difficulty_calib.expert_watch import REPORT_KEY
 from reward_fns.difficulty import Coefficients, save_coefficients
 
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 1.0"
@@ -82,7 +83,7 @@ def test_manager_and_bare_function_agree(config, tokenizer):
     info = {"question": "Which digit?", "task": "QA"}
     bare = asyncio.run(get_custom_reward_fn(config)("toy", RIGHT, TRUTH, extra_info=info))
     managed = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))["reward_extra_info"]
-    assert bare == managed
+    assert bare == {key: value for key, value in managed.items() if key != REPORT_KEY}
 
 
 class FailingExpert:
