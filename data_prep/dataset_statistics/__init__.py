@@ -1,0 +1,1 @@
+"""Difficulty of datasets and questions: entity rarity, label shares, how they go together, reward coefficients."""

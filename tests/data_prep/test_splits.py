@@ -1,0 +1,148 @@
+"""Splits: numbers a cell, one side an image, whatever the questions are."""
+
+import json
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_prep import splits
+from data_prep.config import Config
+from data_prep.context import Context, Models
+from data_prep.source import SourceQuestion, write_questions
+from data_prep.splits import SplitsConfig, allocate, quota
+from reward_fns.files import read_jsonl
+
+CELLS = [(dataset, subset) for dataset in ("A", "B") for subset in splits.SUBSETS]
+
+
+@pytest.mark.parametrize(
+    ("size", "train", "sft", "given_"),
+    [
+        (1000, 33, 24, (33, 24)),
+        (114, 33, 24, (33, 24)),  # exactly twice 57
+        (113, 33, 24, (32, 23)),  # 56 to divide: 56 * 33 / 57 = 32.4, 56 * 24 / 57 = 23.6
+        (10, 33, 0, (5, 0)),
+        (1, 33, 24, (0, 0)),
+        (10, 0, 0, (0, 0)),
+    ],
+)
+def test_a_small_cell_keeps_half_for_evaluation(size, train, sft, given_):
+    assert quota(size, train, sft) == given_
+
+
+images_strategy = st.dictionaries(
+    st.integers(0, 400).map("image-{}".format), st.lists(st.sampled_from(CELLS), min_size=1, max_size=4), max_size=120
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(images_strategy, st.integers(0, 6), st.integers(0, 6), st.integers(0, 3))
+def test_no_cell_gets_more_than_its_number_and_the_order_does_not_matter(images, train, sft, seed):
+    sizes = Counter(cell for cells in images.values() for cell in cells)
+    wanted = {cell: quota(size, train, sft) for cell, size in sizes.items()}
+    side = allocate(images, wanted, seed)
+    assert set(side.values()) <= {"train", "sft"} and side.keys() <= images.keys()
+    got = Counter((cell, side[image]) for image in side for cell in images[image])
+    for cell, (n_train, n_sft) in wanted.items():
+        assert got[cell, "train"] <= n_train and got[cell, "sft"] <= n_sft
+        assert got[cell, "train"] + got[cell, "sft"] <= sizes[cell] / 2
+    backwards = dict(reversed(images.items()))
+    assert allocate(backwards, wanted, seed) == side
+    # A cell is short only if each image it has left would overfill a cell.
+    for cell, numbers in wanted.items():
+        if got[cell, "train"] < numbers[0]:
+            for image in images:
+                if image not in side and cell in images[image]:
+                    needed = Counter(images[image])
+                    assert any(got[c, "train"] + n > wanted[c][0] for c, n in needed.items())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(CELLS), max_size=200), st.integers(0, 9), st.integers(0, 9))
+def test_with_one_question_an_image_every_cell_gets_exactly_its_number(cells, train, sft):
+    images = {f"image-{index}": [cell] for index, cell in enumerate(cells)}
+    wanted = {cell: quota(size, train, sft) for cell, size in Counter(cells).items()}
+    side = allocate(images, wanted, 0)
+    got = Counter((images[image][0], split) for image, split in side.items())
+    for cell, numbers in wanted.items():
+        assert (got[cell, "train"], got[cell, "sft"]) == numbers
+
+
+def test_another_seed_draws_other_images_and_each_about_equally_often():
+    images = {f"image-{index}": [CELLS[0]] for index in range(20)}
+    drawn = [frozenset(allocate(images, {CELLS[0]: (5, 0)}, seed)) for seed in range(400)]
+    counts = Counter(image for images in drawn for image in images)
+    # Binomial(400, 1/4): mean 100, standard deviation 8.7
+    assert len(counts) == 20 and all(57 <= count <= 143 for count in counts.values())
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Run the step on [(question_id, dataset, image_id, label or reason), ...]."""
+
+    def run(rows, **config):
+        questions = [SourceQuestion(q, d, "QA", "?", image, b"", "") for q, d, image, _ in rows]
+        write_questions(tmp_path / "questions.parquet", questions)
+        labels = [
+            {"question_id": q, "dataset": d, "label": label, "reason": None}
+            if label in splits.LABELS
+            else {"question_id": q, "dataset": d, "label": None, "reason": label}
+            for q, d, _, label in rows
+            if label != "dropped"
+        ]
+        (tmp_path / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in labels), encoding="utf-8")
+        settings_ = Config([], None, splits=SplitsConfig(**config))
+        context = Context(settings_, tmp_path, "splits", "", Models(None, tmp_path))
+        return splits.run(context), list(read_jsonl(tmp_path / "splits.jsonl"))
+
+    return run
+
+
+ROWS = [
+    (f"{d}/{s}-{i}", d, f"coco/{i % 30}-{s}", s if s != splits.UNPAIRED else "all true")
+    for d in ("A", "B")
+    for s in splits.SUBSETS
+    for i in range(40)
+]
+
+
+def test_images_are_on_one_side_over_all_datasets_and_the_table_adds_up(split, tmp_path, capsys):
+    counts, records = split(ROWS, train=6, sft=4)
+    assert [r["question_id"] for r in records] == [row[0] for row in ROWS]
+    image = {row[0]: row[2] for row in ROWS}
+    sides = defaultdict(set)
+    for record in records:
+        sides[image[record["question_id"]]].add(record["split"])
+    assert all(len(side) == 1 for side in sides.values())
+    got = Counter((r["dataset"], r["subset"], r["split"]) for r in records)
+    assert {got[d, s, "train"] for d in ("A", "B") for s in splits.SUBSETS} == {6}
+    assert {got[d, s, "sft"] for d in ("A", "B") for s in splits.SUBSETS} == {4}
+    assert (counts.n_in, counts.n_out, counts.dropped) == (320, 320, {})
+    table = (tmp_path / "splits.md").read_text(encoding="utf-8")
+    assert table in capsys.readouterr().out
+    assert "| A       | entailment    |        40 |     6 |   4 |         30 |" in table
+    assert table.endswith("| all     |               |       320 |    48 |  32 |        240 |\n")
+
+
+def test_unpaired_questions_can_be_left_out_and_are_counted(split, tmp_path):
+    counts, records = split(ROWS, train=6, sft=4, unpaired=False)
+    assert {r["subset"] for r in records} == set(splits.LABELS)
+    assert (counts.n_in, counts.n_out, counts.dropped) == (320, 240, {"unpaired": 80})
+    failures = list(read_jsonl(tmp_path / "failures/splits.jsonl"))
+    assert len(failures) == 80 and failures[0]["place"] == "A/unpaired-0" and failures[0]["detail"] == "all true"
+
+
+def test_a_cell_that_is_too_small_says_so_and_a_question_that_left_the_run_takes_no_part(split, tmp_path):
+    rows = [(f"q{i}", "A", f"i{i}", "neutral") for i in range(9)] + [("gone", "A", "i9", "dropped")]
+    counts, records = split(rows, train=33, sft=11)
+    assert counts.n_in == 9
+    # half of 9 is 4: 4 * 33 / 44 = 3 to train, 4 * 11 / 44 = 1 to sft
+    assert Counter(r["split"] for r in records) == {"train": 3, "sft": 1, "evaluation": 5}
+    assert "|         9 | 3 of 33 | 1 of 11 |          5 |" in (tmp_path / "splits.md").read_text(encoding="utf-8")
+
+
+def test_negative_numbers_are_refused():
+    with pytest.raises(ValueError, match="splits.train and splits.sft must be at least 0, got -1 and 24"):
+        SplitsConfig(train=-1)
