@@ -9,15 +9,13 @@ A file grows under the name `<file>.partial` and is renamed when all is there, s
 """
 
 import json
-import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from reward_fns.errors import UserError
-from reward_fns.files import PARTIAL_SUFFIX, drop_torn_line, read_jsonl, write_text
+from reward_fns.files import PARTIAL_SUFFIX, read_jsonl, write_text
 
 VERBAL = "verbal"
 ANSWERS = "answers"  # stands in the file name where the protocol's name stands for confidences
@@ -254,49 +252,3 @@ def _unique(keys: Iterable[str], path: Path) -> None:
 def write_records(path: Path, records: Iterable[Answer | Confidence]) -> None:
     """Write a whole record file, atomically."""
     write_text(path, "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records))
-
-
-class RecordLog:
-    """A record file that grows batch by batch and survives a kill.
-
-    >>> log = RecordLog(path)                                              # doctest: +SKIP
-    >>> todo = [q for q in questions if q.question_id not in log.done]     # doctest: +SKIP
-    >>> log.append(records_of(todo)); log.finish()                         # doctest: +SKIP
-    """
-
-    def __init__(self, path: Path, samples: int = 1) -> None:
-        """Take up what is there: the partial file of a run that was killed, else the finished file.
-
-        Args:
-            samples: records a question; a question with fewer, cut off by a kill, is not done and is dropped.
-
-        Raises:
-            UserError: a line other than a torn last one is malformed.
-        """
-        self.path = path
-        self._partial = path.with_name(path.name + PARTIAL_SUFFIX)
-        if self._partial.exists():
-            drop_torn_line(self._partial)
-        source = self._partial if self._partial.exists() else path
-        there = read_records(source) if source.exists() else []
-        counts = Counter(record.question_id for record in there)
-        self.done = {question for question, count in counts.items() if count >= samples}
-        if len(self.done) < len(counts):
-            write_records(self._partial, [record for record in there if record.question_id in self.done])
-
-    def append(self, records: Iterable[AnswerRecord]) -> None:
-        """Add finished answers; they are on disk when this returns."""
-        records = list(records)
-        self._partial.parent.mkdir(parents=True, exist_ok=True)
-        if not self._partial.exists():
-            write_text(self._partial, self.path.read_text(encoding="utf-8") if self.path.exists() else "")
-        with self._partial.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in records))
-            file.flush()
-            os.fsync(file.fileno())
-        self.done |= {record.question_id for record in records}
-
-    def finish(self) -> None:
-        """Every answer is there: give the file its name."""
-        if self._partial.exists():
-            os.replace(self._partial, self.path)

@@ -1,10 +1,11 @@
-"""Record files: round trip, resume after a kill, malformed lines."""
+"""Record files: round trip, answers joined with confidences, malformed lines."""
 
 import json
+from dataclasses import asdict, fields
 
 import pytest
 
-from eval.records import RecordLog, read_records, write_records
+from eval.records import Answer, load_records, read_answers, read_records, write_records
 from reward_fns.errors import UserError
 
 
@@ -42,44 +43,60 @@ def test_missing_file_names_the_command(tmp_path):
         read_records(tmp_path / "none.jsonl")
 
 
-def test_file_gets_its_name_only_when_it_is_whole(tmp_path, make_record):
-    path = tmp_path / "base.verbal.jsonl"
-    log = RecordLog(path)
-    log.append([make_record("q0")])
-    assert not path.exists()
-    log.finish()
-    assert [r.question_id for r in read_records(path)] == ["q0"]
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+@pytest.fixture
+def make_answer(make_record):
+    def make(question_id="q0", **changes):
+        record = make_record(question_id, **changes)
+        return Answer(**{f.name: getattr(record, f.name) for f in fields(Answer)})
+
+    return make
 
 
-def test_resume_after_a_kill_keeps_whole_lines(tmp_path, make_record):
-    path = tmp_path / "base.verbal.jsonl"
-    RecordLog(path).append([make_record("q0"), make_record("q1")])
-    with (tmp_path / "base.verbal.jsonl.partial").open("a") as partial:
-        partial.write('{"model": "ba')  # what a kill in the middle of a write leaves
-    log = RecordLog(path)
-    assert log.done == {"q0", "q1"}
-    log.append([make_record("q2")])
-    log.finish()
-    assert [r.question_id for r in read_records(path)] == ["q0", "q1", "q2"]
+def lines_of(path, *records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def test_a_question_whose_samples_a_kill_cut_short_is_asked_again(tmp_path, make_record):
-    path = tmp_path / "base.verbal.jsonl"
-    RecordLog(path, samples=2).append([make_record("q0"), make_record("q0", sample=1), make_record("q1")])
-    log = RecordLog(path, samples=2)
-    assert log.done == {"q0"}
-    log.append([make_record("q1"), make_record("q1", sample=1)])
-    log.finish()
-    assert [r.question_id for r in read_records(path)] == ["q0", "q0", "q1", "q1"]
+CONFIDENCE = {"question_id": "q0", "sample": 0, "confidence": 0.25, "texts": ["0.25"], "detail": {"k": 1}}
 
 
-def test_finished_file_can_grow(tmp_path, make_record):
-    path = tmp_path / "base.verbal.jsonl"
-    write_records(path, [make_record("q0")])
-    log = RecordLog(path)
-    assert log.done == {"q0"}
-    log.append([make_record("q1")])
-    assert [r.question_id for r in read_records(path)] == ["q0"]
-    log.finish()
-    assert [r.question_id for r in read_records(path)] == ["q0", "q1"]
+def test_a_confidence_is_joined_with_its_answer(tmp_path, make_answer):
+    write_records(tmp_path / "rl@20.answers.jsonl", [make_answer("q1"), make_answer("q0", subset="neutral")])
+    lines_of(tmp_path / "rl@20.pcr.jsonl", CONFIDENCE)
+    (record,) = load_records(tmp_path)
+    assert (record.question_id, record.protocol, record.confidence, record.subset) == ("q0", "pcr", 0.25, "neutral")
+    assert record.texts == ["0.25"] and record.detail == {"k": 1} and record.response == make_answer().response
+    assert read_records(tmp_path / "rl@20.pcr.jsonl") == [record]
+
+
+def test_fields_that_older_records_lack_have_defaults(tmp_path, make_answer):
+    old = asdict(make_answer())
+    for name in ("subset", "vote_margin", "sample", "probabilities", "tag_probabilities", "stated_confidence"):
+        del old[name]
+    lines_of(tmp_path / "base.answers.jsonl", old)
+    (answer,) = read_answers(tmp_path / "base.answers.jsonl")
+    assert answer == make_answer() and answer.vote_margin is None and answer.subset == ""
+
+
+def test_a_confidence_without_its_answer_is_named(tmp_path, make_answer):
+    lines_of(tmp_path / "base.pcr.jsonl", CONFIDENCE)
+    with pytest.raises(UserError, match="no records at .*base.answers.jsonl"):
+        load_records(tmp_path)
+    write_records(tmp_path / "base.answers.jsonl", [make_answer("q1")])
+    with pytest.raises(UserError, match="holds no answer to question q0"):
+        load_records(tmp_path)
+
+
+def test_an_answer_that_stands_twice_is_named(tmp_path, make_record):
+    write_records(tmp_path / "base.verbal.jsonl", [make_record(), make_record()])
+    with pytest.raises(UserError, match="q0#0 .* twice"):
+        read_records(tmp_path / "base.verbal.jsonl")
+    write_records(tmp_path / "base.verbal.jsonl", [make_record(), make_record(sample=1)])
+    assert len(read_records(tmp_path / "base.verbal.jsonl")) == 2
+
+
+def test_a_directory_that_is_not_whole_names_the_command(tmp_path, make_record):
+    with pytest.raises(UserError, match="python -m eval calibration"):
+        load_records(tmp_path)
+    (tmp_path / "base.verbal.jsonl.partial").write_text("")
+    with pytest.raises(UserError, match="run the same"):
+        load_records(tmp_path)

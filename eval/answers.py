@@ -1,0 +1,147 @@
+"""The answers of a model: sampled once, judged once, written to `MODEL.answers.jsonl` for all protocols.
+
+The prompt is the parquet's own (it holds the format instruction), so it is the prompt of the rollouts. Temperature 1
+samples the policy as rollouts do; 0 is greedy. Questions go in batches that a resume does not cut differently, so that
+it gives the same answers to the last digit.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.engines import Completion, Engine, GenerationRequest, Sampling
+from data_prep.questions import Question
+from eval.correctness import Judgement, judge
+from eval.protocols import ask, request_seed
+from eval.protocols.direct import token_probabilities
+from eval.protocols.tags import tag_probabilities
+from eval.records import ANSWERS, Answer, answer_key
+from reward_fns.errors import UserError
+from reward_fns.expert import Expert
+from reward_fns.files import JsonlLog
+
+BATCH = 256  # questions between two writes
+_TOP = 5  # most probable tokens listed: "sure" and "not" are among them, or the tag says nothing
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded; raises UserError for values out of range."""
+
+    temperature: float  # >= 0
+    max_tokens: int  # >= 1
+    seed: int
+    samples: int = 1  # answers a question, >= 1
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0 or self.max_tokens < 1 or self.samples < 1:
+            values = f"{self.temperature}, {self.max_tokens} and {self.samples}"
+            raise UserError(f"temperature must be at least 0, max-tokens and samples at least 1, got {values}")
+
+
+def answer_questions(
+    model: str,
+    engine: Engine,
+    questions: Sequence[Question],
+    log: JsonlLog,
+    expert: Expert,
+    correctness: str,
+    decoding: Decoding,
+) -> None:
+    """Append the answers that the log lacks, batch by batch.
+
+    Raises:
+        UserError: the expert failed on some answers; all others are kept and the next run asks for the rest. At once
+            if no later request can succeed either.
+    """
+    failures: list[str] = []
+    n_answers = len(questions) * decoding.samples
+    with tqdm(total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer") as progress:
+        for start in range(0, len(questions), BATCH):
+            batch = questions[start : start + BATCH]
+            missing = _missing(batch, log, decoding)
+            if not missing:
+                continue
+            drawn = [
+                (question, sample, completion)
+                for question, completions in zip(batch, _sample(engine, batch, decoding), strict=True)
+                for sample, completion in enumerate(completions)
+                if answer_key(question.question_id, sample) in missing
+            ]
+            # A loop of its own for each batch: nothing of the expert's connections outlives it.
+            judged = asyncio.run(_judge(drawn, expert, correctness))
+            found = [
+                _answer(model, question, sample, completion, judgement)
+                for (question, sample, completion), judgement in zip(drawn, judged, strict=True)
+                if judgement.error is None
+            ]
+            log.append(asdict(answer) for answer in found)
+            progress.update(len(found))
+            failures += [judgement.error for judgement in judged if judgement.error is not None]
+            if any(judgement.fatal for judgement in judged):
+                break
+    if failures:
+        raise UserError(
+            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of {model} (first: "
+            f"{failures[0]}); {len(log.done)} are kept, run the same command again for the rest"
+        )
+
+
+def is_whole(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -> bool:
+    """Whether every question has all its answers."""
+    return not _missing(questions, log, decoding)
+
+
+def _missing(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -> set[str]:
+    return {answer_key(q.question_id, sample) for q in questions for sample in range(decoding.samples)} - log.done
+
+
+def _sample(engine: Engine, questions: Sequence[Question], decoding: Decoding) -> list[list[Completion]]:
+    requests = [GenerationRequest(q.messages, request_seed(decoding.seed, q.question_id), q.image) for q in questions]
+    return ask(engine, requests, Sampling(decoding.temperature, decoding.max_tokens, decoding.samples, _TOP))
+
+
+Drawn = Sequence[tuple[Question, int, Completion]]
+
+
+async def _judge(drawn: Drawn, expert: Expert, correctness: str) -> list[Judgement]:
+    return await asyncio.gather(
+        *(judge(question, completion.text, expert, correctness) for question, _, completion in drawn)
+    )
+
+
+def _answer(model: str, q: Question, sample: int, completion: Completion, judgement: Judgement) -> Answer:
+    parsed = judgement.parsed
+    return Answer(
+        model=model,
+        dataset=q.dataset,
+        task=q.task,
+        question_id=q.question_id,
+        question=q.question,
+        image_id=q.image_id,
+        entity=q.entity,
+        response=completion.text,
+        correct=judgement.correct,
+        well_formed=parsed.well_formed,
+        expert=judgement.judge,
+        claims=[{"text": claim.text, "sure": claim.sure} for claim in parsed.claims],
+        claim_labels=list(judgement.claim_labels),
+        defects=list(parsed.defects),
+        expert_version=judgement.version,
+        stated_confidence=parsed.confidence,
+        sample=sample,
+        subset=q.subset,
+        share_true=q.share_true,
+        vote_margin=q.vote_margin,
+        entity_rarity=q.entity_rarity,
+        probabilities=token_probabilities(completion),
+        tag_probabilities=tag_probabilities(completion, parsed.claims),
+    )
+
+
+def line_key(line: Mapping[str, Any]) -> str:
+    """Names the answer that a line of a record file is about."""
+    return answer_key(str(line["question_id"]), int(line["sample"]))

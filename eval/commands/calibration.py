@@ -1,0 +1,137 @@
+"""`python -m eval calibration`: from models and questions to record files. `records`: Verbal alone, in one file."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from reward_fns.errors import UserError
+
+_DESCRIPTION = """\
+Ask models the questions of a parquet, judge the answers, and get the confidence in each answer by each protocol:
+
+  dp            probability of the answer's last token     (dp_end: of its end; dp_sequence: of the whole answer)
+  sc            agreement of --sc-samples sampled answers
+  pcr           probability of Yes and True when asked whether the answer is right, in three ways
+  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; tags: by its tags alone)
+  vcap          two rounds: what the model sees, then whether the answer fits it
+
+Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with more protocols or models:
+it asks only for what is missing. Then: python -m eval report --records OUT --out REPORT
+"""
+_SPEC = """\
+a Hugging Face directory; BASE+ADAPTER with a peft LoRA adapter; a verl checkpoint; or JSON such as
+{"kind": "openai", "model": ..., "base_url": ...}. NAME@STEP names a checkpoint of a run. May be given several times"""
+
+
+def _model(text: str) -> tuple[str, str | dict[str, Any]]:
+    name, equals, spec = text.partition("=")
+    if not equals or not spec or not re.fullmatch(r"[A-Za-z0-9_-]+(@[0-9]+)?", name):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=SPEC or NAME@STEP=SPEC with a name of letters, digits, _ and -"
+        )
+    return name, _json_or_text(spec)
+
+
+def _json_or_text(text: str) -> str | dict[str, Any]:
+    try:
+        return json.loads(text) if text.startswith("{") else text
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _shared_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=_model, action="append", required=True, metavar="NAME=SPEC", help=_SPEC)
+    parser.add_argument("--questions", type=Path, required=True, help="parquet of questions (verl's form)")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the record files")
+    parser.add_argument("--temperature", type=float, default=1.0, help="1 samples as rollouts do (default); 0: greedy")
+    parser.add_argument("--max-tokens", type=_positive, default=64, help="of an answer, and of VCAP's description")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--samples", type=_positive, default=1, help="answers a question, each a record of its own")
+    parser.add_argument(
+        "--expert", type=_json_or_text, default="oracle", help='who judges: oracle, or JSON: {"kind": "openai", ...}'
+    )
+    parser.add_argument("--limit", type=_positive, help="ask only the first so many questions of each dataset")
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the commands."""
+    parser = commands.add_parser(
+        "calibration",
+        help="ask models the questions: judged answers, and confidences by up to nine protocols",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _shared_arguments(parser)
+    parser.add_argument(
+        "--protocols", nargs="+", metavar="PROTOCOL", help="see above; default: dp sc pcr verbal vcap, the paper's five"
+    )
+    parser.add_argument("--sc-samples", type=_positive, default=10, help="k of sc (default 10)")
+    parser.add_argument(
+        "--correctness",
+        choices=["expert", "dataset"],
+        default="expert",
+        help="dataset: VQA accuracy or exact match where the dataset has that rule, the expert elsewhere",
+    )
+    _shared_arguments(commands.add_parser("records", help="verbal confidences alone, answers in the same file"))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the record files. Raises UserError, see `calibration.calibrate`."""
+    from eval.answers import Decoding
+    from eval.calibration import Plan, calibrate
+    from eval.protocols import DEFAULT, PROTOCOLS
+
+    models = dict(arguments.model)
+    if len(models) < len(arguments.model):
+        raise UserError("two --model options have the same name; give each model a name of its own")
+    decoding = Decoding(arguments.temperature, arguments.max_tokens, arguments.seed, arguments.samples)
+    if arguments.command == "records":
+        _records(
+            models,
+            Plan(
+                arguments.questions,
+                arguments.out / "calibration",
+                ("verbal",),
+                decoding,
+                arguments.expert,
+                limit=arguments.limit,
+            ),
+            arguments.out,
+        )
+        return
+    protocols = tuple(dict.fromkeys(arguments.protocols or DEFAULT))
+    if unknown := [name for name in protocols if name not in PROTOCOLS]:
+        raise UserError(f"no protocol {unknown[0]!r}; there are {', '.join(PROTOCOLS)}")
+    calibrate(
+        models,
+        Plan(
+            questions=arguments.questions,
+            out=arguments.out,
+            protocols=protocols,
+            decoding=decoding,
+            expert=arguments.expert,
+            correctness=arguments.correctness,
+            sc_samples=arguments.sc_samples,
+            limit=arguments.limit,
+        ),
+    )
+
+
+def _records(models: dict[str, Any], plan: Any, out: Path) -> None:
+    """Calibration by the answers' own confidences, and each model's answers and confidences joined in one file."""
+    from eval.calibration import calibrate
+    from eval.records import read_records, settings_path, write_records
+    from reward_fns.files import write_text
+
+    for path in calibrate(models, plan):
+        write_records(out / path.name, read_records(path))
+        answers = path.with_name(path.name.replace(".verbal.", ".answers."))
+        write_text(settings_path(out / path.name), settings_path(answers).read_text(encoding="utf-8"))

@@ -1,0 +1,41 @@
+"""Confidence protocols, one small module each, over the same answers.
+
+dp, dp_end, dp_sequence (`direct`), sc (`consistency`), pcr, verbal and verbal_asked (`verbal`), vcap, and tags.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eval.protocols.asking import Asked, ConfidenceProtocol, ask, request_seed
+from eval.protocols.consistency import SelfConsistency
+from eval.protocols.direct import DirectProbability
+from eval.protocols.pcr import RobustPrompting
+from eval.protocols.tags import Tags
+from eval.protocols.vcap import Vcap
+from eval.protocols.verbal import Stated, VerbalAsked
+
+__all__ = ["DEFAULT", "PROTOCOLS", "Asked", "ConfidenceProtocol", "Options", "ask", "request_seed"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What protocols are made from: the run's seed, tokens of an answer or description, samples of SC."""
+
+    seed: int
+    max_tokens: int
+    sc_samples: int
+
+
+PROTOCOLS: dict[str, Callable[[Options], ConfidenceProtocol]] = {
+    "dp": lambda options: DirectProbability("dp"),
+    "dp_end": lambda options: DirectProbability("dp_end"),
+    "dp_sequence": lambda options: DirectProbability("dp_sequence"),
+    "sc": lambda options: SelfConsistency(options.seed, options.sc_samples, options.max_tokens),
+    "pcr": lambda options: RobustPrompting(options.seed),
+    "verbal": lambda options: Stated(),
+    "verbal_asked": lambda options: VerbalAsked(options.seed),
+    "vcap": lambda options: Vcap(options.seed, options.max_tokens),
+    "tags": lambda options: Tags(),
+}
+DEFAULT = ("dp", "sc", "pcr", "verbal", "vcap")
+"""The paper's five."""

@@ -1,0 +1,245 @@
+"""From specs to record files with a scripted engine: what is reused, set aside, judged, and what a kill leaves."""
+
+import json
+
+import pytest
+
+from data_prep.engines import Completion
+from eval import answers, calibration
+from eval.__main__ import main
+from eval.records import load_records, read_answers, read_records
+from reward_fns.expert import AnswerVerdict, ExpertError, Source
+
+RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
+ANSWERS = {
+    "q0": RIGHT,
+    "q1": "1. The digit is 1. I'm not sure.\nConfidence: 0.2",
+    "q2": "1. The digit is 7. I'm sure.",  # no confidence: a parse failure, yet right
+    "q3": "seven",  # nothing to judge: wrong
+}
+
+
+class Engine:
+    """A model of fingerprint SPEC. It reads which question it is asked off the image, in `images`."""
+
+    log: list[tuple[str, int]] = []
+    images: dict[bytes, str] = {}
+    answers: dict[str, str] = {}
+
+    def __init__(self, spec):
+        self.fingerprint = spec
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def generate(self, requests, sampling):
+        self.log.append((self.fingerprint, len(requests)))
+        return [[Completion(self.reply(r))] * sampling.n for r in requests]
+
+    def reply(self, request):
+        text = request.messages[-1]["content"][-1]["text"]
+        if text.startswith("\nHow likely"):
+            return "0.4"
+        return self.answers[self.images[request.image]].replace("digit", self.fingerprint)
+
+
+@pytest.fixture
+def questions(question_rows, write_questions, monkeypatch):
+    rows = question_rows(4)
+    monkeypatch.setattr(Engine, "log", [])
+    monkeypatch.setattr(Engine, "answers", dict(ANSWERS))
+    monkeypatch.setattr(Engine, "images", {r["images"][0]["bytes"]: r["extra_info"]["question_id"] for r in rows})
+    monkeypatch.setattr(calibration, "open_engine", lambda spec, cache: Engine(spec))
+    return write_questions(rows)
+
+
+@pytest.fixture
+def run(tmp_path, questions):
+    def command(*models, options=(), expect=0):
+        specs = [part for model in models for part in ("--model", model)]
+        out = tmp_path / "records"
+        arguments = ["calibration", *specs, "--questions", str(questions), "--out", str(out)]
+        if "--protocols" not in options:
+            options = (*options, "--protocols", "verbal", "verbal_asked")
+        assert main([*arguments, *options]) == expect
+        return out
+
+    return command
+
+
+def names(directory):
+    return {path.name for path in directory.iterdir() if path.is_file()}
+
+
+def whole(*stems):
+    return {f"{stem}.{end}" for stem in stems for end in ("jsonl", "settings.json")}
+
+
+BASE = whole("base.answers", "base.verbal", "base.verbal_asked")
+
+
+def set_aside(out):
+    return sorted(path.name for path in (out / "old").rglob("*") if path.is_file())
+
+
+def test_one_set_of_answers_serves_all_protocols(run, capsys):
+    out = run("base=digit")
+    assert names(out) == BASE and Engine.log == [("digit", 4), ("digit", 4)]
+    read = read_answers(out / "base.answers.jsonl")
+    assert [a.response for a in read] == list(ANSWERS.values()) and [a.correct for a in read] == [1, 0, 1, 0]
+    assert [a.claim_labels for a in read] == [[1], [0], [1], []] and {a.expert for a in read} == {"oracle"}
+    assert read[0].claims == [{"text": "The digit is 7.", "sure": True}] and "no_confidence" in read[2].defects
+    verbal = read_records(out / "base.verbal.jsonl")
+    assert [r.confidence for r in verbal] == [0.7, 0.2, None, None] and {r.protocol for r in verbal} == {"verbal"}
+    assert [r.confidence for r in read_records(out / "base.verbal_asked.jsonl")] == [0.4] * 4
+    assert "2 of the new ones without a confidence that can be read" in capsys.readouterr().out
+
+
+def test_a_further_protocol_asks_only_for_itself(run):
+    run("base=digit", options=("--protocols", "verbal"))
+    out = run("base=digit")
+    assert Engine.log == [("digit", 4), ("digit", 4)] and names(out) == BASE and not (out / "old").exists()
+
+
+def test_nothing_is_asked_twice(run):
+    out = run("base=digit", options=("--temperature", "1e-05"))  # YAML would read this number as text
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    run("base=digit", options=("--temperature", "1e-05"))
+    assert len(Engine.log) == 2 and {path: path.read_bytes() for path in before} == before
+
+
+def test_a_retrained_model_is_asked_anew_and_the_others_are_reused(run, capsys):
+    out = run("base=digit", "rl=number")
+    run("base=digit", "rl=numeral")
+    assert Engine.log == [(m, 4) for m in ("digit", "digit", "number", "number", "numeral", "numeral")]
+    assert "numeral" in read_answers(out / "rl.answers.jsonl")[0].response
+    assert json.loads((out / "rl.answers.settings.json").read_text())["model_sha256"] == "numeral"
+    assert set(set_aside(out)) == whole("rl.answers", "rl.verbal", "rl.verbal_asked")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "made with another" in line]
+    assert len(lines) == 3 and "another model_sha256" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [
+        ("--seed", "1", "seed"),
+        ("--temperature", "0", "temperature"),
+        ("--max-tokens", "9", "max_tokens"),
+        ("--samples", "3", "samples"),
+        ("--limit", "1", "limit"),
+        ("--correctness", "dataset", "correctness"),
+    ],
+)
+def test_other_settings_set_answers_and_confidences_aside(run, capsys, option, value, name):
+    out = run("base=digit")
+    run("base=digit", options=(option, value))
+    assert f"made with another {name}, now in" in capsys.readouterr().out
+    assert names(out) == BASE and "base.answers.jsonl" in set_aside(out)
+
+
+def test_samples_are_answers_of_their_own(run):
+    out = run("base=digit", options=("--samples", "2"))
+    keys = [r.key for r in load_records(out) if r.protocol == "verbal"]
+    assert keys == [f"q{i}#{sample}" for i in range(4) for sample in (0, 1)]
+
+
+def keep_partial(file, n_lines, torn=0):
+    """What a kill leaves after so many lines and characters of the next."""
+    lines = file.read_text().splitlines(keepends=True)
+    file.unlink()
+    file.with_name(file.name + ".partial").write_text("".join(lines[:n_lines]) + lines[n_lines][:torn])
+
+
+@pytest.mark.parametrize("stem", ["base.answers", "base.verbal_asked"])
+def test_a_killed_run_goes_on_and_ends_in_the_same_files(run, monkeypatch, stem):
+    monkeypatch.setattr(answers, "BATCH", 2)
+    out = run("base=digit")
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    keep_partial(out / f"{stem}.jsonl", 1, torn=30)
+    Engine.log.clear()
+    run("base=digit")
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    # whole batches are asked again, so that a resume batches as the first run did
+    assert Engine.log == [("digit", 2), ("digit", 2)]
+
+
+def test_records_without_settings_are_not_trusted(run, capsys):
+    out = run("base=digit")
+    (out / "base.answers.settings.json").unlink()
+    run("base=digit")
+    assert "made with unknown settings" in capsys.readouterr().out and set_aside(out) == ["base.answers.jsonl"]
+
+
+class Failing:
+    """An expert that has no verdict on some answers."""
+
+    name = "failing"
+    fail_on = "digit is 1"
+
+    async def ask(self, request):
+        if self.fail_on in request.response:
+            raise ExpertError("no verdict today")
+        return AnswerVerdict((1,) * len(request.claims), 1.0, Source("judge-1", "p1"))
+
+
+def test_an_expert_failure_is_never_scored_and_the_next_run_asks_for_it(run, monkeypatch, capsys):
+    monkeypatch.setattr(calibration, "make_expert", lambda config: Failing())
+    out = run("base=digit", expect=1)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: the expert failing failed on 1 of 4 answers of base") and "no verdict" in error
+    assert names(out) == {"base.answers.jsonl.partial", "base.answers.settings.json"}
+    monkeypatch.setattr(Failing, "fail_on", "nothing")
+    run("base=digit")
+    read = read_answers(out / "base.answers.jsonl")
+    assert {a.question_id for a in read} == set(ANSWERS) and len(read) == 4
+    assert {(a.expert, a.expert_version) for a in read if a.claims} == {("judge-1", "p1")}
+
+
+def test_dataset_rules_judge_what_has_references(question_rows, write_questions, run, tmp_path, monkeypatch):
+    rows = question_rows(4)
+    for row in rows:
+        row["data_source"] = "GQA"
+        row["extra_info"]["answers"] = ["7"] if row["extra_info"]["index"] < 3 else []
+    write_questions(rows)
+    monkeypatch.setattr(Engine, "answers", {**ANSWERS, "q0": "1. 7. I'm sure.\nConfidence: 0.9", "q1": "7"})
+    out = run("base=digit", options=("--correctness", "dataset"))
+    read = read_answers(out / "base.answers.jsonl")
+    # "The digit is 7." equals no reference; q3 has none and goes to the expert
+    assert [a.correct for a in read] == [1, 1, 0, 0]
+    assert [a.expert for a in read] == ["rule exact_match"] * 3 + ["oracle"] and read[0].claim_labels == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--protocols", "vcp"), "no protocol 'vcp'; there are dp, dp_end"),
+        (("--temperature", "-1"), "temperature must be at least 0"),
+        (("--expert", "nobody"), "unknown expert kind 'nobody'"),
+    ],
+)
+def test_bad_input_is_one_line(run, capsys, options, message):
+    run("base=digit", options=options, expect=1)
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_models_need_names_of_their_own(run, capsys):
+    run("base=a", "base=b", expect=1)
+    assert "same name" in capsys.readouterr().err
+    for bad in ("base", "a b=x", "base@x=y"):
+        with pytest.raises(SystemExit):
+            run(bad)
+    assert names(run("rl@20=digit")) >= whole("rl@20.answers")
+
+
+def test_records_joins_answers_and_stated_confidences_in_one_file(run, tmp_path, questions):
+    out = tmp_path / "joined"
+    assert main(["records", "--model", "base=digit", "--questions", str(questions), "--out", str(out)]) == 0
+    assert names(out) == whole("base.verbal")
+    lines = [json.loads(line) for line in (out / "base.verbal.jsonl").read_text().splitlines()]
+    assert [line["response"] for line in lines] == list(ANSWERS.values()) and lines[0]["claim_labels"] == [1]
+    assert [r.confidence for r in load_records(out)] == [0.7, 0.2, None, None]
+    assert "model_sha256" in json.loads((out / "base.verbal.settings.json").read_text())
