@@ -50,6 +50,7 @@ def _run_step(name: str, context: Context, manifest: Manifest) -> None:
     key = manifest.key(name, step.identity(context))
     if manifest.is_done(name, key):
         print(f"{name}: done before, inputs and configuration unchanged", flush=True)
+        _show(context.run, step.shows)
         return
     total = manifest.counts(step.follows).n_out if step.follows else None
     manifest.forget(name)
@@ -64,3 +65,9 @@ def _run_step(name: str, context: Context, manifest: Manifest) -> None:
     print(
         f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} dropped, {seconds} s", flush=True
     )
+    _show(context.run, step.shows)
+
+
+def _show(run: Path, file: str | None) -> None:
+    if file is not None:
+        print(f"\n{(run / file).read_text(encoding='utf-8')}", flush=True)

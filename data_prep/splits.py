@@ -5,7 +5,7 @@ each cell `train` questions go to GRPO training and `sft` to SFT, the rest to ev
 14 x 3 cells to training). All questions about one picture, over all datasets, go to one side.
 
     splits.jsonl  {question_id, dataset, subset, split}, split is "train", "sft" or "evaluation"
-    splits.md     the number of questions in each cell, as printed
+    splits.md     the number of questions in each cell
 
 Where the numbers cannot be had:
 - A cell with fewer than 2 (train + sft) questions gives at most half of its questions, divided in proportion, rounded
@@ -57,7 +57,7 @@ class SplitsConfig:
 
 
 def run(context: Context) -> Counts:
-    """Write the files above and print the table."""
+    """Write the files above."""
     settings = context.config.splits
     images: dict[str, list[Cell]] = defaultdict(list)
     once: dict[Cell, Cell] = {}  # one object a cell, or the file's texts would stay in memory
@@ -78,9 +78,7 @@ def run(context: Context) -> Counts:
             split = side.get(question.image_id, "evaluation")
             counts[cell, split] += 1
             splits.add({"question_id": question.question_id, "dataset": cell[0], "subset": cell[1], "split": split})
-    report = table(counts, sizes, (settings.train, settings.sft))
-    write_text(context.run / "splits.md", report)
-    print(report)
+    write_text(context.run / "splits.md", table(counts, sizes, (settings.train, settings.sft)))
     return Counts(sizes.total() + left_out, counts.total(), {UNPAIRED: left_out} if left_out else {})
 
 

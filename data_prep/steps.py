@@ -21,6 +21,7 @@ class Step:
         files: that it writes, a step with a `StepLog` its record file first.
         follows: the step whose every record it takes in; the runner checks that none is lost between them.
         packages: distributions whose versions the manifest notes.
+        shows: which of its files is printed, also when the step was done before.
     """
 
     module: str
@@ -29,6 +30,7 @@ class Step:
     files: tuple[str, ...]
     follows: str | None = None
     packages: tuple[str, ...] = ()
+    shows: str | None = None
 
     def run(self, context: Context) -> Counts:
         """Do the step."""
@@ -68,8 +70,16 @@ STEPS: dict[str, Step] = {
         ("statistics.json", "difficulty.jsonl", "table1.csv", "table1.md", "coefficients.yaml", "heatmap.png"),
         "pair",
         packages=("matplotlib", "scipy"),
+        shows="table1.md",
     ),
-    "splits": Step("data_prep.splits", ("questions", "label"), ("splits",), ("splits.jsonl", "splits.md"), "label"),
+    "splits": Step(
+        "data_prep.splits",
+        ("questions", "label"),
+        ("splits",),
+        ("splits.jsonl", "splits.md"),
+        "label",
+        shows="splits.md",
+    ),
     "sft": Step(
         "data_prep.sft", ("questions", "sample", "splits"), ("model", "sample", "sft"), ("sft.jsonl",), packages=_ENGINE
     ),

@@ -66,7 +66,7 @@ class ByQuestion:
 
 
 def run(context: Context) -> Counts:
-    """Write the files above and print the report."""
+    """Write the files above."""
     tallies, by_question = _tallied(context)
     mapped, reasons = coefficients(tallies, context.config.statistics)
     rows = [table.row_of(tally) for tally in tallies.values()]
@@ -75,9 +75,8 @@ def run(context: Context) -> Counts:
         "by_question": by_question.correlations(),
         "paper_by_dataset": by_dataset(table.paper_table()),
     }
-    report = _report(rows, found, reasons)
     write_text(context.run / "table1.csv", table.as_csv(rows))
-    write_text(context.run / "table1.md", report)
+    write_text(context.run / "table1.md", _report(rows, found, reasons))
     save_coefficients(context.run / "coefficients.yaml", mapped)
     write_bytes(context.run / "heatmap.png", heatmap(mapped, reasons))
     content = {
@@ -91,7 +90,6 @@ def run(context: Context) -> Counts:
         "not_measured": reasons,
     }
     write_json(context.run / "statistics.json", content)
-    print(report)
     total = sum(tally.questions for tally in tallies.values())
     return Counts(total, total)
 
