@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from reward_fns.errors import UserError
+
 
 @dataclass(frozen=True)
 class GenerationRequest:
@@ -88,6 +90,32 @@ def sum_by_text(choices: Iterable[tuple[str, float]]) -> dict[str, float]:
     return total
 
 
+class RefusedRequests(UserError):
+    """Some requests of a batch cannot be answered (a prompt too long, an unreadable image, ...), the others are.
+
+    Attributes:
+        answers: for each request its completions, or why it was refused.
+    """
+
+    def __init__(self, answers: "Sequence[list[Completion] | UserError]") -> None:
+        refused = [answer for answer in answers if isinstance(answer, UserError)]
+        many = f"{len(refused)} of {len(answers)} requests refused, the first: " if len(answers) > 1 else ""
+        super().__init__(f"{many}{refused[0]}")
+        self.answers = list(answers)
+
+
+def all_answered(answers: "Sequence[list[Completion] | UserError]") -> list[list[Completion]]:
+    """The answers, if every request has one.
+
+    Raises:
+        RefusedRequests: some have none.
+    """
+    given = [answer for answer in answers if not isinstance(answer, UserError)]
+    if len(given) < len(answers):
+        raise RefusedRequests(answers)
+    return given
+
+
 class Engine(Protocol):
     """A loaded or served model; a context manager that frees it.
 
@@ -104,7 +132,8 @@ class Engine(Protocol):
         """`sampling.n` completions for each request, in the order of the requests.
 
         Raises:
-            UserError: the model cannot do what is asked (no log-probabilities, prompt too long, server gone, ...).
+            RefusedRequests: some requests cannot be answered; the error holds the answers to the others.
+            UserError: nothing can be answered (the model cannot be loaded, the server is gone, no log-probabilities).
         """
         ...
 

@@ -1,9 +1,14 @@
-"""Model specs: a Hugging Face directory, or `BASE+ADAPTER` (a peft LoRA adapter merged onto a base), ready for vLLM.
+"""Model specs, and the directory in hub layout that every engine loads.
 
-vLLM reads a directory in hub layout. Two things are mended in a copy beside the results: an adapter is merged, and CLIP
+    MODEL               a Hugging Face directory
+    BASE+ADAPTER        a peft LoRA adapter on a base
+    CHECKPOINT          verl's, of full training: the run's directory, `global_step_N` or the one with the shards
+    BASE+CHECKPOINT     verl's, of LoRA training, on the model that it was trained on
+
+What is not ready as it is becomes a copy in the cache: an adapter is merged, verl's shards are put together, and CLIP
 weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the hub's name
-`vision_tower.vision_model.embeddings...`. A copy is named after the content of its
-sources, written beside and renamed, so one that exists is whole and is reused.
+`vision_tower.vision_model.embeddings...`. A copy is named after the content of its sources, written beside and renamed,
+so one that exists is whole and is reused.
 """
 
 import hashlib
@@ -11,10 +16,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.engines import verl_checkpoint
 from reward_fns.errors import UserError
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
@@ -34,47 +40,79 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
     """Resolve a model spec; merged or renamed copies go to `cache/<fingerprint>`.
 
     Args:
-        spec: a model directory, or `BASE+ADAPTER`, two directories.
+        spec: see above.
 
     Raises:
-        UserError: a directory, processor or adapter file is missing, or the adapter does not fit the base.
+        UserError: a directory, processor or adapter file is missing, the adapter does not fit the base, or a checkpoint
+            cannot be merged.
     """
     base_text, plus, adapter_text = spec.rpartition("+")
     if not plus or Path(spec).is_dir():
-        return _prepare_directory(Path(spec), cache)
+        return _prepare_alone(Path(spec), cache)
     base, adapter = Path(base_text), Path(adapter_text)
     _require_model(base)
+    checkpoint = verl_checkpoint.find_checkpoint(adapter) if adapter.is_dir() else None
+    if checkpoint is not None:
+        if not verl_checkpoint.has_lora(checkpoint):
+            raise UserError(f"{checkpoint} holds a whole model, no LoRA adapter: name it without a base")
+
+        def fill(out: Path) -> None:
+            with verl_checkpoint.merged(checkpoint) as parts:
+                _merge(base, parts / "lora_adapter", out)
+
+        return _made([*_files(base), *verl_checkpoint.sources(checkpoint)], cache, fill)
     if not (adapter / "adapter_config.json").is_file():
         raise UserError(
-            f"no adapter_config.json in {adapter}: name the directory of a peft LoRA adapter after the `+` "
-            "(verl writes it to <checkpoint>/actor/lora_adapter)"
+            f"no adapter_config.json in {adapter}: after the `+` name the directory of a peft LoRA adapter, or a "
+            "checkpoint of verl's LoRA training"
         )
-    fingerprint = _fingerprint([base, adapter])
-    target = cache / fingerprint[:16]
-    if not target.is_dir():
-        _write_directory(target, lambda out: _merge(base, adapter, out))
-    return ReadyModel(target, fingerprint)
+    return _made([*_files(base), *_files(adapter)], cache, lambda out: _merge(base, adapter, out))
+
+
+def _prepare_alone(path: Path, cache: Path) -> ReadyModel:
+    checkpoint = verl_checkpoint.find_checkpoint(path) if path.is_dir() else None
+    if checkpoint is None:
+        return _prepare_directory(path, cache)
+    if verl_checkpoint.has_lora(checkpoint):
+        raise UserError(f"{checkpoint} holds a LoRA adapter: name the model it was trained on too, as BASE+{path}")
+    if (model := verl_checkpoint.saved_model(checkpoint)) is not None:
+        return _prepare_directory(model, cache)
+
+    def fill(out: Path) -> None:
+        with verl_checkpoint.merged(checkpoint) as whole:
+            shutil.copytree(whole, out, dirs_exist_ok=True)
+        verl_checkpoint.copy_processor(checkpoint, out)
+        _rename_to_hub(out)
+
+    ready = _made(verl_checkpoint.sources(checkpoint), cache, fill)
+    _require_model(ready.path)
+    return ready
 
 
 def _prepare_directory(path: Path, cache: Path) -> ReadyModel:
     _require_model(path)
-    fingerprint = _fingerprint([path])
     if not _needs_hub_names(path):
-        return ReadyModel(path, fingerprint)
-    target = cache / fingerprint[:16]
+        return ReadyModel(path, _fingerprint(_files(path)))
 
-    def copy(out: Path) -> None:
+    def fill(out: Path) -> None:
         shutil.copytree(path, out, dirs_exist_ok=True)
         _rename_to_hub(out)
 
+    return _made(_files(path), cache, fill)
+
+
+def _made(files: Sequence[Path], cache: Path, fill: Callable[[Path], object]) -> ReadyModel:
+    """The copy that `fill` makes from the files, or made before."""
+    fingerprint = _fingerprint(files)
+    target = cache / fingerprint[:16]
     if not target.is_dir():
-        _write_directory(target, copy)
+        _write_directory(target, fill)
     return ReadyModel(target, fingerprint)
 
 
 def _require_model(path: Path) -> None:
     if not path.is_dir():
-        raise UserError(f"no model directory {path}: train or build it first, or mend --model")
+        raise UserError(f"no model directory {path}: train or build it first, or mend the name")
     if not (path / "config.json").is_file():
         raise UserError(f"no config.json in {path}: name a Hugging Face model directory")
     if not any((path / name).is_file() for name in _PROCESSOR_FILES):
@@ -86,14 +124,17 @@ def _require_model(path: Path) -> None:
         raise UserError(f"no weights (*.safetensors) in {path}: the model is not whole, make it again")
 
 
-def _fingerprint(directories: Iterable[Path]) -> str:
-    """sha256 over names and contents of weights, configuration and tokenizer, in a fixed order."""
+def _files(directory: Path) -> list[Path]:
+    """Weights, configuration, tokenizer, in a fixed order."""
+    return sorted(file for file in directory.iterdir() if file.is_file() and not file.name.startswith("."))
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    """sha256 over names and contents."""
     total = hashlib.sha256()
-    for directory in directories:
-        for file in sorted(p for p in directory.iterdir() if p.is_file() and not p.name.startswith(".")):
-            with file.open("rb") as content:
-                total.update(file.name.encode() + b"\0" + hashlib.file_digest(content, "sha256").digest())
-        total.update(b"\1")
+    for file in files:
+        with file.open("rb") as content:
+            total.update(file.name.encode() + b"\0" + hashlib.file_digest(content, "sha256").digest())
     return total.hexdigest()
 
 

@@ -1,25 +1,29 @@
 """vLLM's offline engine: one model on this machine, inside this process, batched and seeded.
 
-The model is loaded by the first question, so that an engine that is never asked costs nothing. With a small model on
-two free cores that takes some 4 s after the imports, for each further model under 1 s; leaving the context frees the
-memory, so that models can follow each other.
+The model is loaded by the first question, so that an engine that is never asked costs nothing. With a small model that
+takes some 10 s of imports, then 2 s for each model; leaving the context frees the memory, so that models can follow
+each other.
 
 Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so that an answer depends
-on neither the batch nor on `n`. Log-probabilities are of the model itself, whatever the temperature
-(vLLM's `raw_logprobs`). Prefixes are cached: the n answers of a request, and requests that share image and beginning,
-compute the shared part once.
+on neither the batch nor on `n`. Log-probabilities are of the model itself, whatever the temperature (vLLM's
+`raw_logprobs`). Prefixes are cached: the n answers of a request, and requests that share image and beginning, compute
+the shared part once.
 """
 
-import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from data_prep.engines.interface import Completion, GenerationRequest, Sampling, Token, sum_by_text
+from data_prep.engines.chat import chat_text, open_image
+from data_prep.engines.first_token import TOP_LOGPROBS
+from data_prep.engines.interface import Completion, GenerationRequest, Sampling, Token, all_answered, sum_by_text
 from data_prep.engines.models import ReadyModel
 from reward_fns.errors import UserError
 
-# Read by vLLM at import. The log level hides start-up chatter (hundreds of lines a model); set it to INFO to see it.
+# Read by vLLM while it is imported and loads a model; what the user has set stays. The log level hides start-up chatter
+# (hundreds of lines a model); set it to INFO to see it.
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
@@ -28,6 +32,7 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+_SMALL = 200 * 2**20  # bytes of weights
 
 
 class VllmEngine:
@@ -61,77 +66,131 @@ class VllmEngine:
         cleanup_dist_env_and_memory()
 
     def _load(self) -> None:
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        import torch
-        from transformers import AutoProcessor
-        from vllm import LLM
+        with _environment():
+            import torch
+            from transformers import AutoProcessor
+            from vllm import LLM
 
-        on_gpu = torch.cuda.is_available()
-        self._processor = AutoProcessor.from_pretrained(self._model.path)
-        self._llm = LLM(
-            model=str(self._model.path),
-            dtype="auto" if on_gpu else "float32",
-            enforce_eager=not on_gpu,
-            # vLLM 0.28 dies on a seeded request whose prefill is split ("CPU Generator does not use offset").
-            enable_chunked_prefill=on_gpu,
-            enable_prefix_caching=True,
-            limit_mm_per_prompt={"image": 1},
-            max_logprobs=20,
-            seed=0,  # vLLM's global seed; answers are seeded request by request
-        )
+            if not torch.cuda.is_available():
+                _spare_a_small_model_the_threads(self._model.path)
+            self._processor = AutoProcessor.from_pretrained(self._model.path)
+            try:
+                self._llm = LLM(model=str(self._model.path), **engine_arguments())
+            except (ValueError, RuntimeError, OSError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise UserError(
+                    f"vLLM cannot load {self._model.path} ({reason}): a model that it does not know needs the engine "
+                    "{kind: transformers, model: ...}"
+                ) from error
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
         """`sampling.n` completions for each request.
 
         Raises:
-            UserError: vLLM refuses a request (a prompt longer than the model takes, ...).
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are answered.
+            UserError: the model cannot be loaded.
         """
         if self._llm is None:
             self._load()
-        from vllm import SamplingParams
-        from vllm.exceptions import VLLMValidationError
+        import torch
 
-        parameters = [
-            SamplingParams(
-                n=sampling.n,
-                temperature=sampling.temperature,
-                max_tokens=sampling.max_tokens,
-                seed=request.seed,
-                logprobs=sampling.top_logprobs or None,
-            )
-            for request in requests
-        ]
+        # vLLM compiles a helper of its log-probabilities, eager or not: seconds, and with no gain on a CPU.
+        with torch._dynamo.config.patch(disable=not torch.cuda.is_available()):
+            refusals = [self._enqueue(request, sampling) for request in requests]
+            outputs = iter(self._llm.wait_for_completion(use_tqdm=False))  # in the order of what was taken
+        return all_answered(
+            [
+                refusal or [_completion(answer, sampling.top_logprobs) for answer in next(outputs).outputs]
+                for refusal in refusals
+            ]
+        )
+
+    def _enqueue(self, request: GenerationRequest, sampling: Sampling) -> UserError | None:
+        """Hand the request to vLLM; why it cannot be, if so."""
+        from vllm import SamplingParams
+
+        parameters = SamplingParams(**sampling_arguments(sampling), n=sampling.n, seed=request.seed)
         try:
-            outputs = self._llm.generate([self._prompt(request) for request in requests], parameters, use_tqdm=False)
-        except (VLLMValidationError, ValueError) as error:
-            raise UserError(f"{self._model.path}: {str(error).splitlines()[0]}") from error
-        return [[_completion(answer, sampling.top_logprobs) for answer in output.outputs] for output in outputs]
+            self._llm.enqueue(self._prompt(request), parameters, use_tqdm=False)
+        except UserError as error:
+            return error
+        except ValueError as error:
+            return UserError(f"the model refuses a request: {str(error).splitlines()[0]}")
+        return None
 
     def _prompt(self, request: GenerationRequest) -> dict[str, Any]:
-        """The processor's chat template over the turns, with one image placeholder, which vLLM expands."""
-        from PIL import Image
+        image = open_image(request.image)
+        prompt = {"prompt": chat_text(self._processor, request.messages)}
+        return prompt if image is None else prompt | {"multi_modal_data": {"image": image}}
 
-        text = self._processor.apply_chat_template(request.messages, add_generation_prompt=True, tokenize=False)
-        if request.image is None:
-            return {"prompt": text}
-        image = Image.open(io.BytesIO(request.image)).convert("RGB")
-        return {"prompt": text, "multi_modal_data": {"image": image}}
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """vLLM's settings, for this engine alone: processes started later (verl's vLLM) must not find them."""
+    before = dict(os.environ)
+    try:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        yield
+    finally:
+        for name in _ENVIRONMENT:
+            if name not in before:
+                os.environ.pop(name, None)
+
+
+def engine_arguments() -> dict[str, Any]:
+    """What vLLM is started with, here and in the replicas of a cluster."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "dtype": "auto" if on_gpu else "float32",
+        "enforce_eager": not on_gpu,
+        # vLLM 0.28 dies on a seeded request whose prefill is split ("CPU Generator does not use offset").
+        "enable_chunked_prefill": on_gpu,
+        "enable_prefix_caching": True,
+        "limit_mm_per_prompt": {"image": 1},
+        # Requests about one image stand next to each other; vLLM's 4 GiB would fill with images that do not return.
+        "mm_processor_cache_gb": 0.25,
+        "max_logprobs": TOP_LOGPROBS,
+        "seed": 0,  # vLLM's global seed; answers are seeded request by request
+    }
+
+
+def sampling_arguments(sampling: Sampling) -> dict[str, Any]:
+    """vLLM's sampling parameters but `n` and `seed`."""
+    return {
+        "temperature": sampling.temperature,
+        "max_tokens": sampling.max_tokens,
+        "logprobs": sampling.top_logprobs or None,
+    }
+
+
+def token(token_id: int, choices: Iterable[tuple[int, str, float, int]], top_logprobs: int) -> Token:
+    """From vLLM's choices at one position, as (token id, text, log-probability, rank); the drawn one is among them."""
+    by_id = {choice[0]: choice for choice in choices}
+    _, text, logprob, _ = by_id[token_id]
+    # The drawn token stands there too where it is none of the most probable ones.
+    return Token(text, logprob, sum_by_text((t, p) for _, t, p, rank in by_id.values() if rank <= top_logprobs))
 
 
 def _completion(output: Any, top_logprobs: int) -> Completion:
     if not top_logprobs:
         return Completion(output.text)
-    return Completion(
-        output.text,
-        tuple(
-            _token(choices[token_id], choices.values(), top_logprobs)
-            for token_id, choices in zip(output.token_ids, output.logprobs, strict=True)
-        ),
+    tokens = (
+        token(token_id, ((i, c.decoded_token, c.logprob, c.rank) for i, c in choices.items()), top_logprobs)
+        for token_id, choices in zip(output.token_ids, output.logprobs, strict=True)
     )
+    return Completion(output.text, tuple(tokens))
 
 
-def _token(drawn: Any, choices: Iterable[Any], top_logprobs: int) -> Token:
-    # vLLM adds the drawn token to the most probable ones where it is none of them.
-    top = sum_by_text((choice.decoded_token, choice.logprob) for choice in choices if choice.rank <= top_logprobs)
-    return Token(drawn.decoded_token, drawn.logprob, top)
+def _spare_a_small_model_the_threads(path: Path) -> None:
+    """One thread for a model whose matrix products are shorter than the meeting of threads after each of them.
+
+    Measured with the pocket model (1.7 million parameters) on two cores that other work shares: two threads made each
+    operation wait for the scheduler and cost 10 times the wall time of one.
+    """
+    import torch
+
+    if sum(file.stat().st_size for file in path.glob("*.safetensors")) < _SMALL:
+        torch.set_num_threads(1)

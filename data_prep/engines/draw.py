@@ -1,0 +1,67 @@
+"""The draw of one token a row with transformers, each row from a generator of its own, and its log-probabilities."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from data_prep.engines.interface import Sampling, Token, sum_by_text
+
+_BLANK = "▁"  # how SentencePiece writes the blank before a word
+
+
+class Draw:
+    """A logits processor for `model.generate`: leaves the drawn token of each row and notes its probabilities.
+
+    Args:
+        seeds: one a row of the batch.
+    """
+
+    def __init__(self, seeds: Sequence[int], sampling: Sampling) -> None:
+        self._seeds, self._sampling = seeds, sampling
+        self._generators: list[Any] = []
+        self._steps: list[tuple[Any, Any, Any]] = []  # log p of the drawn (B,), top log p (B, k), their tokens (B, k)
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """From the model's logits (B, V) to 0 at the drawn token and -inf elsewhere."""
+        import torch
+
+        if self._sampling.temperature == 0:
+            drawn = scores.argmax(-1, keepdim=True)
+        else:
+            probabilities = torch.softmax(scores.float() / self._sampling.temperature, -1)
+            drawn = (probabilities / self._exponentials(scores)).argmax(-1, keepdim=True)
+        if self._sampling.top_logprobs:
+            logprobs = torch.log_softmax(scores.float(), -1)
+            top = logprobs.topk(min(self._sampling.top_logprobs, logprobs.shape[-1]), -1)
+            self._steps.append((logprobs.gather(-1, drawn)[:, 0].cpu(), top.values.cpu(), top.indices.cpu()))
+        return torch.full_like(scores, -torch.inf).scatter_(-1, drawn, 0.0)
+
+    def _exponentials(self, scores: Any) -> Any:
+        import torch
+
+        if not self._generators:
+            self._generators = [torch.Generator(scores.device).manual_seed(seed) for seed in self._seeds]
+        q = torch.empty_like(scores, dtype=torch.float32)
+        for row, generator in zip(q, self._generators, strict=True):
+            row.exponential_(generator=generator)
+        return q
+
+    def tokens(self, row: int, ids: Sequence[int], tokenizer: Any) -> tuple[Token, ...]:
+        """The tokens of one row, given the ids that it generated; none if no log-probabilities were asked for."""
+        return tuple(
+            Token(
+                _text(token_id, tokenizer),
+                drawn[row].item(),
+                sum_by_text(
+                    (_text(i, tokenizer), p) for i, p in zip(ids_[row].tolist(), top[row].tolist(), strict=True)
+                ),
+            )
+            for token_id, (drawn, top, ids_) in zip(ids, self._steps, strict=False)
+        )
+
+
+def _text(token_id: int, tokenizer: Any) -> str:
+    """A token's text with the blank before it, which decoding a SentencePiece token alone drops."""
+    text: str = tokenizer.decode([token_id])
+    if tokenizer.convert_ids_to_tokens(token_id).startswith(_BLANK) and not text.startswith(" "):
+        return " " + text
+    return text

@@ -1,0 +1,203 @@
+"""A model behind an OpenAI-compatible server (vLLM's own, Ollama, OpenAI), asked through the `openai` package.
+
+    {"kind": "openai", "model": "gpt-4o", "base_url": null, "api_key_env": "OPENAI_API_KEY", "concurrency": 16,
+     "timeout": 120, "retries": 5, "extra_body": {}}
+
+Images travel as data URLs. A server that answers fewer than the `n` choices asked for (Ollama gives one) is asked for
+the others, with seed + the number it has given; vLLM's server draws choice j with seed + j as the offline engine does.
+Rate limits, 5xx and lost connections are retried by the client (`retries`, with growing waits).
+
+vLLM's server: start it with ``--generation-config vllm``, or it samples with the model's own top-k and penalties. Its
+chat endpoint leaves out the beginning-of-sequence token that the model was trained with; a server that says it is vLLM
+is told to add it. OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
+"""
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+from data_prep.engines.chat import media_type
+from data_prep.engines.interface import Completion, GenerationRequest, Sampling, Token, all_answered, sum_by_text
+from reward_fns.errors import UserError
+
+if TYPE_CHECKING:
+    import openai
+
+_NO_KEY = "no-key"  # the client wants one; a server of one's own need not
+
+
+class _RefusedError(UserError):
+    """This request alone."""
+
+
+class OpenAIEngine:
+    """A served model.
+
+    Args:
+        model: the name it is served under.
+        base_url: address up to and including `/v1`; None for OpenAI's own.
+        api_key_env: environment variable with the key; may be unset for a server with a `base_url`.
+        concurrency: requests under way at a time, >= 1.
+        timeout: seconds for one request.
+        retries: further tries of a request that failed for a passing reason.
+        extra_body: fields of the server's own, sent with every request.
+
+    Raises:
+        UserError: no key, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        concurrency: int = 16,
+        timeout: float = 120.0,
+        retries: int = 5,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        key = os.environ.get(api_key_env, "")
+        if not key and base_url is None:
+            raise UserError(f"no API key: set the environment variable {api_key_env}, or give the engine a base_url")
+        if concurrency < 1 or timeout <= 0 or retries < 0:
+            raise UserError("the openai engine needs concurrency >= 1, timeout > 0 and retries >= 0")
+        import openai
+
+        self._model, self._concurrency = model, concurrency
+        self._client = openai.OpenAI(api_key=key or _NO_KEY, base_url=base_url, timeout=timeout, max_retries=retries)
+        self._address = str(self._client.base_url).rstrip("/")
+        self._given_body = dict(extra_body or {})
+        self._body: dict[str, Any] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Name and address; what stands behind them cannot be seen from here."""
+        return f"{self._model} at {self._address}"
+
+    def __enter__(self) -> "OpenAIEngine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to free here: the connections are the client's, and the engine may be asked again."""
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+        """`sampling.n` completions for each request, `concurrency` requests at a time.
+
+        Raises:
+            RefusedRequests: the server refuses some requests, or an image cannot be read; the others are answered.
+            UserError: the server is gone, refuses the key, or gives no log-probabilities where asked for.
+        """
+        if self._body is None:
+            self._body = self._server_fields() | self._given_body
+        with ThreadPoolExecutor(min(self._concurrency, max(1, len(requests)))) as pool:
+            answers = [pool.submit(self._one_or_refusal, request, sampling) for request in requests]
+            wait(answers, return_when=FIRST_EXCEPTION)
+            for answer in answers:
+                answer.cancel()  # the rest, if one failed
+            failed = (a.exception() for a in answers if not a.cancelled())
+            if error := next((error for error in failed if error is not None), None):
+                raise error
+            return all_answered([answer.result() for answer in answers])
+
+    def _server_fields(self) -> dict[str, Any]:
+        """What vLLM's server must be told to answer as vLLM's offline engine does."""
+        import openai
+
+        try:
+            served = {model.id: model for model in self._client.models.list()}
+        except openai.NotFoundError:
+            return {}  # no list of models: not vLLM
+        except openai.OpenAIError as error:
+            raise self._refusal(error) from error
+        if self._model not in served:
+            names = ", ".join(sorted(served)[:5])
+            raise UserError(f"{self._address} serves no model {self._model!r}; it serves {names or 'none'}")
+        return {"add_special_tokens": True} if served[self._model].owned_by == "vllm" else {}
+
+    def _one_or_refusal(self, request: GenerationRequest, sampling: Sampling) -> list[Completion] | UserError:
+        try:
+            return self._one(request, sampling)
+        except _RefusedError as refusal:
+            return refusal
+
+    def _one(self, request: GenerationRequest, sampling: Sampling) -> list[Completion]:
+        found: list[Completion] = []
+        while len(found) < sampling.n:
+            choices = self._ask(request, sampling, len(found))
+            if not choices:
+                raise UserError(f"{self._address} answered with no choice")
+            found += [self._completion(choice, sampling) for choice in choices]
+        return found[: sampling.n]
+
+    def _ask(self, request: GenerationRequest, sampling: Sampling, given: int) -> list[Any]:
+        import openai
+
+        logprobs: dict[str, Any] = {}
+        if sampling.top_logprobs:
+            logprobs = {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+        try:
+            messages: Any = [turn | {"content": _content(turn["content"], request)} for turn in request.messages]
+        except UserError as error:
+            raise _RefusedError(str(error)) from error
+        try:
+            reply = self._client.chat.completions.create(
+                model=self._model,
+                messages=messages,
+                n=sampling.n - given,
+                seed=request.seed + given,
+                temperature=sampling.temperature,
+                top_p=1.0,
+                max_tokens=sampling.max_tokens,
+                extra_body=self._body,
+                **logprobs,
+            )
+        except openai.OpenAIError as error:
+            raise self._refusal(error) from error
+        return list(reply.choices or [])
+
+    def _completion(self, choice: Any, sampling: Sampling) -> Completion:
+        text = choice.message.content or ""
+        if not sampling.top_logprobs:
+            return Completion(text)
+        if choice.logprobs is None or not choice.logprobs.content:
+            raise UserError(
+                f"{self.fingerprint} gives no log-probabilities: use a server and model that do, or what needs none "
+                "(sampled votes, the SC, Verbal and VCAP protocols)"
+            )
+        return Completion(
+            text,
+            tuple(
+                Token(t.token, t.logprob, sum_by_text((top.token, top.logprob) for top in t.top_logprobs))
+                for t in choice.logprobs.content
+            ),
+        )
+
+    def _refusal(self, error: "openai.OpenAIError") -> UserError:
+        import openai
+
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        if isinstance(error, openai.APITimeoutError):
+            return UserError(f"{self._address} did not answer in time: raise timeout, or lower concurrency")
+        if isinstance(error, openai.APIConnectionError):
+            return UserError(f"no server at {self._address} ({reason}): start it, or mend base_url")
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            return UserError(f"{self._address} refuses the API key: {reason}")
+        if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+            return _RefusedError(f"{self.fingerprint} refuses a request: {reason}")
+        return UserError(f"{self.fingerprint} failed: {reason}")
+
+
+def _content(content: Any, request: GenerationRequest) -> Any:
+    """OpenAI's parts for ours: the image as a data URL."""
+    if isinstance(content, str):
+        return content
+    return [part if part["type"] != "image" else _image_part(request) for part in content]
+
+
+def _image_part(request: GenerationRequest) -> dict[str, Any]:
+    if request.image is None:
+        raise UserError("a request has an image part and no image")
+    encoded = base64.b64encode(request.image).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:{media_type(request.image)};base64,{encoded}"}}

@@ -1,0 +1,100 @@
+"""verl's FSDP checkpoints as models: where one lies, and what verl's own merger makes of it.
+
+    RUN/latest_checkpointed_iteration.txt       names the newest whole checkpoint
+    RUN/global_step_N/                          SFT: the shards; RL: actor/ with the shards
+        huggingface/                            configuration, processor; the weights too, if hf_model was saved
+        lora_train_meta.json                    LoRA was trained: the shards' base is that of the training
+
+A full checkpoint without weights in `huggingface/` and a LoRA adapter go through `python -m verl.model_merger`, which
+gives them in bfloat16.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reward_fns.errors import UserError
+
+_TRACKER = "latest_checkpointed_iteration.txt"
+_LORA = "lora_train_meta.json"
+_SHARDS = "model_world_size_*.pt"
+
+
+def find_checkpoint(path: Path) -> Path | None:
+    """The directory of the shards, given a run, a `global_step_N` or that directory; None if it is none of them.
+
+    Raises:
+        UserError: the run's newest checkpoint does not exist.
+    """
+    tracker = path / _TRACKER
+    if tracker.is_file():
+        path = path / f"global_step_{tracker.read_text(encoding='utf-8').strip()}"
+        if not path.is_dir():
+            raise UserError(f"{tracker} names {path.name}, which does not exist: name another global_step_N directory")
+    for candidate in (path / "actor", path):
+        if (candidate / "huggingface").is_dir() and (list(candidate.glob(_SHARDS)) or saved_model(candidate)):
+            return candidate
+    return None
+
+
+def has_lora(checkpoint: Path) -> bool:
+    """Whether the checkpoint's weights are a LoRA adapter."""
+    return (checkpoint / _LORA).is_file()
+
+
+def saved_model(checkpoint: Path) -> Path | None:
+    """The whole model that verl saved beside the shards, if it did."""
+    model = checkpoint / "huggingface"
+    return model if not has_lora(checkpoint) and list(model.glob("*.safetensors")) else None
+
+
+def sources(checkpoint: Path) -> list[Path]:
+    """The files that the model is made from: without the optimizer's."""
+    names = (_SHARDS, _LORA, "huggingface/*")
+    return sorted(file for name in names for file in checkpoint.glob(name) if file.is_file())
+
+
+@contextmanager
+def merged(checkpoint: Path) -> Iterator[Path]:
+    """A temporary model directory, made by verl's merger; of a LoRA checkpoint `lora_adapter` in it is what counts.
+
+    Raises:
+        UserError: the merger failed.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"]
+        command += ["--local_dir", str(checkpoint), "--target_dir", directory]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"verl's merger failed on {checkpoint} ({reason}): is the checkpoint whole?")
+        if has_lora(checkpoint):
+            _name_modules(Path(directory) / "lora_adapter")
+        yield Path(directory)
+
+
+def copy_processor(checkpoint: Path, target: Path) -> None:
+    """Add the checkpoint's processor and tokenizer files that `target` lacks."""
+    for file in (checkpoint / "huggingface").iterdir():
+        if file.is_file() and not (target / file.name).exists():
+            shutil.copy(file, target / file.name)
+
+
+def _name_modules(adapter: Path) -> None:
+    """Write the adapter's target modules out in full.
+
+    The merger names them by their last part (`q_proj`), which in LLaVA matches the vision tower too. The adapter's own
+    weights say which modules it was trained on.
+    """
+    from safetensors import safe_open
+
+    with safe_open(adapter / "adapter_model.safetensors", "np") as weights:
+        modules = {key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()}
+    file = adapter / "adapter_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(config | {"target_modules": sorted(modules)}, indent=2) + "\n", encoding="utf-8")
