@@ -1,6 +1,6 @@
 """Where a library's value is not ours, and which one is right: the table in eval/README.md, line by line.
 
-Two answers in neighbouring bins, one right, one wrong, tell the bin of the second: apart, ECE is the mean of their gaps.
+Two answers in neighbouring bins, one right, one wrong, tell the bin of the second: apart, ECE is the mean gap.
 """
 
 import math
