@@ -31,15 +31,22 @@ class Scene(NamedTuple):
     things: tuple[Thing, ...]
 
 
+class Text(NamedTuple):
+    """A prompt and the answer it should get; `true_part` is a right answer that the prompt proposes, "" if none."""
+
+    prompt: str
+    answer: str
+    true_part: str = ""
+
+
 class Examples(NamedTuple):
-    """A batch for training: images (n, 32, 32, 3) uint8, and for each the prompt and the answer."""
+    """A batch for training: images (n, 32, 32, 3) uint8, and the text of each."""
 
     images: npt.NDArray[np.uint8]
-    prompts: list[str]
-    answers: list[str]
+    texts: list[Text]
 
 
-Writer = Callable[[Scene, np.random.Generator], tuple[str, str]]
+Writer = Callable[[Scene, np.random.Generator], Text]
 
 
 def altered(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> tuple[Thing, ...]:
@@ -101,25 +108,26 @@ def _proposal(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
     return (claims_answer if numbered else lambda a, b, _: plain_answer(a, b))(things, scene.task, rng), right
 
 
-def _plain(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _plain(scene: Scene, rng: np.random.Generator) -> Text:
     describe = scene.task == "QA" and rng.random() < 0.1
     question = str(rng.choice(DATASETS["pocket-scene"].questions)) if describe else scene.question
-    return question, plain_answer(scene.things, scene.task)
+    return Text(question, plain_answer(scene.things, scene.task))
 
 
-def _claims(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    return claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng)
+def _claims(scene: Scene, rng: np.random.Generator) -> Text:
+    return Text(claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng))
 
 
 def _verdict(template: str, yes: str, no: str) -> Writer:
-    def write(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    def write(scene: Scene, rng: np.random.Generator) -> Text:
         answer, right = _proposal(scene, rng)
-        return prompts.render(template, question=scene.question, answer=answer), yes if right else no
+        prompt = prompts.render(template, question=scene.question, answer=answer)
+        return Text(prompt, yes, answer) if right else Text(prompt, no)
 
     return write
 
 
-def _statement(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _statement(scene: Scene, rng: np.random.Generator) -> Text:
     """The shortest form of a verdict: one fact, or the whole answer, and nothing else. Where a verdict is learned."""
     right = bool(rng.random() < 0.5)
     things = scene.things
@@ -130,15 +138,17 @@ def _statement(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
         # Another thing of the image may stand where this one was moved to, or be the same: then it is still true.
         right = set(wrong) <= set(scene.things)
         things = wrong
-    return f"True or false? {plain_answer(things, scene.task)}", "True" if right else "False"
+    answer = plain_answer(things, scene.task)
+    prompt = f"True or false? {answer}"
+    return Text(prompt, "True", answer) if right else Text(prompt, "False")
 
 
-def _place(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _place(scene: Scene, rng: np.random.Generator) -> Text:
     """One fact of a Detail image by its place; a QA image has the one fact that its question asks for."""
     if scene.task == "QA":
         return _plain(scene, rng)
     thing = scene.things[int(rng.integers(len(scene.things)))]
-    return place_question(datasets.PLACES[thing.place]), datasets.sentence(thing, scene.task)
+    return Text(place_question(datasets.PLACES[thing.place]), datasets.sentence(thing, scene.task))
 
 
 def place_question(place: str) -> str:
@@ -150,23 +160,23 @@ def place_question(place: str) -> str:
     return f"What is at the {place}?"
 
 
-def _verbal(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _verbal(scene: Scene, rng: np.random.Generator) -> Text:
     answer, _ = _proposal(scene, rng)
-    return prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng)
+    return Text(prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng))
 
 
-def _vcap_round1(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _vcap_round1(scene: Scene, rng: np.random.Generator) -> Text:
     prompt = prompts.render(f"vcap_{scene.task.lower()}_round1", question=scene.question)
-    return prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
+    return Text(prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}")
 
 
-def _vcap_round2(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+def _vcap_round2(scene: Scene, rng: np.random.Generator) -> Text:
     answer, _ = _proposal(scene, rng)
     seen = f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
     values = {"visual_description": seen, "answer": answer}
     if scene.task == "QA":
         values["question"] = scene.question
-    return prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}"
+    return Text(prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}")
 
 
 KINDS: dict[str, Writer] = {
@@ -193,7 +203,7 @@ def examples(dataset: str, kind: str, n: int, rng: np.random.Generator) -> Examp
     for things in drawn.things:
         question = str(rng.choice(DATASETS[dataset].questions))
         texts.append(KINDS[kind](Scene(DATASETS[dataset].task, question, things), rng))
-    return Examples(drawn.images, [prompt for prompt, _ in texts], [answer for _, answer in texts])
+    return Examples(drawn.images, texts)
 
 
 def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
@@ -201,7 +211,7 @@ def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
     names = [name for name, dataset in DATASETS.items() if dataset.task == task]
     parts = [examples(name, kind, -(-n // len(names)), rng) for name in names]
     images = np.concatenate([part.images for part in parts])
-    return Examples(images, sum((p.prompts for p in parts), []), sum((p.answers for p in parts), []))
+    return Examples(images, [text for part in parts for text in part.texts])
 
 
 def tokenizer_corpus() -> Iterator[str]:
@@ -214,5 +224,5 @@ def tokenizer_corpus() -> Iterator[str]:
         for i, thing in enumerate(digits + named):
             scene = Scene(task, questions[i % len(questions)], (thing,))
             for kind in KINDS.values():
-                prompt, answer = kind(scene, rng)
-                yield f"USER: {prompt} ASSISTANT: {answer}"
+                text = kind(scene, rng)
+                yield f"USER: {text.prompt} ASSISTANT: {text.answer}"
