@@ -20,10 +20,11 @@ from typing import Any
 from data_prep.context import Context
 from data_prep.dataset_statistics import correlation, table
 from data_prep.dataset_statistics.heatmap import heatmap
+from data_prep.dataset_statistics.mapping import beyond_the_paper, coefficients
 from data_prep.dataset_statistics.tally import Tally, count_entities
 from data_prep.records import Counts, Record, RecordFile, join
-from reward_fns.coefficients_file import Coefficients, save_coefficients
-from reward_fns.difficulty import SCHEMES, from_statistics
+from reward_fns.coefficients_file import save_coefficients
+from reward_fns.difficulty import SCHEMES
 from reward_fns.files import read_jsonl, write_bytes, write_json, write_text
 
 REFERENCES = ("paper", "pool")
@@ -68,7 +69,9 @@ class ByQuestion:
 def run(context: Context) -> Counts:
     """Write the files above."""
     tallies, by_question = _tallied(context)
-    mapped, reasons = coefficients(tallies, context.config.statistics)
+    settings = context.config.statistics
+    mapped, reasons = coefficients(tallies, settings.scheme, settings.reference)
+    outside = beyond_the_paper(tallies) if settings.reference == "paper" and settings.scheme != "fixed" else {}
     rows = [table.row_of(tally) for tally in tallies.values()]
     found = {
         "by_dataset": by_dataset(rows),
@@ -76,11 +79,11 @@ def run(context: Context) -> Counts:
         "paper_by_dataset": by_dataset(table.paper_table()),
     }
     write_text(context.run / "table1.csv", table.as_csv(rows))
-    write_text(context.run / "table1.md", _report(rows, found, reasons))
+    write_text(context.run / "table1.md", _report(rows, found, reasons, outside))
     save_coefficients(context.run / "coefficients.yaml", mapped)
     write_bytes(context.run / "heatmap.png", heatmap(mapped, reasons))
     content = {
-        "config": asdict(context.config.statistics),
+        "config": asdict(settings),
         "datasets": {row["dataset"]: row for row in rows},
         "correlations": {
             level: {name: asdict(value) | {"finding": value.finding} for name, value in values.items()}
@@ -88,6 +91,7 @@ def run(context: Context) -> Counts:
         },
         "coefficients": {name: asdict(value) for name, value in mapped.items()},
         "not_measured": reasons,
+        "beyond_the_paper": outside,
     }
     write_json(context.run / "statistics.json", content)
     total = sum(tally.questions for tally in tallies.values())
@@ -141,26 +145,11 @@ def by_dataset(rows: Any) -> dict[str, correlation.Correlation]:
     return found
 
 
-def coefficients(
-    tallies: Mapping[str, Tally], settings: StatisticsConfig
-) -> tuple[dict[str, Coefficients], dict[str, str]]:
-    """Each dataset's coefficients; one without statistics gets the fixed ones, and a reason in the second mapping."""
-    measured = {name: stats for name, tally in tallies.items() if (stats := tally.statistics()) is not None}
-    pool = list(measured.values()) if settings.reference == "pool" else None
-    reasons = {name: tally.undefined or "" for name, tally in tallies.items() if name not in measured}
-    mapped = {
-        name: from_statistics(measured[name], settings.scheme, settings.reference, pool)
-        if name in measured
-        else Coefficients(1.0, 1.0, 1.0, 1.0)
-        for name in tallies
-    }
-    return mapped, reasons
-
-
 def _report(
     rows: list[dict[str, Any]],
     found: Mapping[str, Mapping[str, correlation.Correlation]],
     reasons: Mapping[str, str],
+    outside: Mapping[str, str],
 ) -> str:
     lines = ["Table 1 of this run (percentages of the labelled pairs):", ""]
     lines += [table.as_markdown(rows, (*table.COLUMNS, "labelled")), ""]
@@ -176,4 +165,11 @@ def _report(
         value = found[level][name]
         lines.append(f"- {title}: {value}. {value.finding.capitalize()}.")
     lines += ["", *(f"- {name} has the coefficients 1, 1, 1, 1: {reason}." for name, reason in reasons.items())]
+    if outside:
+        lines += [
+            "",
+            "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart (compare",
+        ]
+        lines += ["them with each other by statistics.reference=pool):", ""]
+        lines += [f"- {name}: {text}" for name, text in outside.items()]
     return "\n".join(lines).rstrip() + "\n"

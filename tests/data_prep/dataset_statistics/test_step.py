@@ -131,6 +131,21 @@ def test_a_dataset_without_statistics_falls_back_to_ones_with_the_reason(run, tm
     assert f"- b has the coefficients 1, 1, 1, 1: {reason}." in (tmp_path / "table1.md").read_text(encoding="utf-8")
 
 
+def test_a_dataset_beyond_the_papers_range_is_named(run, tmp_path):
+    ordinary = [("b", "QA", ["oslo"], "contradiction" if i < 4 else "neutral") for i in range(20)]
+    _, found = run(BIRDS + ordinary)
+    # b: 20 % contradictions; rarity score 1e4 * 1 / (20 * ln 30) = 147.0
+    assert found["beyond_the_paper"] == {
+        "vögel": "rarity score 1803.4 (the paper's: 6.5 to 85.4)",
+        "b": "rarity score 147.0 (the paper's: 6.5 to 85.4)",
+    }
+    many = [("b", "QA", ["oslo"], "contradiction" if i < 50 else "neutral") for i in range(100)]
+    _, found = run(many)  # 1e4 / (100 * ln 110) = 21.3
+    assert found["beyond_the_paper"] == {"b": "contradiction % 50.0 (the paper's: 13.2 to 36.3)"}
+    assert "- b: contradiction % 50.0" in (tmp_path / "table1.md").read_text(encoding="utf-8")
+    assert run(many, reference="pool")[1]["beyond_the_paper"] == {}
+
+
 def rare_ones_contradict(dataset, slope):
     """40 questions: `slope` of the 20 about a rare entity contradict more than of the 20 about a common one."""
     rows = []
