@@ -53,6 +53,16 @@ def lora_adapter(tiny_llava):
     return tiny_llava.parent / "adapter"
 
 
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory):
+    """A real vLLM OpenAI server of the shipped pocket model: `url` (ending in /v1), `model`; stopped at the end."""
+    from vllm_server import VllmServer
+
+    pocket = Path(__file__).parents[1] / "data_prep" / "pocket" / "base_model"
+    with VllmServer(pocket, tmp_path_factory.mktemp("vllm") / "log.txt") as server:
+        yield server
+
+
 def _png(seed):
     from PIL import Image
 

@@ -106,6 +106,8 @@ class Transport:
                 base_url=self.base_url,
                 timeout=self.timeout,
                 max_retries=0,
+                # The client's own default closes itself when it is collected, in whatever loop then runs: not in this.
+                http_client=openai.DefaultAsyncHttpxClient(),
             )
         return self._clients[loop]
 

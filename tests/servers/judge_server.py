@@ -7,7 +7,7 @@ through the oracle, so that a wrong label can only come from the client.
 Faults are drawn for each request from a seeded generator. A request's key is what the client keys its cache by: its
 prompt and image; `answers[key]` counts the verdicts that were sent for it, the calls that a fault ended left out.
 
-    python tests/servers/judge_server.py PORT_FILE [--latency 0.2] [--faults issue]     prints nothing, runs until it is killed
+    python tests/servers/judge_server.py PORT_FILE [--latency 0.2] [--faults issue]     runs until it is killed
 """
 
 import argparse

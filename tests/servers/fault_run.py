@@ -1,0 +1,149 @@
+"""A fault run: reward workers with one cache ask a faulty server through `compute_score`; one is killed and restarted.
+
+    python tests/servers/fault_run.py 10000          the counts of such a run, as JSON
+
+Two workers ask overlapping parts of n questions. The first is killed with SIGKILL when it has a quarter of its rewards,
+and started again with all of its part.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from judge_server import ISSUE_FAULTS, JudgeServer
+
+from reward_fns.compute_score import compute_score, expert_for
+from reward_fns.expert import stats_of
+
+CONCURRENCY = 128
+TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
+
+
+def options(url, cache, max_retries, timeout):
+    """The expert of all workers."""
+    return {
+        "kind": "openai",
+        "model": "judge",
+        "base_url": url,
+        "cache": str(cache),
+        "lease": 5.0,
+        "concurrency": CONCURRENCY,
+        "max_retries": max_retries,
+        "backoff": 0.01,
+        "longest_wait": 0.2,
+        "timeout": timeout,
+    }
+
+
+def response(number):
+    """Every third answer is wrong."""
+    return f"1. The digit is {1 if number % 3 == 0 else 7}. I'm sure.\nConfidence: 0.5"
+
+
+async def _work(config, first, last, out):
+    with out.open("a") as file:
+
+        async def one(number):
+            info = {"question": f"Which digit is in picture {number}?", "task": "QA"}
+            reward = await compute_score("VQAv2", response(number), TRUTH, info, expert=config)
+            line = {"number": number, "acc": reward["acc"], "score": reward["score"]}
+            file.write(json.dumps(line | {"failed": reward["expert_failed"]}) + "\n")
+            file.flush()
+
+        await asyncio.gather(*map(one, range(first, last)))
+    stats = stats_of(expert_for(config))
+    return stats.totals() | {"answered": stats.answered, "summary": stats.summary()}
+
+
+def worker(arguments):
+    """The process of one reward worker."""
+    first, last, out, config = int(arguments[0]), int(arguments[1]), Path(arguments[2]), json.loads(arguments[3])
+    print(json.dumps(asyncio.run(_work(config, first, last, out))))
+
+
+def start(first, last, out, config):
+    command = [sys.executable, __file__, "worker", str(first), str(last), str(out), json.dumps(config)]
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def lines(out):
+    return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+
+
+def run(n, folder, max_retries=2, timeout=5.0):
+    """Counts of one fault run of n questions.
+
+    Returns:
+        questions, server (outcome -> requests), answered_twice (answers beyond the first of a key), by worker: rewards
+        (the lines it wrote) and totals.
+    """
+    begun = time.monotonic()
+    with JudgeServer(faults=ISSUE_FAULTS, hang=timeout + 5, retry_after="0.05") as server:
+        config = options(server.url, folder / "cache", max_retries, timeout)
+        cut = {"first": (0, int(0.6 * n)), "second": (int(0.4 * n), n)}
+        killed = start(*cut["first"], folder / "killed.jsonl", config)
+        second = start(*cut["second"], folder / "second.jsonl", config)
+        while len(lines(folder / "killed.jsonl")) < cut["first"][1] / 4:
+            assert time.monotonic() - begun < 900
+            time.sleep(0.01)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        first = start(*cut["first"], folder / "first.jsonl", config)
+        told = {name: process.communicate(timeout=1800)[0] for name, process in (("first", first), ("second", second))}
+        twice = [count - 1 for count in server.answers.values() if count > 1]
+        return {
+            "questions": n,
+            "parts": cut,
+            "killed_after": len(lines(folder / "killed.jsonl")),
+            "server": dict(server.calls),
+            "keys_answered": len(server.answers),
+            "answered_twice": sum(twice),
+            "rewards": {name: lines(folder / f"{name}.jsonl") for name in cut},
+            "totals": {name: json.loads(text) for name, text in told.items()},
+            "seconds": time.monotonic() - begun,
+        }
+
+
+def problems(found):
+    """What a run must not show, in words; empty if it held.
+
+    Every question ends in one reward; each is a verdict, exact, or a counted failure, which is not scored; no key is
+    answered twice, but for those that the killed worker had in flight.
+    """
+    wrong = []
+    for name, (first, last) in found["parts"].items():
+        rewards, totals = found["rewards"][name], found["totals"][name]
+        if sorted(reward["number"] for reward in rewards) != list(range(first, last)):
+            wrong.append(f"{name}: questions lost or doubled")
+        failed = [reward for reward in rewards if reward["failed"]]
+        if len(failed) != totals["failures"]:
+            wrong.append(f"{name}: {len(failed)} rewards without verdict, {totals['failures']} counted")
+        if any(reward["score"] for reward in failed):
+            wrong.append(f"{name}: a failure was scored")
+        if any(reward["acc"] != (reward["number"] % 3 != 0) for reward in rewards if not reward["failed"]):
+            wrong.append(f"{name}: a wrong verdict")
+        if totals["asked"] != totals["cache_hits"] + totals["shared"] + totals["answered"] + totals["failures"]:
+            wrong.append(f"{name}: counts do not add up")
+    if found["answered_twice"] > CONCURRENCY:
+        wrong.append(f"{found['answered_twice']} answers were paid for twice")
+    return wrong
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        found = run(int(sys.argv[1]), Path(folder))
+    print("problems:", problems(found) or "none")
+    del found["rewards"]
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    worker(sys.argv[2:]) if sys.argv[1] == "worker" else main()
