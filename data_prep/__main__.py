@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run the command line; a bad input is one line on stderr and exit code 1."""
-    options = parser().parse_args()
+    options = parser().parse_intermixed_args()
     try:
         from data_prep.config import load_config
         from data_prep.runner import run_steps

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_prep.engines import Completion, Engine, GenerationRequest, Sampling
+from data_prep.engines import Completion, Engine, GenerationRequest, RefusedRequests, Sampling
 from data_prep.questions import chat_content
 from reward_fns.errors import UserError
+
+HOPELESS = 20
+"""A batch of so many requests or more that is refused as a whole ends the run: it is not the requests' fault."""
 
 
 @dataclass(frozen=True)
@@ -18,30 +21,18 @@ class Refused:
 def ask(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion] | Refused]:
     """The completions of each request, in order, or why the model refuses it.
 
-    A refused batch is halved until the requests that cause it stand alone.
-
     Raises:
-        UserError: the model refuses every one of several requests: it is not the requests' fault.
+        UserError: the model answers nothing.
     """
     if not requests:
         return []
-    answers = _halving(engine, requests, sampling)
-    first = answers[0]
-    if len(answers) > 1 and isinstance(first, Refused) and all(isinstance(answer, Refused) for answer in answers):
-        raise UserError(f"the model refuses all of {len(answers)} requests: {first.reason}")
-    return answers
-
-
-def _halving(
-    engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
-) -> list[list[Completion] | Refused]:
     try:
         return list(engine.generate(requests, sampling))
-    except UserError as error:
-        if len(requests) == 1:
-            return [Refused(str(error))]
-    half = len(requests) // 2
-    return [*_halving(engine, requests[:half], sampling), *_halving(engine, requests[half:], sampling)]
+    except RefusedRequests as error:
+        answers = [Refused(str(answer)) if isinstance(answer, UserError) else answer for answer in error.answers]
+        if len(answers) >= HOPELESS and all(isinstance(answer, Refused) for answer in answers):
+            raise
+        return answers
 
 
 def image_request(text: str, image: bytes, seed: int) -> GenerationRequest:

@@ -1,7 +1,6 @@
 """What a step is given: configuration, files of the run, model, experts, a log to write to, a progress bar."""
 
 import hashlib
-import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -47,7 +46,7 @@ class Models:
     def engine(self) -> Engine:
         """The opened model."""
         if self._engine is None:
-            self._engine = self._stack.enter_context(open_model(self.config, self.cache / "models"))
+            self._engine = self._stack.enter_context(open_engine(self.config, self.cache / "models"))
         return self._engine
 
     def expert(self, config: str | Mapping[str, Any]) -> "Expert":
@@ -127,24 +126,6 @@ class Context:
             for chunk in chunks:
                 yield chunk
                 bar.update(log.n_done - bar.n)
-
-
-def open_model(config: str | Mapping[str, Any], cache: Path) -> Engine:
-    """The engine of a configuration; {"kind": "package.module:Class", ...} is a class of the user's own.
-
-    Raises:
-        UserError: the configuration, the class or the model cannot be used.
-    """
-    options = {"kind": ""} if isinstance(config, str) else dict(config)
-    kind = str(options.pop("kind", ""))
-    if ":" not in kind:
-        return open_engine(config, cache)
-    module, _, name = kind.partition(":")
-    try:
-        engine: Engine = getattr(importlib.import_module(module), name)(**options)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise UserError(f"no engine {kind!r}: {error}") from error
-    return engine
 
 
 def open_expert(config: str | Mapping[str, Any], cache: Path) -> "Expert":

@@ -16,7 +16,6 @@ the model doubts as much as it believes is not confirmed. Without any vote, clos
     votes  their number; true_votes: those for True, in closed form the expected number (not whole)
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from data_prep.asking import Refused, ask, image_request
 from data_prep.context import Context
 from data_prep.engines import Completion, GenerationRequest, Sampling
+from data_prep.engines.first_token import TOP_LOGPROBS, word_probabilities
 from data_prep.records import Counts, Failure, Record, join
 from data_prep.source import SourceQuestion, UnreadableImage, image_bytes
 from reward_fns import prompts
@@ -35,7 +35,6 @@ MODES, RULES = ("marginal", "sampled"), ("drawn", "closed")
 VOTE = {"yes": True, "true": True, "no": False, "false": False}
 _FIRST_WORD = re.compile(r"\W*(\w+)")
 _MAX_TOKENS = 8  # the first word stands within them, whatever the tokenizer
-_TOP = 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class VerifyConfig:
         """As the model is asked."""
         if self.mode == "sampled":
             return Sampling(1.0, _MAX_TOKENS, self.votes)
-        return Sampling(0.0, 1, 1, _TOP)
+        return Sampling(0.0, 1, 1, TOP_LOGPROBS)
 
 
 def identity(context: Context) -> Mapping[str, Any]:
@@ -148,15 +147,6 @@ def count(replies: Sequence[Completion], seed: int, settings: VerifyConfig) -> d
         return _tally(p_true, mass, round(settings.votes * p_true, 4), settings.votes)
     drawn = int(np.random.default_rng(seed).binomial(settings.votes, p_true))
     return _tally(p_true, mass, drawn, settings.votes)
-
-
-def word_probabilities(top: Mapping[str, float], words: Mapping[str, bool]) -> dict[str, float]:
-    chances = dict.fromkeys(words, 0.0)
-    for text, logprob in top.items():
-        word = text.strip().casefold()
-        if word in chances:
-            chances[word] += math.exp(logprob)
-    return chances
 
 
 def _tally(p_true: float, mass: float, true_votes: float, votes: int) -> dict[str, Any]:

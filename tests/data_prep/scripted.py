@@ -3,6 +3,7 @@
 They are named by dotted path ("scripted:ScriptedEngine"), so that a run in another process finds them too.
 """
 
+import asyncio
 import hashlib
 import io
 import json
@@ -13,12 +14,29 @@ import time
 import numpy as np
 from PIL import Image
 
-from data_prep.engines.interface import Completion, Token
+from data_prep.engines.interface import Completion, Token, all_answered
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError
-from reward_fns.expert.requests import PAIR_LABELS, EntitiesRequest, EntitiesVerdict, PairRequest, PairVerdict, Source
+from reward_fns.expert.entries import content_key
+from reward_fns.expert.requests import (
+    PAIR_LABELS,
+    AnswerRequest,
+    AnswerVerdict,
+    EntitiesRequest,
+    EntitiesVerdict,
+    FactQuestionRequest,
+    FactQuestionVerdict,
+    FactRequest,
+    FactsRequest,
+    FactsVerdict,
+    FactVerdict,
+    PairRequest,
+    PairVerdict,
+    Source,
+)
 
 NAMES = ("Oslo", "Lima", "Cairo", "Riga", "Köln", "東京")
+EXPERT = {"kind": "scripted:ScriptedExpert"}
 LIMIT = 9_000
 """Characters of a prompt that the scripted model takes."""
 
@@ -59,12 +77,13 @@ class ScriptedEngine:
         self.calls.append(len(requests))
         time.sleep(self.delay)
         texts = ["".join(part.get("text", "") for part in request.messages[0]["content"]) for request in requests]
-        if any(len(text) > LIMIT for text in texts):
-            raise UserError(f"a prompt is longer than {LIMIT} characters")
-        return [
-            [self._answer(text, request.seed + j, sampling) for j in range(sampling.n)]
+        answers = [
+            UserError(f"the prompt is longer than {LIMIT} characters")
+            if len(text) > LIMIT
+            else [self._answer(text, request.seed + j, sampling) for j in range(sampling.n)]
             for text, request in zip(texts, requests, strict=True)
         ]
+        return all_answered(answers)
 
     def _answer(self, text, seed, sampling):
         if "Proposed answer: " in text:
@@ -86,9 +105,9 @@ class ScriptedEngine:
 
 
 class ScriptedExpert:
-    """Labels pairs by their texts, and notes in the file `log` what it was asked, before it answers.
+    """Answers every kind of request of stage one by its text, and notes in the file `log` what it is asked.
 
-    An answer that holds "fail:WORD" fails with the reason WORD, unless the file `mended` is there.
+    A pair whose text holds "fail:WORD" fails with the reason WORD, unless the file `mended` is there.
     """
 
     name = "scripted"
@@ -100,19 +119,29 @@ class ScriptedExpert:
         return "1"
 
     async def ask(self, request):
-        text = request.text if isinstance(request, EntitiesRequest) else request.better + "|" + request.worse
         if self.log is not None:
             with open(self.log, "a", encoding="utf-8") as file:
-                file.write(json.dumps([type(request).__name__, text]) + "\n")
-        if self.delay:
-            import asyncio
-
-            await asyncio.sleep(self.delay)
-        if "fail:" in text and not (self.mended and os.path.exists(self.mended)):
-            raise ExpertError("scripted failure", text.partition("fail:")[2].split()[0])
-        if isinstance(request, PairRequest):
-            return PairVerdict(PAIR_LABELS[int(chance(text) * 3)], Source(self.name, "1"))
-        return EntitiesVerdict(tuple(name for name in NAMES if name in text), Source(self.name, "1"))
+                file.write(content_key(request) + "\n")
+        await asyncio.sleep(self.delay)
+        source = Source(self.name, "1")
+        match request:
+            case PairRequest(better=better, worse=worse):
+                if "fail:" in worse and not (self.mended and os.path.exists(self.mended)):
+                    raise ExpertError("scripted failure", worse.partition("fail:")[2].split()[0])
+                return PairVerdict(PAIR_LABELS[int(chance(better, worse) * 3)], source)
+            case EntitiesRequest(text=text):
+                return EntitiesVerdict(tuple(name for name in NAMES if name in text), source)
+            case FactsRequest(response=response):
+                return FactsVerdict((response,), source)
+            case FactQuestionRequest(fact=fact):
+                return FactQuestionVerdict(f"Is it so that {fact}?", source)
+            case FactRequest(fact=fact):
+                return FactVerdict(chance(fact) < 0.5, source)
+            case AnswerRequest(response=response, claims=claims):
+                return AnswerVerdict(
+                    tuple(int(chance(claim) < 0.5) for claim in claims), round(chance(response)), source
+                )
+        raise ExpertError(f"scripted: no {type(request).__name__}")
 
 
 def write_dataset(folder, n, extra=()):
@@ -139,7 +168,8 @@ def write_config(path, datasets, **sections):
     content = {
         "datasets": datasets,
         "model": {"kind": "scripted:ScriptedEngine"},
-        "label": {"expert": {"kind": "scripted:ScriptedExpert"}},
+        "label": {"expert": EXPERT},
+        "sft": dict.fromkeys(("extractor", "rewriter", "verifier", "judge"), EXPERT),
         **sections,
     }
     path.write_text(json.dumps(content), encoding="utf-8")

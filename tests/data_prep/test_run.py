@@ -185,7 +185,8 @@ def test_an_expert_that_fails_is_recorded_and_asked_again_next_time(make, tmp_pa
     assert {k: v for k, v in second.items() if k != "places/bad"} == {
         k: v for k, v in first.items() if k != "places/bad"
     }
-    assert log.read_text().splitlines()[len(asked) :] == [line for line in asked if "fail:" in line]
+    again = log.read_text().splitlines()[len(asked) :]
+    assert len(again) == 1 and again[0] in asked
 
 
 def test_an_expert_that_always_fails_ends_the_run_and_loses_nothing(make, tmp_path):
