@@ -92,8 +92,10 @@ class RowWriter:
                 writer.close()
                 os.replace(self._beside, self.path)
         finally:
-            writer.close()
-            self._beside.unlink(missing_ok=True)
+            try:
+                writer.close()  # on a full disk this fails too
+            finally:
+                self._beside.unlink(missing_ok=True)
 
 
 def _check_fields(row: Mapping[str, Any], schema: pa.Schema, where: str) -> None:

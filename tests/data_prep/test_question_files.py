@@ -1,5 +1,7 @@
 """Writing verl's parquet rows: what is written can be read by us and by verl's own datasets, and nothing else is."""
 
+import subprocess
+import sys
 import tracemalloc
 
 import pyarrow.parquet as pq
@@ -92,6 +94,40 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, question_rows):
         out.write(question_rows(2)[1])
         raise RuntimeError
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
+    """A limit on the size of files gives the same error as a full disk: the write fails, now or on closing."""
+    code = """
+import io, resource, sys
+from pathlib import Path
+from PIL import Image
+from data_prep.questions import sft_writer
+
+def noise():
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(buffer, "PNG")
+    return buffer.getvalue()
+
+def write(n):
+    turns = [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": "x"}]
+    with sft_writer(Path(sys.argv[1]), "bytes") as out:
+        for i in range(n):
+            images = [{"bytes": noise()}]
+            out.write({"messages": turns, "images": images, "data_source": "d", "question_id": str(i)})
+
+write(1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    write(200)
+except OSError as error:
+    print(error)
+"""
+    path = tmp_path / "sft.parquet"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120)
+    assert "File too large" in done.stdout, done.stderr
+    assert pq.read_metadata(path).num_rows == 1
     assert list(tmp_path.iterdir()) == [path]
 
 
