@@ -166,10 +166,7 @@ def _report(
         lines.append(f"- {title}: {value}. {value.finding.capitalize()}.")
     lines += ["", *(f"- {name} has the coefficients 1, 1, 1, 1: {reason}." for name, reason in reasons.items())]
     if outside:
-        lines += [
-            "",
-            "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart (compare",
-        ]
-        lines += ["them with each other by statistics.reference=pool):", ""]
+        lines += ["", "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart;"]
+        lines += ["statistics.reference=pool compares the datasets of this run with each other:", ""]
         lines += [f"- {name}: {text}" for name, text in outside.items()]
     return "\n".join(lines).rstrip() + "\n"

@@ -80,17 +80,17 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not JSON ({error}): fetch it anew") from error
 
 
-def read_object(path: Path, *fields: str) -> dict[str, Any]:
-    """A JSON file that holds an object with these fields, loaded whole.
+def read_object(path: Path, *arrays: str) -> dict[str, Any]:
+    """A JSON file that holds an object with these arrays, loaded whole.
 
     Raises:
-        UserError: it is not JSON, no object, or lacks a field.
+        UserError: it is not JSON, no object, or lacks an array.
     """
     content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no JSON object: it is not the file that its publisher has by this name")
-    if missing := [field for field in fields if field not in content]:
-        raise UserError(f"{path} lacks {missing[0]!r}: it is not the file that its publisher has by this name")
+    if missing := [field for field in arrays if not isinstance(content.get(field), list)]:
+        raise UserError(f"{path} lacks the array {missing[0]!r}: it is not its publisher's file of this name")
     return content
 
 

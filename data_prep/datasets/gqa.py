@@ -17,6 +17,7 @@ from typing import Any
 
 from data_prep.datasets.common import Item, attempt, folder, published, read_array, read_object, text
 from data_prep.source import SourceQuestion
+from reward_fns.errors import UserError
 
 
 def gqa(dataset: str, root: Path, *, split: str = "val_balanced", images: str | None = None) -> Iterator[Item]:
@@ -24,11 +25,20 @@ def gqa(dataset: str, root: Path, *, split: str = "val_balanced", images: str | 
     path = published(root, f"{split}_questions.json", 'GQA at Stanford, "Download", "Questions"')
     directory = folder(root, images, "images")
     mapping = root / "image_data.json"
-    coco = {}
-    if mapping.exists():
-        coco = {str(image["image_id"]): image["coco_id"] for image in read_array(mapping) if image.get("coco_id")}
+    coco = _coco_ids(mapping) if mapping.exists() else {}
     for number, record in read_object(path).items():
         yield attempt(dataset, f"{path.name} question {number}", _question, dataset, number, record, directory, coco)
+
+
+def _coco_ids(path: Path) -> dict[str, int]:
+    found = {}
+    for index, image in enumerate(read_array(path)):
+        try:
+            if image["coco_id"] is not None:
+                found[str(image["image_id"])] = int(image["coco_id"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} item {index} lacks image_id or coco_id: fetch it anew") from error
+    return found
 
 
 def _question(

@@ -32,11 +32,17 @@ def ocr_vqa(dataset: str, root: Path, *, split: str = "val", images: str | None 
     directory = folder(root, images, "images")
     for key, cover in read_object(path).items():
         place = f"{path.name} cover {key}"
-        if not isinstance(cover, dict) or "split" not in cover:
-            yield Rejected(dataset, place, "malformed record", "no split")
-        elif cover["split"] == SPLITS[split]:
-            for index in range(len(cover.get("questions") or [])):
-                yield attempt(dataset, f"{place} question {index}", _question, dataset, key, cover, index, directory)
+        asked = attempt(dataset, place, _asked, cover, SPLITS[split])
+        if isinstance(asked, Rejected):
+            yield asked
+            continue
+        for index in range(asked):
+            yield attempt(dataset, f"{place} question {index}", _question, dataset, key, cover, index, directory)
+
+
+def _asked(cover: dict[str, Any], split: int) -> int:
+    """Number of the cover's questions, 0 if it is of another split."""
+    return len(cover["questions"]) if cover["split"] == split else 0
 
 
 def _question(dataset: str, key: str, cover: dict[str, Any], index: int, directory: Path) -> SourceQuestion:

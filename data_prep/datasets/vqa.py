@@ -37,7 +37,7 @@ def _read(
     answers = {
         annotation["question_id"]: annotation.get("answers")
         for annotation in read_object(annotations, "annotations")["annotations"]
-        if isinstance(annotation, dict) and "question_id" in annotation
+        if isinstance(annotation, dict) and isinstance(annotation.get("question_id"), int)
     }
     for index, record in enumerate(read_object(questions, "questions")["questions"]):
         yield attempt(
@@ -51,7 +51,7 @@ def _question(
     number, image = int(record["question_id"]), int(record["image_id"])
     if not answers.get(number):
         raise ValueError(f"question_id {number} has no answers in the annotations")
-    given = tuple(text(answer, "answer") for answer in answers[number])
+    given = tuple(str(answer["answer"]) for answer in answers[number])
     return SourceQuestion(
         question_id=f"{dataset}/{number}",
         dataset=dataset,

@@ -1,10 +1,14 @@
 """The registry and what every dataset's configuration shares; the streaming reader of JSON arrays."""
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+import data_prep
+from data_prep.config import load_config
 from data_prep.datasets import DATASETS, common, open_dataset
 from reward_fns.errors import UserError
 from reward_fns.paper_tables import TABLES_1_AND_4
@@ -98,3 +102,13 @@ def test_a_torn_or_foreign_array_is_an_error_that_names_the_item(tmp_path, conte
     assert [next(items) for _ in range(good)] == [{"a": 1}] * good
     with pytest.raises(UserError, match=message):
         next(items)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(data_prep.__file__).parent / "configs").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_datasets_of_every_shipped_configuration_are_accepted(path, monkeypatch):
+    for name in re.findall(r"oc\.env:(\w+)", path.read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "somewhere")
+    for dataset in load_config(path).datasets:
+        open_dataset(dataset)  # checks kind and options; reads nothing yet
