@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.figure_style import INK, figure_title, new_figure, percent, save_png, tidy
+from eval.figure_style import INK, OVER, UNDER, figure_title, new_figure, percent, save_figure, tidy
 from eval.metrics import DEFAULT_BINS, ReliabilityBins, reliability_bins
+from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
 from eval.report import POOLED, scored
-from eval.tables import model_title, number
+from eval.table import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,40 +20,54 @@ if TYPE_CHECKING:
 
 _BAR = "#b6c2cc"
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
-_OVER, _UNDER = "#e9a374", "#74b0d6"  # told apart with any colour vision
+_PANELS_A_ROW = 4
 
 
 def draw_reliability(
     path: Path, answers: Mapping[str, Sequence[AnswerRecord]], cells: Mapping[str, Mapping[str, Any]], protocol: str
 ) -> None:
-    """Write the diagram as PNG, atomically.
+    """Write the diagram as PNG and SVG, atomically; at most four panels side by side.
 
     Args:
-        answers: model -> its records of one protocol, pooled over datasets, in the order of the panels.
+        path: of the PNG file.
+        answers: model -> its records of one protocol, pooled over datasets, in the order of the panels. Checkpoints
+            within a training run (NAME@STEP) are left out if there is any other model; `checkpoint_figure` has them.
         cells: model -> dataset -> values of `report.summarise`, for the titles.
         protocol: named in the figure's title.
     """
-    models = list(answers)
-    figure = new_figure(max(2.75 * len(models) + 0.7, 5.2), 5.3)
-    axes = figure.subplots(2, len(models), sharex=True, sharey="row", squeeze=False, height_ratios=[3.1, 1])
-    for column, model in enumerate(models):
-        top, below = axes[:, column]
-        bins = reliability_bins(*scored(answers[model]))
+    models = [model for model in answers if checkpoint(model)[1] is None] or list(answers)
+    columns = min(len(models), _PANELS_A_ROW)
+    rows = -(-len(models) // columns)
+    figure = new_figure(max(2.75 * columns + 0.7, 5.2), 4.8 * rows + 0.5)
+    axes = figure.subplots(2 * rows, columns, sharex=True, sharey=False, squeeze=False, height_ratios=[3.1, 1] * rows)
+    bins_of = {model: reliability_bins(*scored(answers[model])) for model in models}
+    shares = {model: bins.count / max(bins.count.sum(), 1) for model, bins in bins_of.items()}
+    highest = max(0.1, *(share.max() for share in shares.values()))
+    for place, model in enumerate(models):
+        row, column = divmod(place, columns)
+        top, below = axes[2 * row, column], axes[2 * row + 1, column]
+        bins, share = bins_of[model], shares[model]
         _draw_bins(top, bins)
-        share = bins.count / max(bins.count.sum(), 1)
         below.bar(bins.edges[:-1], share, width=1 / DEFAULT_BINS, align="edge", color=_BAR, edgecolor="white")
         _label_shares(below, bins.edges, share)
         _title(top, model, cells[model][POOLED])
-        below.set_xlabel("confidence")
         for axis in (top, below):
             tidy(axis)
-    axes[0, 0].set(ylim=(0, 1), xlim=(0, 1), ylabel="accuracy", yticks=_TICKS)
-    axes[0, 0].set_xticks(_TICKS, labels=["0", "", "0.5", "", "1"])
-    axes[1, 0].set(ylabel="share of\nanswers", ylim=(0, axes[1, 0].get_ylim()[1] * 1.18))
-    axes[1, 0].yaxis.set_major_formatter(percent)
-    figure_title(figure, f"Reliability, {protocol.capitalize()} protocol, all questions pooled")
-    _legend(figure, columns=4 if len(models) > 2 else 2)
-    save_png(figure, path)
+        top.set(ylim=(0, 1), xlim=(0, 1), yticks=_TICKS, ylabel="" if column else "accuracy")
+        below.set(ylim=(0, highest * 1.18), xlabel="confidence", ylabel="" if column else _SHARE)
+        below.set_xticks(_TICKS, labels=["0", "", "0.5", "", "1"])
+        below.tick_params(labelbottom=True)
+        below.yaxis.set_major_formatter(percent)
+    for place in range(len(models), rows * columns):
+        row, column = divmod(place, columns)
+        axes[2 * row, column].remove()
+        axes[2 * row + 1, column].remove()
+    figure_title(figure, f"Reliability, {protocol_title(protocol)} protocol, all questions pooled")
+    _legend(figure, columns=4 if columns > 2 else 2)
+    save_figure(figure, path)
+
+
+_SHARE = "share of\nanswers"
 
 
 def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
@@ -62,7 +77,7 @@ def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
     accuracy, confidence = bins.mean_correct[filled], bins.mean_confidence[filled]
     agreed = np.minimum(accuracy, confidence)  # the gap stands on it, so that its colour is not mixed with the bar's
     axis.bar(left, agreed, width=width, align="edge", color=_BAR, edgecolor="white", zorder=2)
-    for mask, colour in ((confidence > accuracy, _OVER), (confidence < accuracy, _UNDER)):
+    for mask, colour in ((confidence > accuracy, OVER), (confidence < accuracy, UNDER)):
         axis.bar(
             left[mask],
             np.abs(confidence - accuracy)[mask],
@@ -106,8 +121,8 @@ def _legend(figure: "Figure", columns: int) -> None:
 
     handles = [
         Line2D([], [], color=INK, linewidth=1.6, label="accuracy in the bin"),
-        Patch(color=_OVER, label="over-confident by"),
-        Patch(color=_UNDER, label="under-confident by"),
+        Patch(color=OVER, label="over-confident by"),
+        Patch(color=UNDER, label="under-confident by"),
         Line2D([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
     ]
     figure.legend(

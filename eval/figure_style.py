@@ -1,14 +1,22 @@
-"""What the figures of the report share: ink and grid, bare axes, a title at the left, and writing a file whole."""
+"""What the figures of the report share: colours, bare axes, a title at the left, and writing PNG and SVG whole."""
 
-import os
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reward_fns.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, GRID = "#263238", "#e6eaed"
+ACCENT = "#0f6b6b"
+OVER, UNDER = "#e9a374", "#74b0d6"  # over- and under-confident: told apart with any colour vision
+SERIES = ("#0f6b6b", "#c8622d", "#5b6c9e", "#8a8f3c", "#7d4f73")  # lines and bars, apart in hue and lightness
+MODEL_COLOURS = {"rl": "#762a83", "rl_proper": "#3f9a4b"}
+_OTHER_MODELS = ("#546e7a", "#b0722a", "#90a4ae")
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -43,9 +51,18 @@ def percent(value: float, _: object = None) -> str:
     return f"{100 * value:.0f} %"
 
 
-def save_png(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG: beside it first, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(beside, format="png", dpi=160)
-    os.replace(beside, path)
+def model_colours(models: Sequence[str]) -> dict[str, str]:
+    """A colour for each model, the same in every figure for those of `MODEL_COLOURS`."""
+    others = iter(_OTHER_MODELS * len(models))
+    return {model: MODEL_COLOURS.get(model) or next(others) for model in models}
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write the figure as PNG to `path` and as SVG beside it, each whole or not at all; no date in it."""
+    from matplotlib import rc_context
+
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+        content = io.BytesIO()
+        with rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "path"}):  # the same figure, the same file
+            figure.savefig(content, format=suffix[1:], dpi=160, metadata=metadata)
+        write_bytes(path.with_suffix(suffix), content.getvalue())

@@ -1,90 +1,186 @@
-"""Write the report: report.json, report.md and its figures from records and training logs; compare several reports."""
+"""Write the report: report.html, report.md, report.json, tables/ and the figures, from records and training logs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.checkpoint_figure import checkpoint_courses, draw_checkpoints
+from eval.coefficient_figure import draw_coefficients
+from eval.comparison import Comparison, compare_all, comparison_table
 from eval.diagram import draw_reliability
-from eval.records import VERBAL, settings_path
-from eval.report import (
-    ESTIMATOR,
-    PAPER_VERBAL_RATIOS,
-    by_model_and_protocol,
-    ece_ratios,
-    load_records,
-    summarise_all,
-)
+from eval.fixed_dynamic_figure import draw_fixed_and_dynamic, fixed_and_dynamic, fixed_dynamic_table
+from eval.html.page import render_page
+from eval.markdown import render_report, render_summary
+from eval.paper_tables import paper_tables
+from eval.records import VERBAL, AnswerRecord, load_records
+from eval.report import ESTIMATOR, PAPER_VERBAL_RATIOS, by_model_and_protocol, ece_ratios, summarise_all
+from eval.settings import settings_path
 from eval.stages import read_stage_seconds
-from eval.tables import render_report, render_seed_comparison
+from eval.summary import summaries
+from eval.table import Table, render
+from eval.tables import (
+    all_metrics_table,
+    overall_table,
+    protocol_table,
+    protocols_of,
+    ratio_table,
+    slice_tables,
+    stage_table,
+    training_table,
+)
 from eval.training import read_training
 from eval.training_figure import draw_training
 from eval.versions import versions
+from reward_fns.coefficients_file import Coefficients, load_coefficients
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping, write_json, write_text
 
 
-def publish(
-    records_directory: Path, out: Path, config_file: Path | None, stages: Path | None, curves: Path | None
-) -> None:
-    """Write report.json, report.md, reliability.png and, if there are curves, training.png; print the tables.
+@dataclass(frozen=True)
+class Sources:
+    """What a report is made from; only the records are needed.
+
+    Attributes:
+        config: JSON or YAML file of the run's settings, kept in the report.
+        stages: directory of wall times, see `stages`.
+        curves: directory of training logs, see `training`.
+        questions: parquet of the questions, for the images of example answers.
+        coefficients: YAML file of the reward's coefficients.
+        command: as the user typed it, kept in the report.
+    """
+
+    records: Path
+    config: Path | None = None
+    stages: Path | None = None
+    curves: Path | None = None
+    questions: Path | None = None
+    coefficients: Path | None = None
+    command: str = ""
+
+
+def publish(sources: Sources, out: Path) -> None:
+    """Write every file of the report; print its summary and the table over all questions.
 
     Raises:
-        UserError: see `report.load_records`, `jsonfile` and `training.read_training`.
+        UserError: what the readers of the sources refuse.
     """
-    records = load_records(records_directory)
-    config = read_mapping(config_file) if config_file else {}
-    settings = {path.name: read_mapping(path) for path in _settings_files(records_directory)}
-    models = summarise_all(records)
-    protocols = sorted({record.protocol for record in records})
-    report: dict[str, Any] = {
+    records = load_records(sources.records)
+    coefficients = _coefficients(sources.coefficients)
+    report = _numbers(sources, records)
+    groups = by_model_and_protocol(records)
+    comparisons = compare_all(groups)
+    summary = summaries(report["models"], comparisons)
+    tables = _tables(report, comparisons)
+    report["comparisons"] = [_comparison(comparison) for comparison in comparisons]
+
+    write_json(out / "report.json", report)
+    _write_tables(out / "tables", tables)
+    figures = _draw(out, report, groups, coefficients)
+    write_text(out / "report.md", render_report(report, summary, tables))
+    write_text(out / "report.html", render_page(report, records, summary, tables, coefficients, sources.questions))
+    print(render_summary(summary, tables))
+    print(f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}")
+
+
+def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any]:
+    """The content of report.json, without the comparisons."""
+    config = read_mapping(sources.config) if sources.config else {}
+    files = map(settings_path, sorted(sources.records.glob("*.jsonl")))
+    settings = {path.name: read_mapping(path) for path in files if path.exists()}
+    training = read_training(sources.curves) if sources.curves else {}
+    stage_seconds = read_stage_seconds(sources.stages) if sources.stages else {}
+    models, sliced = summarise_all(records)
+    return {
         "models": models,
-        "ece_ratios": {protocol: ece_ratios(models, protocol) for protocol in protocols},
+        "slices": sliced,
+        "ece_ratios": {protocol: ece_ratios(models, protocol) for protocol in protocols_of(models)},
         "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
         "estimator": ESTIMATOR,
         "versions": versions(),
         "seed": config.get("seed", _common_seed(settings)),
+        "command": sources.command,
         "config": config,
         "records": settings,
-        "training": read_training(curves) if curves else {},
-        "stage_seconds": read_stage_seconds(stages) if stages else {},
+        "training": training,
+        "stage_seconds": stage_seconds,
     }
-    write_json(out / "report.json", report)
-    markdown = render_report(report)
-    write_text(out / "report.md", markdown)
-    groups = by_model_and_protocol(records)
-    for protocol in protocols:
-        answers = {name: by_protocol[protocol] for name, by_protocol in groups.items() if protocol in by_protocol}
-        name = "reliability.png" if protocol == VERBAL else f"reliability_{protocol}.png"
-        draw_reliability(out / name, answers, {model: models[model][protocol] for model in answers}, protocol)
-    written = [out / name for name in ("report.json", "report.md", "reliability.png")]
-    if report["training"]:
-        written.append(out / "training.png")
-        draw_training(written[-1], report["training"])
-    print(markdown)
-    print(f"report: {', '.join(map(str, written))}")
-
-
-def _settings_files(directory: Path) -> list[Path]:
-    return [path for path in map(settings_path, sorted(directory.glob("*.jsonl"))) if path.exists()]
 
 
 def _common_seed(settings: Mapping[str, Mapping[str, Any]]) -> int | None:
     """The seed that all record files were made with, None if they differ or none is known."""
-    seeds = {values.get("seed") for values in settings.values()}
+    seeds = {values["seed"] for values in settings.values() if "seed" in values}
     return seeds.pop() if len(seeds) == 1 else None
 
 
-def compare_seeds(reports: Sequence[Path], out: Path | None) -> None:
-    """Print, and write if asked, mean and range of the pooled Verbal values over reports.
+def _coefficients(file: Path | None) -> dict[str, Coefficients]:
+    if file is None:
+        return {}
+    try:
+        return load_coefficients(file)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f"--coefficients: {error}") from error
 
-    Raises:
-        UserError: a file is no report.
-    """
-    contents = [read_mapping(path) for path in reports]
-    for path, content in zip(reports, contents, strict=True):
-        if not {"models", "ece_ratios"} <= content.keys():
-            raise UserError(f"{path} is no report: make it with `python -m eval report`")
-    text = render_seed_comparison(contents, VERBAL)
-    if out:
-        write_text(out, text)
-    print(text)
+
+def _tables(report: Mapping[str, Any], comparisons: Sequence[Comparison]) -> list[Table]:
+    models = report["models"]
+    tables = [
+        protocol_table(models, "ece"),
+        protocol_table(models, "auroc"),
+        overall_table(models),
+        all_metrics_table(models),
+        comparison_table(comparisons) if comparisons else None,
+        ratio_table(report["ece_ratios"]),
+        *paper_tables(report["slices"]),
+        *slice_tables(models, report["slices"]),
+        fixed_dynamic_table(fixed_and_dynamic(models, report["slices"])),
+        training_table(report["training"]),
+        stage_table(report["stage_seconds"]),
+    ]
+    return [table for table in tables if table is not None]
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "protocol": comparison.protocol,
+        "metric": comparison.metric,
+        "a": comparison.a,
+        "b": comparison.b,
+        "n": comparison.n,
+        "difference": comparison.difference.value,
+        "difference_interval": list(comparison.difference[1:]),
+        "verdict": comparison.verdict,
+    }
+
+
+def _write_tables(directory: Path, tables: Sequence[Table]) -> None:
+    for table in tables:
+        for suffix in (".csv", ".tex", ".md"):
+            write_text(directory / f"{table.name}{suffix}", render(table, suffix))
+
+
+def _draw(
+    out: Path,
+    report: Mapping[str, Any],
+    groups: Mapping[str, Mapping[str, Sequence[AnswerRecord]]],
+    coefficients: Mapping[str, Coefficients],
+) -> list[str]:
+    """Write the figures that there is something for, each as PNG and SVG; names of the PNG files."""
+    models, figures = report["models"], []
+    for protocol in protocols_of(models):
+        answers = {name: by_protocol[protocol] for name, by_protocol in groups.items() if protocol in by_protocol}
+        figures.append("reliability.png" if protocol == VERBAL else f"reliability_{protocol}.png")
+        draw_reliability(out / figures[-1], answers, {model: models[model][protocol] for model in answers}, protocol)
+    if report["training"]:
+        figures.append("training.png")
+        draw_training(out / figures[-1], report["training"])
+    if courses := checkpoint_courses(models, report["slices"]):
+        figures.append("checkpoints.png")
+        draw_checkpoints(out / figures[-1], courses)
+    if pairs := fixed_and_dynamic(models, report["slices"]):
+        figures.append("fixed_dynamic.png")
+        draw_fixed_and_dynamic(out / figures[-1], pairs)
+    if coefficients:
+        figures.append("coefficients.png")
+        draw_coefficients(out / figures[-1], coefficients)
+    return figures

@@ -1,56 +1,32 @@
-"""From answer records to the report's numbers: models -> protocol -> dataset (each tag, and "pooled") -> values."""
+"""From answer records to the report's numbers: models -> protocol -> dataset (each tag, and "pooled") -> values.
+
+The other slices (`slices.DIMENSIONS`) stand beside: models -> protocol -> dimension -> slice -> values.
+"""
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from eval.metrics import DEFAULT_BINS, auroc, bootstrap_interval, brier_score, expected_calibration_error
-from eval.records import AnswerRecord, read_records
-from reward_fns.errors import UserError
-from reward_fns.files import PARTIAL_SUFFIX
+from tqdm import tqdm
+
+from eval.metrics import METRICS, estimate_all
+from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
+from eval.model_names import BASE, ordered_models, ordered_protocols
+from eval.records import AnswerRecord
+from eval.slices import quarter_edges, slices
 
 POOLED = "pooled"
-MODEL_ORDER = ("base", "sft", "rl", "rl_proper", "rl_on_base")
-ESTIMATOR = {
-    "ece": f"{DEFAULT_BINS} bins of equal width [k/{DEFAULT_BINS}, (k+1)/{DEFAULT_BINS}), the last one closed",
-    "auroc": "confidence as a score for correctness, ties count one half; a graded verdict y counts as y of a positive "
-    "and 1 - y of a negative",
-    "intervals": "95 % percentile bootstrap over questions, 1000 resamples",
-    "parse_failures": "answers whose confidence cannot be read: counted, left out of ECE, AUROC and Brier score, kept "
-    "in accuracy and n",
+_SMOOTH_RESAMPLES = 200  # each takes a millisecond
+ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
+    "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
+    "parse_failures": PARSE_FAILURE_POLICY,
 }
 PAPER_VERBAL_RATIOS = {"sft": 0.757, "rl": 0.578}
 """Mean Verbal ECE in the paper (14 datasets x 3 subsets, Tables 2 and 5 to 10) divided by its base's mean, 0.305."""
 
-_METRICS = {"ece": expected_calibration_error, "auroc": auroc, "brier": brier_score}
-
-
-def load_records(directory: Path) -> list[AnswerRecord]:
-    """Records of all `*.jsonl` files of a directory.
-
-    Raises:
-        UserError: no record file, an unfinished one, a malformed line, or a question answered twice by one model.
-    """
-    if unfinished := sorted(directory.glob(f"*{PARTIAL_SUFFIX}")):
-        raise UserError(f"{unfinished[0]} is not whole: run the same `python -m eval records` again, it goes on there")
-    files = sorted(directory.glob("*.jsonl"))
-    if not files:
-        raise UserError(f"no record files (*.jsonl) in {directory}: make them with `python -m eval records`")
-    records = [record for file in files for record in read_records(file)]
-    seen: set[tuple[str, str, str]] = set()
-    for record in records:
-        key = (record.model, record.protocol, record.question_id)
-        if key in seen:
-            raise UserError(f"{directory}: {record.model} answers question {record.question_id} twice; remove one file")
-        seen.add(key)
-    return records
-
-
-def ordered_models(names: Sequence[str]) -> list[str]:
-    """The project's own models in the order of training, then others by name."""
-    return sorted(set(names), key=lambda name: (MODEL_ORDER.index(name) if name in MODEL_ORDER else 99, name))
+SLICED_METRICS = ("ece", "auroc", "brier")
+"""Of every slice, besides accuracy without an interval; all questions together have all of `METRICS`."""
 
 
 def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
@@ -59,25 +35,32 @@ def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
     return [c for c, _ in pairs], [y for _, y in pairs]
 
 
-def summarise(records: Sequence[AnswerRecord]) -> dict[str, Any]:
-    """Values of one cell (model, protocol, dataset); NaN where undefined. See `ESTIMATOR`.
+def summarise(records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS) -> dict[str, Any]:
+    """Values of one cell (model, protocol, slice); NaN where undefined. See `ESTIMATOR`.
 
-    ece, auroc, brier, each with `<name>_interval` [low, high]; accuracy: mean verdict of all n; n; parse_failures;
-    mean_confidence; extreme_share: share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims.
+    Each metric under its name with `<name>_interval` [low, high]; n; parse_failures; mean_confidence; extreme_share:
+    share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; reasons: metric -> why it is NaN.
     """
-    confidence, correct = scored(records)
-    values: dict[str, Any] = {}
-    for name, metric in _METRICS.items():
-        values[name] = metric(confidence, correct)
-        values[f"{name}_interval"] = list(bootstrap_interval(metric, confidence, correct))
+    answers = (
+        [record.confidence for record in records],
+        [record.correct for record in records],
+        [record.dataset for record in records],
+    )
+    estimates = estimate_all(*answers, [name for name in metrics if name != "smooth_ece"])
+    if "smooth_ece" in metrics:
+        estimates |= estimate_all(*answers, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES)
+    values: dict[str, Any] = {"accuracy": _mean([record.correct for record in records])}
+    for name, estimate in estimates.items():
+        values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
+    confidence, _ = scored(records)
     return values | {
-        "accuracy": _mean([record.correct for record in records]),
         "n": len(records),
         "parse_failures": len(records) - len(confidence),
         "mean_confidence": _mean(confidence),
         "extreme_share": _mean([float(c in (0.0, 1.0)) for c in confidence]),
         "well_formed": _mean([float(record.well_formed) for record in records]),
         "mean_claims": _mean([float(len(record.claims)) for record in records]),
+        "reasons": {name: estimate.reason for name, estimate in estimates.items() if estimate.reason},
     }
 
 
@@ -85,27 +68,44 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
 
 
+Cells = dict[str, dict[str, Any]]
+"""Slice -> `summarise`."""
+
+
 def by_model_and_protocol(records: Sequence[AnswerRecord]) -> dict[str, dict[str, list[AnswerRecord]]]:
-    """Records under model (in `ordered_models` order) and protocol."""
-    groups: dict[str, dict[str, list[AnswerRecord]]] = {name: {} for name in ordered_models([r.model for r in records])}
+    """Records under model and protocol, in the order of `ordered_models` and `ordered_protocols`."""
+    groups: dict[tuple[str, str], list[AnswerRecord]] = defaultdict(list)
     for record in records:
-        groups[record.model].setdefault(record.protocol, []).append(record)
-    return groups
-
-
-def summarise_all(records: Sequence[AnswerRecord]) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
-    """model -> protocol -> dataset or "pooled" -> `summarise`."""
+        groups[record.model, record.protocol].append(record)
+    protocols = ordered_protocols(protocol for _, protocol in groups)
     return {
-        model: {protocol: _summarise_datasets(answers) for protocol, answers in protocols.items()}
-        for model, protocols in by_model_and_protocol(records).items()
+        model: {protocol: groups[model, protocol] for protocol in protocols if (model, protocol) in groups}
+        for model in ordered_models(model for model, _ in groups)
     }
 
 
-def _summarise_datasets(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any]]:
-    datasets: dict[str, list[AnswerRecord]] = defaultdict(list)
-    for record in records:
-        datasets[record.dataset].append(record)
-    return {name: summarise(datasets[name]) for name in sorted(datasets)} | {POOLED: summarise(records)}
+def summarise_all(
+    records: Sequence[AnswerRecord],
+) -> tuple[dict[str, dict[str, Cells]], dict[str, dict[str, dict[str, Cells]]]]:
+    """Values of every model and protocol.
+
+    Returns:
+        model -> protocol -> dataset or "pooled" -> `summarise`; and
+        model -> protocol -> dimension other than "dataset" (see `slices.DIMENSIONS`) -> slice -> `summarise`.
+    """
+    edges = quarter_edges(records)
+    groups = by_model_and_protocol(records)
+    models: dict[str, dict[str, Cells]] = {model: {} for model in groups}
+    sliced: dict[str, dict[str, dict[str, Cells]]] = {model: {} for model in groups}
+    parts = [(model, protocol, part) for model, protocols in groups.items() for protocol, part in protocols.items()]
+    for model, protocol, answers in tqdm(parts, desc="metrics and their intervals", unit="record file"):
+        cells = {
+            dimension: {name: summarise(part) for name, part in by_slice.items()}
+            for dimension, by_slice in slices(answers, edges).items()
+        }
+        models[model][protocol] = cells.pop("dataset", {}) | {POOLED: summarise(answers, METRICS)}
+        sliced[model][protocol] = cells
+    return models, sliced
 
 
 def ece_ratios(models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], protocol: str) -> dict[str, Any]:
@@ -114,16 +114,16 @@ def ece_ratios(models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]
     def mean_over_datasets(cells: Mapping[str, Mapping[str, Any]]) -> float:
         return _mean([cell["ece"] for name, cell in cells.items() if name != POOLED])
 
-    if protocol not in models.get("base", {}):
+    if protocol not in models.get(BASE, {}):
         return {}
-    base = models["base"][protocol]
+    base = models[BASE][protocol]
     return {
         name: {
             "pooled": _ratio(protocols[protocol][POOLED]["ece"], base[POOLED]["ece"]),
             "mean_over_datasets": _ratio(mean_over_datasets(protocols[protocol]), mean_over_datasets(base)),
         }
         for name, protocols in models.items()
-        if name != "base" and protocol in protocols
+        if name != BASE and protocol in protocols
     }
 
 

@@ -66,6 +66,11 @@ def interval(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
     return Interval(value, *(math.nan if end is None else end for end in (low, high)))
 
 
+def number(value: float | None, digits: int = 3) -> str:
+    """A number, or a dash where it is undefined."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
 def known(value: float | None) -> float | None:
     """The value, None if it is NaN."""
     return None if value is None or math.isnan(value) else value
@@ -95,7 +100,8 @@ def _number(value: float, column: Column) -> str:
 
 def columns_are_text(table: Table) -> list[bool]:
     """Whether each column holds text only: those are set left, the others right."""
-    return [all(isinstance(row[i], str) or row[i] is None for row in table.rows) for i in range(len(table.columns))]
+    kinds = [{type(row[i]) for row in table.rows} - {type(None)} for i in range(len(table.columns))]
+    return [kind == {str} for kind in kinds]
 
 
 def to_csv(table: Table) -> str:
@@ -197,6 +203,13 @@ def to_latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def render(table: Table, suffix: str) -> str:
+    """The table in the form of a file name's ending: ".csv", ".tex" or ".md"."""
+    if suffix == ".md":
+        return f"# {table.title}\n\n{to_markdown(table)}"
+    return {".csv": to_csv, ".tex": to_latex}[suffix](table)
 
 
 def column_groups(columns: Sequence[Column]) -> list[tuple[str, int]]:

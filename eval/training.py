@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.report import ordered_models
+from eval.model_names import ordered_models
 from reward_fns.errors import UserError
 
 CURVES = {

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.figure_style import INK, figure_title, new_figure, percent, save_png, tidy
-from eval.tables import model_title
+from eval.figure_style import INK, figure_title, model_colours, new_figure, percent, save_figure, tidy
+from eval.model_names import model_title
 from eval.training import Curves, trailing_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"rl": "#762a83", "rl_proper": "#3f9a4b"}  # apart in hue and lightness, with any colour vision
-_OTHERS = ("#546e7a", "#b0722a", "#90a4ae")
-_SMOOTHED_STEPS = 5
+SMOOTHED_STEPS = 5
 _FEW_STEPS = 12  # up to here each step is marked
 _TICK_STEPS = (1, 2, 2.5, 5, 10)
 _LineStyle = str | tuple[int, tuple[float, float]]
@@ -22,7 +20,7 @@ _STYLES: tuple[_LineStyle, ...] = ("-", (0, (3, 1.6)))
 
 
 def draw_training(path: Path, training: Mapping[str, Curves]) -> None:
-    """Write the figure as PNG, atomically.
+    """Write the figure as PNG and SVG, atomically.
 
     Args:
         training: model -> curves of `training.read_training`, at least one.
@@ -38,8 +36,7 @@ def draw_training(path: Path, training: Mapping[str, Curves]) -> None:
         (brier, "Brier score", "mean squared error of the confidence", ("brier",)),
         (accuracy, "Accuracy, mean confidence", "solid: accuracy; dashed: confidence", ("accuracy", "confidence_mean")),
     )
-    others = iter(_OTHERS * len(training))
-    colours = {model: _COLOURS.get(model) or next(others) for model in training}
+    colours = model_colours(list(training))
     for axis, title, note, names in panels:
         for model, curves in training.items():
             for name, style in zip(names, _STYLES, strict=False):
@@ -63,7 +60,7 @@ def draw_training(path: Path, training: Mapping[str, Curves]) -> None:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=_TICK_STEPS, min_n_ticks=1))
     figure_title(figure, "Confidence during GRPO, on the rollouts that each step trained on")
     _legend(figure, colours)
-    save_png(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_curve(
@@ -74,7 +71,7 @@ def _draw_curve(
     axis.plot(steps, raw, color=colour, alpha=0.3, linewidth=0.8, linestyle=style, zorder=2)
     if len(steps) <= _FEW_STEPS:
         axis.plot(steps, raw, "o", color=colour, alpha=0.7, markersize=4, markeredgewidth=0, zorder=4)
-    smooth = trailing_mean(values, _SMOOTHED_STEPS)
+    smooth = trailing_mean(values, SMOOTHED_STEPS)
     axis.plot(steps, smooth, color=colour, linewidth=1.9, linestyle=style, zorder=3, solid_capstyle="round")
 
 
@@ -83,7 +80,7 @@ def _legend(figure: "Figure", colours: Mapping[str, str]) -> None:
 
     models = [Line2D([], [], color=colour, linewidth=1.9, label=model_title(m)) for m, colour in colours.items()]
     kinds = [
-        Line2D([], [], color=INK, linewidth=1.9, label=f"mean of the last {_SMOOTHED_STEPS} steps"),
+        Line2D([], [], color=INK, linewidth=1.9, label=f"mean of the last {SMOOTHED_STEPS} steps"),
         Line2D([], [], color=INK, alpha=0.4, linewidth=0.8, label="each step"),
     ]
     handles = models + kinds

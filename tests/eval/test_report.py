@@ -1,4 +1,4 @@
-"""The report on records with known values."""
+"""The report on records with known values, and its files as the command writes them."""
 
 import json
 import math
@@ -6,9 +6,9 @@ import math
 import pytest
 
 from eval.__main__ import main
+from eval.metrics import METRICS
 from eval.records import write_records
-from eval.report import ece_ratios, ordered_models, summarise, summarise_all
-from eval.tables import markdown_table
+from eval.report import ece_ratios, summarise, summarise_all
 
 
 @pytest.fixture
@@ -17,7 +17,16 @@ def records(make_record):
         make_record("q0", dataset="a", confidence=0.9, correct=1.0),
         make_record("q1", dataset="a", confidence=0.9, correct=0.0),
         make_record("q2", dataset="b", confidence=0.0, correct=0.0, task="Detail"),
-        make_record("q3", dataset="b", confidence=None, correct=0.5, task="Detail", well_formed=False, claims=[]),
+        make_record(
+            "q3",
+            dataset="b",
+            confidence=None,
+            correct=0.5,
+            task="Detail",
+            well_formed=False,
+            claims=[],
+            claim_labels=[],
+        ),
     ]
 
 
@@ -36,21 +45,22 @@ def test_values_by_hand(records):
     assert cell["ece_interval"][0] <= cell["ece"] <= cell["ece_interval"][1]
 
 
-def test_only_parse_failures_give_nan_and_an_accuracy(make_record):
+def test_only_parse_failures_give_nan_with_the_reason_and_an_accuracy(make_record):
     cell = summarise([make_record(confidence=None)])
     assert math.isnan(cell["ece"]) and math.isnan(cell["auroc"]) and math.isnan(cell["extreme_share"])
     assert cell["accuracy"] == 1.0 and cell["parse_failures"] == 1
+    assert "can be read" in cell["reasons"]["ece"]
 
 
-def test_datasets_and_pooled(records):
-    cells = summarise_all(records)["base"]["verbal"]
+def test_datasets_pooled_and_slices(records):
+    models, sliced = summarise_all(records)
+    cells = models["base"]["verbal"]
     assert list(cells) == ["a", "b", "pooled"]
     assert cells["a"]["n"] == 2 and cells["a"]["ece"] == pytest.approx(0.4)
     assert cells["b"]["parse_failures"] == 1
-
-
-def test_models_stand_in_the_order_of_training():
-    assert ordered_models(["x", "rl", "base", "rl_proper", "sft"]) == ["base", "sft", "rl", "rl_proper", "x"]
+    assert METRICS.keys() <= cells["pooled"].keys()
+    assert sliced["base"]["verbal"].keys() == {"task"}  # no subset, rarity or margin is known
+    assert sliced["base"]["verbal"]["task"]["Detail"]["n"] == 2
 
 
 def test_ratio_to_the_base():
@@ -62,57 +72,49 @@ def test_ratio_to_the_base():
     assert ece_ratios({"rl": cells(0.1, 0.2, 0.05)}, "verbal") == {}
 
 
-def test_table_is_aligned():
-    assert markdown_table(["model", "n"], [["a", "10"]]) == "| model |  n |\n|-------|---:|\n| a     | 10 |\n"
-
-
-@pytest.fixture
-def published(records, make_record, tmp_path):
-    write_records(tmp_path / "records" / "base.verbal.jsonl", records)
-    sft = [make_record(f"q{i}", model="sft", dataset="ab"[i // 2], confidence=1.0, correct=1.0) for i in range(4)]
-    write_records(tmp_path / "records" / "sft.verbal.jsonl", sft)
-    (tmp_path / "stages").mkdir()
-    (tmp_path / "stages" / "1.json").write_text('{"stage": "sft", "seconds": 12.5}')
-    (tmp_path / "config.yaml").write_text("seed: 3\nrule: proper\n")
-    options = ["--stages", str(tmp_path / "stages"), "--config", str(tmp_path / "config.yaml")]
-    assert main(["report", "--records", str(tmp_path / "records"), "--out", str(tmp_path / "out"), *options]) == 0
-    return tmp_path / "out"
-
-
 def no_constants(name):
     raise AssertionError(f"{name} is not JSON")
 
 
-def test_report_file(published, capsys):
+def test_report_json_is_strict_and_keeps_config_settings_and_estimators(published):
     report = json.loads((published / "report.json").read_text(), parse_constant=no_constants)
-    pooled = report["models"]["base"]["verbal"]["pooled"]
-    assert pooled["ece"] == pytest.approx(0.8 / 3)
-    assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= pooled.keys()
-    assert list(report["models"]) == ["base", "sft"]
-    assert report["models"]["sft"]["verbal"]["pooled"]["auroc"] is None  # one class
+    assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= report["models"]["rl"]["dp"]["pooled"].keys()
+    assert list(report["models"]) == ["base", "sft", "rl"]
     assert (report["seed"], report["config"]["rule"], report["stage_seconds"]) == (3, "proper", {"sft": 12.5})
+    assert report["records"]["rl.dp.settings.json"]["model_sha256"] == "0123456789abcdef"
     assert report["versions"]["torch"] and report["paper"]["verbal_ece_ratios"]["rl"] == 0.578
-    assert "last one closed" in report["estimator"]["ece"]
+    assert "last one closed" in report["estimator"]["ece"] and "stratified" in report["estimator"]["intervals"]
+    assert report["slices"]["rl"]["verbal"]["dataset_subset"]["TextVQA/neutral"]["n"] == 10  # of 30; subsets take turns
+    verdicts = {(c["a"], c["b"]): c["verdict"] for c in report["comparisons"] if c["metric"] == "ece"}
+    assert verdicts["rl", "base"] == "better"
 
 
-def test_report_tables_and_diagram(published):
+def test_report_md_has_verdicts_tables_and_how_to_read_them(published):
     text = (published / "report.md").read_text()
-    assert "| base" in text and "| SFT" in text and "0.267" in text and "0.578" in text and "left out of ECE" in text
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert "RL (Algorithm 1) is better calibrated than base" in text
+    assert ["Verbal", "SFT", "0.757"] in [[*row[:2], row[-1]] for row in rows if len(row) > 2]  # the paper's ratio
+    assert "Calibration on TextVQA by subset" in text and "left out of all metrics but accuracy" in text
+
+
+def test_every_table_stands_in_three_forms_with_its_estimator(published):
+    stems = {path.stem for path in (published / "tables").iterdir()}
+    assert {"overall", "all_metrics", "ece_ratios", "comparisons", "calibration_TextVQA", "paper_accuracy"} <= stems
+    assert {"ece_by_dataset", "auroc_by_task", "brier_by_subset", "ece_by_vote_margin"} <= stems
+    for stem in stems:
+        text = {suffix: (published / "tables" / f"{stem}.{suffix}").read_text() for suffix in ("csv", "tex", "md")}
+        if stem.startswith(("ece", "auroc", "brier", "calibration", "overall")):
+            assert all("10 bins of equal width" in form for form in text.values()), stem
+            assert all("cannot be read" in form for form in text.values()), stem
+
+
+def test_figures_are_png_and_svg(published):
     from PIL import Image
 
-    with Image.open(published / "reliability.png") as image:
-        assert image.format == "PNG" and image.width > 800
-
-
-def test_seeds_are_compared(published, tmp_path, capsys):
-    report = json.loads((published / "report.json").read_text())
-    report["models"]["base"]["verbal"]["pooled"]["ece"] = 0.1
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps(report | {"seed": 4}))
-    out = tmp_path / "seeds.md"
-    assert main(["compare-seeds", "--report", str(published / "report.json"), str(other), "--out", str(out)]) == 0
-    assert "seeds 3, 4" in out.read_text()
-    assert "0.183 [0.100, 0.267]" in out.read_text()  # (0.8 / 3 + 0.1) / 2
+    for name in ("reliability", "reliability_dp", "training", "coefficients"):
+        with Image.open(published / f"{name}.png") as image:
+            assert image.format == "PNG" and image.width > 800
+        assert "<svg" in (published / f"{name}.svg").read_text()[:600]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_seeds_are_compared(published, tmp_path, capsys):
     [
         (None, None, "no record files"),
         ("base.verbal.jsonl.partial", "", "is not whole"),
-        ("base.verbal.jsonl", "{}\n", "line 1 is not an answer record"),
+        ("base.verbal.jsonl", '{"protocol": 1}\n', "line 1 is not an answer record"),
     ],
 )
 def test_bad_records_are_one_line(tmp_path, capsys, file, content, message):
@@ -131,13 +133,6 @@ def test_bad_records_are_one_line(tmp_path, capsys, file, content, message):
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
-def test_same_answer_in_two_files_is_an_error(tmp_path, capsys, records):
-    for name in ("a", "b"):
-        write_records(tmp_path / f"{name}.verbal.jsonl", records)
-    assert main(["report", "--records", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "base answers question q0 twice" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("content", ["[1]", "a: [", "stage: sft"])
 def test_bad_stage_file(tmp_path, capsys, records, content):
     write_records(tmp_path / "records" / "base.verbal.jsonl", records)
@@ -146,3 +141,10 @@ def test_bad_stage_file(tmp_path, capsys, records, content):
     arguments = ["--records", str(tmp_path / "records"), "--out", str(tmp_path / "out")]
     assert main(["report", *arguments, "--stages", str(tmp_path / "stages")]) == 1
     assert "1.json" in capsys.readouterr().err
+
+
+def test_wrong_coefficients_file_is_one_line(tmp_path, capsys, records):
+    write_records(tmp_path / "records" / "base.verbal.jsonl", records)
+    arguments = ["--records", str(tmp_path / "records"), "--out", str(tmp_path / "out")]
+    assert main(["report", *arguments, "--coefficients", str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err.startswith("error: --coefficients: ")

@@ -1,0 +1,187 @@
+"""Two models on the same questions: the difference of a metric, its interval, and what may be said about it in words.
+
+Only questions on which both models' confidences can be read enter (paired by question and sample); for each pair their
+number is n. The difference is A's value minus B's; the 95 % interval is a paired bootstrap: both models are resampled
+with the same questions, within each dataset. A verdict of "better" or "worse" needs an interval without 0; else it is
+"undecided". Each interval stands for itself: of many pairs without a difference one in twenty leaves 0 out by chance. A
+metric that is undefined for one of the two (AUROC with one class, n = 0) gives "undefined".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from eval.metrics import METRICS, paired_bootstrap_difference
+from eval.metrics.ranked import estimate
+from eval.model_names import checkpoint, model_title, protocol_title
+from eval.records import AnswerRecord
+from eval.report import scored
+from eval.table import Cell, Column, Interval, Table
+from eval.tables import ESTIMATOR_NOTES
+
+COMPARED = ("ece", "auroc", "brier")
+_TITLES = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier score"}
+KEY_PAIRS = (
+    ("sft", "base"),
+    ("r_tuning", "base"),
+    ("rl", "base"),
+    ("rl", "sft"),
+    ("rl", "r_tuning"),
+    ("rl", "rl_fixed"),
+    ("rl_proper", "base"),
+    ("rl_proper", "sft"),
+    ("rl_proper", "rl"),
+    ("rl", "rl_on_base"),
+)
+"""The paper's questions: what each stage of training does, dynamic or fixed coefficients, the adapter's backbone."""
+
+Verdict = Literal["better", "worse", "undecided", "undefined"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Metric of model A against that of model B, on the n questions that both have a confidence for."""
+
+    protocol: str
+    metric: str  # a name in COMPARED
+    a: str
+    b: str
+    n: int
+    value_a: float
+    value_b: float
+    difference: Interval  # A's value minus B's
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of A against B; see the module's text."""
+        _, low, high = self.difference
+        if math.isnan(low) or math.isnan(high):
+            return "undefined"
+        if low <= 0 <= high:
+            return "undecided"
+        return "better" if (high < 0) == METRICS[self.metric].lower_is_better else "worse"
+
+    def phrase(self) -> str:
+        """The verdict in words."""
+        a, b = model_title(self.a), model_title(self.b)
+        if self.verdict == "undefined":
+            return f"{a} and {b} cannot be compared: {_TITLES[self.metric]} is undefined for one of them"
+        if self.verdict == "undecided":
+            return f"{a} and {b} cannot be told apart"
+        return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
+
+    def numbers(self) -> str:
+        """Both values, their difference with its interval, and n."""
+        n = f"n\u00a0=\u00a0{self.n:,}"
+        if self.verdict == "undefined":
+            return n
+        values, ends = f"{self.value_a:.3f} against {self.value_b:.3f}", [_signed(end) for end in self.difference]
+        return f"{_TITLES[self.metric]} {values}, difference {ends[0]} [{ends[1]}, {ends[2]}], {n}"
+
+    def sentence(self) -> str:
+        """The verdict in words and its numbers."""
+        return f"{self.phrase()}: {self.numbers()}."
+
+
+_PHRASES = {
+    "ece": {"better": "is better calibrated than", "worse": "is worse calibrated than"},
+    "auroc": {
+        "better": "tells its right from its wrong answers better than",
+        "worse": "tells its right from its wrong answers worse than",
+    },
+    "brier": {"better": "has more accurate confidences than", "worse": "has less accurate confidences than"},
+}
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -> Comparison:
+    """Compare two models' records of one protocol, neither empty.
+
+    Args:
+        metric: a name in `COMPARED`.
+    """
+    of_b = {record.key: record for record in b if record.confidence is not None}
+    pairs = [(x, of_b[x.key]) for x in a if x.confidence is not None and x.key in of_b]
+    strata = [x.dataset for x, _ in pairs]
+    (c_a, y_a), (c_b, y_b) = scored([x for x, _ in pairs]), scored([y for _, y in pairs])
+    found = paired_bootstrap_difference(metric, c_a, y_a, c_b, y_b, strata=strata)
+    return Comparison(
+        protocol=a[0].protocol,
+        metric=metric,
+        a=a[0].model,
+        b=b[0].model,
+        n=len(pairs),
+        value_a=estimate(METRICS[metric].rows, c_a, y_a),
+        value_b=estimate(METRICS[metric].rows, c_b, y_b),
+        difference=Interval(found.value, found.low, found.high),
+    )
+
+
+Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
+"""model -> protocol -> records, as `report.by_model_and_protocol` gives them."""
+
+
+def compare_all(groups: Groups, metrics: Sequence[str] = COMPARED, with_checkpoints: bool = False) -> list[Comparison]:
+    """Every pair of models, as `KEY_PAIRS` has it, else the later one in the order of training as A.
+
+    Args:
+        metrics: names in `COMPARED`.
+        with_checkpoints: also those within a training run (NAME@STEP); in the report a figure shows their course.
+    """
+    models = [model for model in groups if with_checkpoints or checkpoint(model)[1] is None]
+    pairs = [(a, b) if (b, a) not in KEY_PAIRS else (b, a) for b, a in combinations(models, 2)]
+    return [
+        compare(groups[a][protocol], groups[b][protocol], metric)
+        for protocol in dict.fromkeys(protocol for protocols in groups.values() for protocol in protocols)
+        for a, b in pairs
+        if protocol in groups[a] and protocol in groups[b]
+        for metric in metrics
+    ]
+
+
+def key_comparisons(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Those of `KEY_PAIRS`; all of them if none is such a pair (models with names of their own)."""
+    known = {(c.protocol, c.metric, c.a, c.b): c for c in comparisons}
+    slots = dict.fromkeys((c.protocol, c.metric) for c in comparisons)
+    found = [known[(*slot, *pair)] for slot in slots for pair in KEY_PAIRS if (*slot, *pair) in known]
+    return found or list(comparisons)
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+    """A row a pair, protocol and metric."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            protocol_title(c.protocol),
+            _TITLES[c.metric],
+            model_title(c.a),
+            model_title(c.b),
+            None if math.isnan(c.value_a) else c.value_a,
+            None if math.isnan(c.value_b) else c.value_b,
+            None if c.verdict == "undefined" else c.difference,
+            {"better": "A is better", "worse": "A is worse"}.get(c.verdict, c.verdict),
+            c.n,
+        )
+        for c in comparisons
+    ]
+    columns = (
+        Column("protocol"),
+        Column("metric"),
+        Column("model A"),
+        Column("model B"),
+        Column("A"),
+        Column("B"),
+        Column("A − B", signed=True),
+        Column("verdict"),
+        Column("n"),
+    )
+    notes = (
+        "Both models on the questions on which both confidences can be read; A − B with its 95 % paired bootstrap "
+        "interval. Undecided: the interval holds 0. Intervals are not adjusted for the number of pairs.",
+        *ESTIMATOR_NOTES,
+    )
+    return Table("comparisons", "Models against each other, on the same questions", columns, tuple(rows), notes)

@@ -1,0 +1,86 @@
+"""The HTML report as text: self-contained, and nothing that a model wrote is markup."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def page(published):
+    return (published / "report.html").read_text(encoding="utf-8")
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+
+@pytest.fixture(scope="module")
+def tags(page):
+    parser = _Tags()
+    parser.feed(page)
+    return parser.tags
+
+
+def test_what_a_model_or_dataset_wrote_is_text(page, tags):
+    # the injection stands in q0's question and in q5's answer
+    assert page.count("&lt;script&gt;document.title") >= 2
+    assert [tag for tag, _ in tags].count("script") == 2  # the data and the page's own
+    assert not [attributes for tag, attributes in tags if any(name.startswith("on") for name in attributes)]
+    assert all(attributes["src"].startswith("data:image/") for tag, attributes in tags if tag == "img")
+
+
+def test_only_the_pages_own_script_may_run_and_nothing_may_be_loaded(page, tags):
+    policy = next(a["content"] for t, a in tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+    for tag, attributes in tags:
+        for name in ("src", "href", "action", "srcset"):
+            assert not re.match(r"(https?:)?//", attributes.get(name, "")), (tag, name)
+    assert not re.search(r"@import|url\(", page)
+
+
+def test_the_numbers_of_the_script_are_strict_json_without_markup(page):
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    assert "<" not in block and "NaN" not in block
+    data = json.loads(block)
+    cell = data["reliability"]["cells"]["rl"]["verbal"]["all"]
+    assert cell["n"] == 60 and cell["parse_failures"] == 1 and sum(bin_[1] for bin_ in cell["bins"]) == 59
+    titles = {entry["id"]: entry["title"] for entry in data["reliability"]["slices"]}
+    assert titles["all"] == "all questions" and titles["dataset_subset:TextVQA/neutral"] == "TextVQA/neutral"
+    assert [chart["title"] for chart in data["charts"]][:1] == ["ECE"]
+
+
+def test_headings_are_nested_and_every_table_has_a_caption(tags):
+    levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in zip(levels, levels[1:], strict=False))
+    names = [tag for tag, _ in tags]
+    assert names.count("table") == names.count("caption") > 10
+    assert all(attributes.get("alt") for tag, attributes in tags if tag == "img")
+    assert next(attributes["lang"] for tag, attributes in tags if tag == "html") == "en"
+
+
+def test_provenance_has_hash_seed_command_and_versions(page):
+    provenance = page[page.index('id="provenance"') :]
+    assert "0123456789ab" in provenance and "python -m eval" in provenance and "scikit-learn" in provenance
+    assert re.search(r"<dt>seed</dt><dd>3</dd>", provenance) and "10 bins of equal width" in provenance
+
+
+def test_verdicts_are_computed_from_the_records(page):
+    verdicts = page[: page.index('id="reliability"')]
+    assert "RL (Algorithm 1) is better calibrated than base" in verdicts
+    assert "RL (Algorithm 1) and SFT cannot be told apart" in verdicts
+
+
+def test_the_page_stays_small(page):
+    assert len(page) < 1_000_000

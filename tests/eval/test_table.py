@@ -1,0 +1,58 @@
+"""A table's three written forms."""
+
+import csv
+import io
+import math
+
+import pytest
+
+from eval.table import Column, Interval, Table, show, to_csv, to_latex, to_markdown
+
+TABLE = Table(
+    "t_1",
+    "ECE of a_b & c",
+    (
+        Column("model"),
+        Column("ECE", group="first", better="low"),
+        Column("n", group="first"),
+        Column("share", percent=True),
+    ),
+    (("rl_proper", Interval(0.12345, 0.1, 0.2), 1200, 0.5), ("50 %", None, 0, math.nan)),
+    ("ten bins; 95 % interval",),
+)
+
+
+def test_csv_is_unrounded_and_gives_an_interval_three_columns():
+    lines = to_csv(TABLE).splitlines()
+    assert lines[:2] == ["# ECE of a_b & c", "# ten bins; 95 % interval"]
+    rows = list(csv.reader(io.StringIO("\n".join(lines[2:]))))
+    assert rows[0] == ["model", "first: ECE", "first: ECE low", "first: ECE high", "first: n", "share"]
+    assert rows[1] == ["rl_proper", "0.12345", "0.1", "0.2", "1200", "0.5"]
+    assert rows[2] == ["50 %", "", "", "", "0", ""]
+
+
+def test_latex_uses_booktabs_escapes_text_and_names_groups():
+    text = to_latex(TABLE)
+    assert r"\caption{ECE of a\_b \& c}" in text and r"\label{tab:t_1}" in text
+    assert r" & \multicolumn{2}{c}{first} & " in text and r"\cmidrule(lr){2-3}" in text
+    assert r"rl\_proper & 0.123 [0.100, 0.200] & 1,200 & 50.000 \% \\" in text
+    assert r"50 \% & -- & 0 & -- \\" in text
+    assert r"\begin{tabular}{lrrr}" in text and r"ECE $\downarrow$" in text
+    assert (
+        text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule") < text.index(r"ten bins; 95 \%")
+    )
+
+
+def test_markdown_is_aligned_with_text_left_and_numbers_right():
+    table = Table("t", "T", (Column("model"), Column("n")), (("a|b", 10), ("c", 5)))
+    assert to_markdown(table) == "| model |  n |\n|-------|---:|\n| a\\|b  | 10 |\n| c     |  5 |\n"
+
+
+def test_a_difference_has_a_sign_and_zero_has_none():
+    column = Column("d", signed=True)
+    assert [show(value, column) for value in (0.1, -0.1, -0.0001)] == ["+0.100", "−0.100", "0.000"]
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="a row of 1 cells under 2 columns"):
+        Table("t", "T", (Column("a"), Column("b")), (("x",),))
