@@ -1,6 +1,7 @@
 """Command line of stage one: python -m data_prep {run,STEP} CONFIG --out RUN [key=value ...]."""
 
 import argparse
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def main() -> int:
     except (UserError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:  # a full disk, also under the expert's cache
         print(f"error: {error}: what is done stays; run the same command again when it is mended", file=sys.stderr)
         return 1
     return 0

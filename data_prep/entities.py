@@ -61,7 +61,7 @@ def normalise(entity: str) -> str:
     """
     text = " ".join(unicodedata.normalize("NFKC", entity).split()).casefold()
     text = _EDGES.sub("", _POSSESSIVE.sub("", _EDGES.sub("", text)))
-    return _ARTICLE.sub("", text)
+    return _EDGES.sub("", _ARTICLE.sub("", text))
 
 
 def identity(context: Context) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ IMPORTED = (data_prep.config, matplotlib.pyplot, sentence_transformers, spacy)
 def child(arguments):
     """One run, in the forked process."""
     sys.argv = ["data_prep", *arguments]
-    with open(os.environ["RUN_LOG"], "a") as log:
+    with open(os.environ["RUN_LOG"], "w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     status = main()
