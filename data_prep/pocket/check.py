@@ -13,7 +13,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from data_prep.pocket import data, datasets, emblems, model
 from data_prep.pocket.datasets import DATASETS, Thing
-from reward_fns import claims
+from reward_fns import claims, prompts
 from reward_fns.expert import AnswerRequest, make_expert
 
 BATCH = 256
@@ -64,6 +64,38 @@ def sample(
     return out
 
 
+@torch.inference_mode()
+def says_yes(
+    net: LlavaForConditionalGeneration,
+    processor: LlavaProcessor,
+    images: npt.NDArray[np.uint8],
+    questions: list[str],
+    answers: list[str],
+) -> npt.NDArray[np.float64]:
+    """P(Yes) / (P(Yes) + P(No)), (n,), of self-verification for images (n, 32, 32, 3), questions, proposed answers."""
+    tokenizer = processor.tokenizer
+    tokenizer.padding_side = "right"
+    yes, no = (tokenizer.encode(f" {word}", add_special_tokens=False)[0] for word in ("Yes", "No"))
+    expand = "<image>" * model.IMAGE_TOKENS
+    asked = [
+        prompts.render("self_verification", question=question, answer=answer)
+        for question, answer in zip(questions, answers, strict=True)
+    ]
+    out = []
+    for start in range(0, len(asked), BATCH):
+        texts = [model.prompt_text(prompt).replace("<image>", expand) for prompt in asked[start : start + BATCH]]
+        inputs = tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=False)
+        hidden = net.model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            pixel_values=model.pixel_values(images[start : start + BATCH]),
+        ).last_hidden_state
+        last = inputs["attention_mask"].sum(1) - 1
+        logits = net.lm_head(hidden[torch.arange(len(last)), last])[:, [yes, no]]
+        out.append(logits.softmax(-1)[:, 0].double().numpy())
+    return np.concatenate(out)
+
+
 def _answer(tokens: list[int], logs: list[float], tokenizer: Any) -> Answer:
     end = tokens.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in tokens else len(tokens)
     words = tokenizer.convert_ids_to_tokens(tokens[:end])
@@ -90,18 +122,23 @@ def judge(answer: str, question: str, things: tuple[Thing, ...], task: str) -> t
     return parsed, asyncio.run(make_expert("oracle").ask(request)).overall
 
 
+_Measured = tuple[float, bool, float, float, float, int]
+"""Verdict, well-formed, confidence, probability, P(Yes), tokens of one answer."""
+
+
 def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
     """Measure the model at `path` on n test questions of each dataset, and pooled.
 
-    Keys of a row: n, accuracy (mean verdict), well_formed (share), verbal_auroc and probability_auroc (fully right
-    answers against the others, scored by the stated confidence and by the probability of the claims),
+    Keys of a row: n, accuracy (mean verdict), well_formed (share), verbal_auroc, probability_auroc and
+    verification_auroc (fully right answers against the others, scored by the stated confidence, by the probability of
+    the claims, and by P(Yes) when the model is asked whether its claims, as plain text, are correct),
     frequent and rare (share of the 14 most frequent and the 14 rarest emblems that are named rightly),
     tokens_mean and tokens_max of the responses.
     """
     torch.manual_seed(seed)
     net, processor = model.load(path)
     table: dict[str, dict[str, float]] = {}
-    pooled: list[tuple[float, bool, float, float, int]] = []
+    pooled: list[_Measured] = []
     named: list[tuple[int, bool]] = []
     for name, dataset in DATASETS.items():
         rng = np.random.default_rng((seed, 7, list(DATASETS).index(name)))
@@ -109,10 +146,12 @@ def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
         questions = [str(rng.choice(dataset.questions)) for _ in range(n)]
         answers = sample(net, processor, drawn.images, [claims.claim_prompt(q) for q in questions])
         rows, seen = [], []
-        for answer, question, things in zip(answers, questions, drawn.things, strict=True):
+        plain = [" ".join(claim.text for claim in claims.parse_response(answer.text).claims) for answer in answers]
+        believed = says_yes(net, processor, drawn.images, questions, plain)
+        for answer, yes, question, things in zip(answers, believed, questions, drawn.things, strict=True):
             parsed, verdict = judge(answer.text, question, things, dataset.task)
             confidence = 0.0 if parsed.confidence is None else parsed.confidence
-            rows.append((verdict, parsed.well_formed, confidence, answer.probability, answer.tokens))
+            rows.append((verdict, parsed.well_formed, confidence, answer.probability, float(yes), answer.tokens))
             said = {claims.normalise(claim.text) for claim in parsed.claims}
             for thing in things:
                 if thing.emblem:
@@ -124,8 +163,8 @@ def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
     return table
 
 
-def _row(rows: list[tuple[float, bool, float, float, int]], named: list[tuple[int, bool]]) -> dict[str, float]:
-    verdict, formed, confidence, probability, tokens = (np.array(column) for column in zip(*rows, strict=True))
+def _row(rows: list[_Measured], named: list[tuple[int, bool]]) -> dict[str, float]:
+    verdict, formed, confidence, probability, yes, tokens = (np.array(column) for column in zip(*rows, strict=True))
     third = 14
     frequent = [right for rank, right in named if rank < third]
     rare = [right for rank, right in named if rank >= len(emblems.NAMES) - third]
@@ -135,6 +174,7 @@ def _row(rows: list[tuple[float, bool, float, float, int]], named: list[tuple[in
         "well_formed": float(formed.mean()),
         "verbal_auroc": auroc(confidence, verdict == 1),
         "probability_auroc": auroc(probability, verdict == 1),
+        "verification_auroc": auroc(yes, verdict == 1),
         "frequent": float(np.mean(frequent)) if frequent else float("nan"),
         "rare": float(np.mean(rare)) if rare else float("nan"),
         "tokens_mean": float(tokens.mean()),
