@@ -16,6 +16,7 @@ Mishra et al. 2019 (OCR-VQA).
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 ARTICLES = frozenset({"a", "an", "the"})
@@ -60,6 +61,7 @@ _DIGIT_COMMA = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
 
 
+@lru_cache(maxsize=1 << 14)  # annotators mostly say the same few words
 def normalise(answer: str) -> str:
     """The official normalisation of VQA answers, in its order.
 
