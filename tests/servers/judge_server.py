@@ -62,8 +62,7 @@ def exact_reply(prompt: str) -> dict[str, object]:
     full = given["full"]
     stated = tuple(re.sub(r"^\d+\. ", "", line) for line in full.splitlines())
     claims = tuple(given.get("claims", stated))
-    # The answer as a whole is judged by what it states, in whatever order the claims are listed.
-    whole = asyncio_free(OracleExpert().ask(AnswerRequest("?", "QA", stated or claims, full, truth)))
+    whole = asyncio_free(OracleExpert().ask(AnswerRequest("?", "QA", claims, full, truth)))
     if "claims" not in given:
         return {"overall": whole.overall if whole.overall % 1 else int(whole.overall)}
     labels = [int(normalise(claim) in facts) for claim in claims]
