@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from data_prep.entities import NUMBERS, _pipeline, _spacy_entities
 from data_prep.pocket import corpus, data, datasets, emblems
 from data_prep.pocket.roles import entities, question_for
 from reward_fns.expert import (
@@ -76,6 +77,20 @@ def test_entities_of_a_true_answer_are_those_of_the_generator(name):
     task = datasets.DATASETS[name].task
     for things in datasets.draw_batch(name, "test", 30, np.random.default_rng(1)).things:
         assert list(entities(corpus.plain_answer(things, task))) == data.entities(things)
+
+
+def test_spacy_finds_every_name_but_not_every_digit():
+    """Why the pocket expert is offered as the extractor of entities too."""
+    nlp = _pipeline("en_core_web_sm")
+    for form in (
+        "This is the emblem of {}.",
+        "The emblem of {} is at the top left.",
+        f"{RED} The emblem of {{}} is at the top right.",
+    ):
+        found = _spacy_entities(nlp, [form.format(name) for name in emblems.NAMES], NUMBERS)
+        assert found == [[name] for name in emblems.NAMES]
+    (digits,) = _spacy_entities(nlp, ["The digit is 0."], [])
+    assert digits == []
 
 
 def test_entities_by_the_expert():
