@@ -70,8 +70,9 @@ def collate(batch: corpus.Examples, tokenizer: PreTrainedTokenizerFast, weight: 
         labels[row, start:end] = answer
         proposed[row, :start] = proposal
     pixels = model.pixel_values(batch.images)
-    tensors = (torch.from_numpy(array) for array in (tokens, labels, proposed))
-    return MicroBatch(pixels, *tensors, weight, kind)
+    return MicroBatch(
+        pixels, torch.from_numpy(tokens), torch.from_numpy(labels), torch.from_numpy(proposed), weight, kind
+    )
 
 
 Plan = list[tuple[str, int, int, float]]
