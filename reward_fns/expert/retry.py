@@ -2,9 +2,10 @@
 
 Attempt k (from 0) that fails is followed by a wait drawn uniformly from 0 to min(longest_wait, backoff * 2^k) seconds;
 where the server names a time (`Retry-After`), by that time and a jitter of at most `backoff` on top. A wait that would
-end after the deadline is not begun: the request has then failed.
+end after the deadline is not begun, and an attempt that reaches it is broken off: the request has then failed.
 """
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ async def persist(
         retried: told of each failure that is followed by another attempt.
 
     Raises:
-        TransientError: that of the last attempt.
+        TransientError: that of the last attempt; reason "deadline" if it was broken off.
         Exception: whatever else an attempt raises, at once.
     """
     # A tenth of a second's import, which the oracle does not need.
@@ -87,6 +88,15 @@ async def persist(
             return asked + random.uniform(0, patience.backoff)
         return random.uniform(0, min(patience.longest_wait, patience.backoff * 2.0 ** (state.attempt_number - 1)))
 
+    end = asyncio.get_running_loop().time() + patience.deadline
+
+    async def in_time() -> T:
+        try:
+            async with asyncio.timeout_at(end):
+                return await attempt()
+        except TimeoutError:
+            raise TransientError(f"no verdict within the deadline of {patience.deadline:g} s", "deadline") from None
+
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(TransientError),
         wait=wait,
@@ -94,4 +104,4 @@ async def persist(
         before_sleep=lambda state: retried(failure(state)),
         reraise=True,
     )
-    return await retrying(attempt)
+    return await retrying(in_time)

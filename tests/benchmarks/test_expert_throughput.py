@@ -1,4 +1,6 @@
-"""The expert against a real server with 200 ms latency: `python -m pytest tests/benchmarks/test_expert_throughput.py -s`.
+"""The expert against a real server with 200 ms latency, and `compute_score` with a warm cache.
+
+    python -m pytest tests/benchmarks/test_expert_throughput.py -s
 
 Groups of 8 responses with 5 claims, half of a group's responses repeated (a policy that has converged repeats itself).
 The naive layer sends Algorithm 1's N + 1 calls one after the other over one kept connection. It is timed on one group

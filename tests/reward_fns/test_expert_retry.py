@@ -82,6 +82,15 @@ def test_no_wait_is_begun_that_would_end_after_the_deadline():
     assert (len(moments), told, end) == (1, [], late)
 
 
+def test_an_attempt_that_reaches_the_deadline_is_broken_off():
+    async def for_ever():
+        await asyncio.sleep(60)
+
+    with pytest.raises(TransientError, match="within the deadline of 0.1 s") as error:
+        asyncio.run(persist(for_ever, Patience(deadline=0.1), lambda error: None))
+    assert error.value.reason == "deadline"
+
+
 @pytest.mark.parametrize("wrong", [{"max_retries": -1}, {"backoff": -1}, {"longest_wait": -1}, {"deadline": 0}])
 def test_wrong_limits_are_refused(wrong):
     with pytest.raises(ValueError, match="retries need"):
