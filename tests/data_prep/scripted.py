@@ -144,6 +144,15 @@ class ScriptedExpert:
         raise ExpertError(f"scripted: no {type(request).__name__}")
 
 
+class FreeExpert:
+    """Calls every pair neutral and has no version, so that its verdicts are not kept."""
+
+    name = "free"
+
+    async def ask(self, request):
+        return PairVerdict("neutral", Source(self.name))
+
+
 def write_dataset(folder, n, extra=()):
     """A dataset of n plain questions, three about a picture, and of extra lines in its middle; returns its options.
 
