@@ -35,6 +35,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--coefficients", type=Path, help="YAML file of the reward's coefficients by dataset: shown beside the paper's"
     )
+    parser.add_argument(
+        "--track",
+        nargs="+",
+        choices=["wandb", "tensorboard", "mlflow"],
+        default=[],
+        metavar="TRACKER",
+        help="send the numbers to wandb, tensorboard or mlflow as well, through their own packages",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -51,3 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
         command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
     )
     publish(sources, arguments.out)
+    if arguments.track:
+        from eval.trackers import track
+        from reward_fns.files import read_mapping
+
+        track(read_mapping(arguments.out / "report.json"), arguments.track, arguments.out)

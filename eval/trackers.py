@@ -1,0 +1,93 @@
+"""The report's numbers in wandb, TensorBoard or MLflow, each through its own package, which is imported when asked for.
+
+Every number of `models` in report.json becomes a series `NAME/PROTOCOL/DATASET/VALUE` ("rl/verbal/pooled/ece"). A
+checkpoint NAME@STEP is the point of NAME at that step, a model without a step stands at step 0. Undefined values are
+left out. Where the runs go is up to each package: WANDB_PROJECT and WANDB_MODE, MLFLOW_TRACKING_URI; the event file of
+TensorBoard goes to `OUT/tensorboard`.
+"""
+
+import importlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.model_names import checkpoint
+from reward_fns.errors import UserError
+
+Series = Mapping[int, Mapping[str, float]]
+"""step -> name of the series -> value."""
+
+
+def series(models: Mapping[str, Any]) -> dict[int, dict[str, float]]:
+    """Numbers of the report by step and name.
+
+    >>> series({"rl@20": {"verbal": {"pooled": {"ece": 0.25, "auroc": None, "n": 4}}}})
+    {20: {'rl/verbal/pooled/ece': 0.25, 'rl/verbal/pooled/n': 4.0}}
+    """
+    found: dict[int, dict[str, float]] = defaultdict(dict)
+    for model, protocols in models.items():
+        name, step = checkpoint(model)
+        for protocol, datasets in protocols.items():
+            for dataset, values in datasets.items():
+                for key, value in values.items():
+                    if isinstance(value, int | float) and not isinstance(value, bool):
+                        found[step or 0][f"{name}/{protocol}/{dataset}/{key}"] = float(value)
+    return dict(found)
+
+
+def track(report: Mapping[str, Any], kinds: Sequence[str], out: Path) -> None:
+    """Send a report's numbers to trackers.
+
+    Args:
+        report: what report.json holds.
+        kinds: names of `TRACKERS`.
+        out: the report's directory; its name is the run's.
+
+    Raises:
+        UserError: a package is not installed.
+    """
+    steps = series(report["models"])
+    settings = {"seed": report.get("seed"), "command": report.get("command")}
+    for kind in kinds:
+        TRACKERS[kind](steps, settings, out)
+        print(f"{kind}: {sum(map(len, steps.values()))} numbers")
+
+
+def _package(name: str, distribution: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"{distribution} is not installed ({error}): pip install {distribution}") from error
+
+
+def _wandb(steps: Series, settings: Mapping[str, Any], out: Path) -> None:
+    wandb = _package("wandb", "wandb")
+    with wandb.init(name=out.name, dir=out, config=dict(settings), job_type="evaluation") as run:
+        for step in sorted(steps):
+            run.log(dict(steps[step]), step=step)
+
+
+def _tensorboard(steps: Series, settings: Mapping[str, Any], out: Path) -> None:
+    _package("tensorboard", "tensorboard")
+    with _package("torch.utils.tensorboard", "torch").SummaryWriter(str(out / "tensorboard")) as writer:
+        for name, value in settings.items():
+            writer.add_text(name, str(value))
+        for step in sorted(steps):
+            for name, value in steps[step].items():
+                writer.add_scalar(name, value, step)
+
+
+def _mlflow(steps: Series, settings: Mapping[str, Any], out: Path) -> None:
+    mlflow = _package("mlflow", "mlflow")
+    with mlflow.start_run(run_name=out.name):
+        mlflow.log_params(dict(settings))
+        for step in sorted(steps):
+            mlflow.log_metrics(dict(steps[step]), step=step)
+
+
+TRACKERS: dict[str, Callable[[Series, Mapping[str, Any], Path], None]] = {
+    "wandb": _wandb,
+    "tensorboard": _tensorboard,
+    "mlflow": _mlflow,
+}

@@ -1,0 +1,54 @@
+"""The report's numbers arrive in each tracker as its own package reads them back."""
+
+import pytest
+
+from eval import trackers
+from reward_fns.errors import UserError
+
+REPORT = {
+    "seed": 3,
+    "command": "python -m eval report",
+    "models": {
+        "rl": {"verbal": {"pooled": {"ece": 0.125, "auroc": None, "n": 4, "ece_interval": [0.1, 0.2]}}},
+        "rl@20": {"verbal": {"pooled": {"ece": 0.25, "n": 4}}},
+    },
+}
+ECE = "rl/verbal/pooled/ece"
+
+
+def test_undefined_values_are_left_out_and_a_checkpoint_is_a_step():
+    n = "rl/verbal/pooled/n"
+    assert trackers.series(REPORT["models"]) == {0: {ECE: 0.125, n: 4.0}, 20: {ECE: 0.25, n: 4.0}}
+
+
+def test_tensorboard_reads_them_back(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trackers.track(REPORT, ["tensorboard"], tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars(ECE)] == [(0, 0.125), (20, 0.25)]
+
+
+def test_wandb_keeps_them(tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    trackers.track(REPORT, ["wandb"], tmp_path)
+    wandb.teardown()  # its service process writes the file
+    (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    assert ECE.encode() in file.read_bytes()
+
+
+def test_mlflow_reads_them_back(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")  # the one tracker that training does not bring along
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    trackers.track(REPORT, ["mlflow"], tmp_path)
+    (run,) = mlflow.search_runs(output_format="list", search_all_experiments=True)
+    assert run.data.metrics[ECE] == 0.25 and run.data.params["seed"] == "3"
+
+
+def test_a_package_that_is_not_there_is_one_line():
+    with pytest.raises(UserError, match="pip install no-such-tracker"):
+        trackers._package("no_such_tracker", "no-such-tracker")
