@@ -59,11 +59,13 @@ def run(context: Context) -> Counts:
         failures = stack.enter_context(RecordFile(context.failures))
         train, test = (stack.enter_context(question_writer(context.run / name, kind)) for name in FILES[:2])
         sft, r_tune = (stack.enter_context(sft_writer(context.run / name, kind)) for name in FILES[2:])
+        progress = stack.enter_context(tqdm(total=context.total, desc=context.step, unit="q"))
         joined = join(context.questions(), *(context.run / name for name in names))
-        for question, (split, entities, difficulty, facts) in tqdm(joined, desc=context.step, unit="q"):
+        for question, (split, entities, difficulty, facts) in joined:
             if split is None:
                 continue
             n_in += 1
+            progress.update()
             try:
                 if split["split"] != "sft":
                     out = train if split["split"] == "train" else test

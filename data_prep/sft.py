@@ -28,7 +28,7 @@ Extractor, rewriter, verifier and judge are experts, each an endpoint of its own
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -42,7 +42,16 @@ from data_prep.source import SourceQuestion
 from reward_fns.claims import claim_prompt
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError
-from reward_fns.expert.requests import AnswerRequest, FactQuestionRequest, FactRequest, FactsRequest, Request
+from reward_fns.expert.requests import (
+    TASKS,
+    AnswerRequest,
+    FactQuestionRequest,
+    FactRequest,
+    FactsRequest,
+    OverallRequest,
+    Request,
+)
+from reward_fns.files import read_jsonl
 
 CONFIDENCES = ("facts", "samples")
 ROLES = ("extractor", "rewriter", "verifier", "judge")
@@ -87,18 +96,19 @@ class SftConfig:
 def identity(context: Context) -> Mapping[str, Any]:
     """The weights that answer, the format, and who takes which role by which instructions."""
     settings = context.config.sft
-    requests: dict[str, Request[Any]] = {
-        "extractor": FactsRequest("", ""),
-        "rewriter": FactQuestionRequest(""),
-        "verifier": FactRequest("", "", ""),
-        "judge": AnswerRequest("", "QA", (), ""),
-    }
-    experts = {
-        role: dict(context.expert_identity(getattr(settings, role), requests[role]))
-        for role in ROLES
+    requests: list[tuple[str, Request[Any]]] = [
+        ("extractor", FactsRequest("", "")),
+        ("rewriter", FactQuestionRequest("")),
+        ("verifier", FactRequest("", "", "")),
+        *(("judge", AnswerRequest("", task, (), "")) for task in TASKS),
+        *(("judge", OverallRequest("", task, "")) for task in TASKS),
+    ]
+    experts = [
+        [role, context.expert_identity(getattr(settings, role), request)]
+        for role, request in requests
         if getattr(settings, role) is not None
-    }
-    return {"model": context.engine().fingerprint, "claims": claim_prompt(""), **experts}
+    ]
+    return {"model": context.engine().fingerprint, "claims": claim_prompt(""), "experts": experts}
 
 
 def run(context: Context) -> Counts:
@@ -109,7 +119,8 @@ def run(context: Context) -> Counts:
     """
     settings, prompt = context.config.sft, context.config.sample.prompt
     _require_roles(settings, prompt)
-    log = context.log()
+    n_inputs = sum(record["split"] == "sft" for record in read_jsonl(context.run / "splits.jsonl"))
+    context, log = replace(context, total=n_inputs), context.log()
     with ExitStack() as stack:
         roles = {
             role: stack.enter_context(Consultation(context.expert(getattr(settings, role)), settings.workers))
