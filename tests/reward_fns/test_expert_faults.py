@@ -38,7 +38,7 @@ def ask(monkeypatch):
 
 
 def test_a_fault_run_with_a_killed_worker_loses_nothing_and_pays_for_nothing_twice(tmp_path):
-    found = run(200, tmp_path, timeout=3.0)
+    found = run(120, tmp_path, timeout=3.0)
     assert problems(found) == []
     # The run had what it is about: a kill in the middle, and verdicts taken from the dead worker's cache.
     assert 0 < found["killed_after"] < found["parts"]["first"][1]

@@ -1,8 +1,8 @@
 """A fault run: reward workers with one cache ask a faulty server through `compute_score`; one is killed and restarted.
 
-    python tests/servers/fault_run.py 10000          the counts of such a run, as JSON
+    python tests/servers/fault_run.py 8400 10        10,080 requests, 10 s before a timeout; the counts as JSON
 
-Two workers ask overlapping parts of n questions. The first is killed with SIGKILL when it has a quarter of its rewards,
+Two workers ask six tenths of n questions each, a fifth of them both. The first is killed with SIGKILL when it has a quarter of its rewards,
 and started again with all of its part.
 """
 
@@ -21,7 +21,8 @@ from judge_server import ISSUE_FAULTS, JudgeServer
 from reward_fns.compute_score import compute_score, expert_for
 from reward_fns.expert import stats_of
 
-CONCURRENCY = 128
+CONCURRENCY = 32
+"""Low, so that a worker on a busy machine does not time out on what was answered: that would be paid for again."""
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 
 
@@ -139,7 +140,7 @@ def problems(found):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        found = run(int(sys.argv[1]), Path(folder))
+        found = run(int(sys.argv[1]), Path(folder), timeout=float(sys.argv[2]))
     print("problems:", problems(found) or "none")
     del found["rewards"]
     print(json.dumps(found, indent=2))
