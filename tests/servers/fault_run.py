@@ -2,8 +2,8 @@
 
     python tests/servers/fault_run.py 8400 10        10,080 requests, 10 s before a timeout; the counts as JSON
 
-Two workers ask six tenths of n questions each, a fifth of them both. The first is killed with SIGKILL when it has a quarter of its rewards,
-and started again with all of its part.
+Two workers ask six tenths of n questions each, a fifth of them both. The first is killed with SIGKILL when it has a
+quarter of its rewards, and started again with all of its part.
 """
 
 import asyncio
