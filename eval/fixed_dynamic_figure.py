@@ -33,15 +33,16 @@ def fixed_and_dynamic(models: Models, sliced: Mapping[str, Any]) -> list[FixedAn
         models: report.json's "models".
         sliced: report.json's "slices".
     """
-    return [_pair(model, sliced) for model in models if f"{model}{FIXED_SUFFIX}" in models]
+    pairs = [_pair(model, sliced) for model in models if f"{model}{FIXED_SUFFIX}" in models]
+    return [pair for pair in pairs if pair.values]
 
 
 def _pair(model: str, sliced: Mapping[str, Any]) -> FixedAndDynamic:
     dynamic, fixed = sliced[model], sliced[f"{model}{FIXED_SUFFIX}"]
     values: dict[tuple[str, str], dict[str, tuple[Interval | None, Interval | None]]] = {}
     for protocol in (name for name in dynamic if name in fixed):
-        for task, cell in dynamic[protocol]["task"].items():
-            other = fixed[protocol]["task"].get(task)
+        for task, cell in dynamic[protocol].get("task", {}).items():
+            other = fixed[protocol].get("task", {}).get(task)
             for metric, _ in _METRICS:
                 values.setdefault((task, metric), {})[protocol] = (interval(other, metric), interval(cell, metric))
     return FixedAndDynamic(model, values)

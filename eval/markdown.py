@@ -17,7 +17,7 @@ THEORY = {
     "pulls it to 0 or 1 and the ECE can go to 0",
 }
 _IN_SUMMARY = ("ece_by_protocol", "auroc_by_protocol", "overall", "ece_ratios")
-_IN_FULL = ("ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "training", "stages")
+_IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "training", "stages")
 """Tables that are printed, and those that follow in report.md; all are in the HTML report and `tables/`."""
 
 

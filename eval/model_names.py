@@ -10,7 +10,6 @@ from collections.abc import Iterable
 BASE = "base"
 FIXED_SUFFIX = "_fixed"
 MODEL_ORDER = ("base", "sft", "r_tuning", "rl", "rl_fixed", "rl_proper", "rl_on_base")
-PROTOCOL_ORDER = ("dp", "sc", "pcr", "verbal", "vcap")  # of the paper's tables
 PAPER_MODELS = {"base": "LLaVA", "sft": "LLaVA SFT", "r_tuning": "LLaVA R-Tuning", "rl": "LLaVA RL"}
 """Our name -> the model's name in Tables 2 and 5 to 10; Tables 11 and 12 leave out the prefix of all but LLaVA."""
 
@@ -23,7 +22,18 @@ _MODEL_TITLES = {
     "rl_proper": "RL (proper rule)",
     "rl_on_base": "RL adapter on base",
 }
-_PROTOCOL_TITLES = {"dp": "DP", "sc": "SC", "pcr": "PC-R", "verbal": "Verbal", "vcap": "VCAP"}
+_PROTOCOL_TITLES = {
+    "dp": "DP",
+    "dp_end": "DP (end token)",
+    "dp_sequence": "DP (sequence)",
+    "sc": "SC",
+    "pcr": "PC-R",
+    "verbal": "Verbal",
+    "verbal_asked": "Verbal (asked)",
+    "vcap": "VCAP",
+    "tags": "Tags",
+}
+"""In the order of the paper's tables, a variant after its protocol. The paper has those of one word."""
 
 
 def checkpoint(name: str) -> tuple[str, int | None]:
@@ -54,20 +64,12 @@ def model_title(name: str) -> str:
     return title if step is None else f"{title}, step {step:,}"
 
 
-def _protocol_key(name: str) -> str:
-    return re.sub(r"[-_ ]", "", name.lower())
-
-
 def ordered_protocols(names: Iterable[str]) -> list[str]:
-    """The five protocols in the paper's order, then others by name."""
-
-    def key(name: str) -> tuple[int, str]:
-        plain = _protocol_key(name)
-        return PROTOCOL_ORDER.index(plain) if plain in PROTOCOL_ORDER else len(PROTOCOL_ORDER), name
-
-    return sorted(set(names), key=key)
+    """The paper's protocols in its order, each followed by its variants, then others by name."""
+    order = list(_PROTOCOL_TITLES)
+    return sorted(set(names), key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def protocol_title(name: str) -> str:
-    """A protocol's name as the paper writes it; another name stays as it is."""
-    return _PROTOCOL_TITLES.get(_protocol_key(name), name.replace("_", " ").capitalize())
+    """A protocol's name as the paper writes it; one that it does not have is written as it is."""
+    return _PROTOCOL_TITLES.get(name, name)

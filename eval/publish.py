@@ -14,13 +14,21 @@ from eval.html.page import render_page
 from eval.markdown import render_report, render_summary
 from eval.paper_tables import paper_tables
 from eval.records import VERBAL, AnswerRecord, load_records
-from eval.report import ESTIMATOR, PAPER_VERBAL_RATIOS, by_model_and_protocol, ece_ratios, summarise_all
+from eval.report import (
+    ESTIMATOR,
+    PAPER_VERBAL_RATIOS,
+    by_model_and_protocol,
+    ece_ratios,
+    summarise_all,
+    summarise_claims,
+)
 from eval.settings import settings_path
 from eval.stages import read_stage_seconds
 from eval.summary import summaries
 from eval.table import Table, render
 from eval.tables import (
     all_metrics_table,
+    claim_table,
     overall_table,
     protocol_table,
     protocols_of,
@@ -94,6 +102,7 @@ def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any
     return {
         "models": models,
         "slices": sliced,
+        "claims": summarise_claims(records),
         "ece_ratios": {protocol: ece_ratios(models, protocol) for protocol in protocols_of(models)},
         "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
         "estimator": ESTIMATOR,
@@ -128,6 +137,7 @@ def _tables(report: Mapping[str, Any], comparisons: Sequence[Comparison]) -> lis
         protocol_table(models, "ece"),
         protocol_table(models, "auroc"),
         overall_table(models),
+        claim_table(report["claims"]),
         all_metrics_table(models),
         comparison_table(comparisons) if comparisons else None,
         ratio_table(report["ece_ratios"]),

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from eval.metrics import METRICS, estimate_all
+from eval.metrics.claims import claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.model_names import BASE, ordered_models, ordered_protocols
 from eval.records import AnswerRecord
@@ -62,6 +63,25 @@ def summarise(records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED
         "mean_claims": _mean([float(len(record.claims)) for record in records]),
         "reasons": {name: estimate.reason for name, estimate in estimates.items() if estimate.reason},
     }
+
+
+def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any]]:
+    """model -> calibration of the tags (`metrics.claims`): values with `<name>_interval`, n_answers, n_claims, n_sure.
+
+    A model's answers are the same for every protocol and count once; models without a judged claim are left out.
+    """
+    answers: dict[str, dict[str, AnswerRecord]] = defaultdict(dict)
+    for record in records:
+        answers[record.model].setdefault(record.key, record)
+    found = {}
+    for model in ordered_models(answers):
+        claims = claim_calibration(list(answers[model].values()))
+        if claims.n_claims:
+            values: dict[str, Any] = {name: getattr(claims, name) for name in ("n_answers", "n_claims", "n_sure")}
+            for name, estimate in claims.estimates.items():
+                values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
+            found[model] = values
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -112,6 +112,48 @@ def all_metrics_table(models: Models) -> Table:
     return Table("all_metrics", "Every metric, all questions", columns, tuple(rows), ESTIMATOR_NOTES)
 
 
+_CLAIM_TITLES = {
+    "agreement": Column("tag agrees with label", better="high"),
+    "true_when_sure": Column("true when sure", better="high"),
+    "true_when_unsure": Column("true when not sure"),
+    "tag_auroc": Column("AUROC of the tag", better="high"),
+    "probability_ece": Column("ECE of P(sure)", better="low"),
+    "probability_auroc": Column("AUROC of P(sure)", better="high"),
+}
+
+
+def claim_table(claims: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """What the tags of single claims are worth: a row a model; None if no claim was judged.
+
+    Args:
+        claims: report.json's "claims".
+    """
+    shown = {name: column for name, column in _CLAIM_TITLES.items() if any(name in row for row in claims.values())}
+    rows: list[tuple[Cell, ...]] = [
+        (
+            model_title(model),
+            *(interval(row, name) for name in shown),
+            row["n_claims"],
+            row["n_sure"] / row["n_claims"],
+            row["n_answers"],
+        )
+        for model, row in claims.items()
+    ]
+    columns = (
+        Column("model"),
+        *shown.values(),
+        Column("claims (n)"),
+        Column("sure", percent=True, digits=0),
+        Column("answers"),
+    )
+    notes = (
+        "Brackets: 95 % percentile bootstrap over answers with all their claims. Answers without claims are left out.",
+    )
+    return (
+        Table("claims", "Claims: “I'm sure” against the judge's labels", columns, tuple(rows), notes) if rows else None
+    )
+
+
 def protocols_of(models: Models) -> list[str]:
     """Protocols of all models, in the order they stand in (the paper's)."""
     return list(dict.fromkeys(protocol for protocols in models.values() for protocol in protocols))

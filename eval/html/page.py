@@ -161,6 +161,7 @@ def _by_section(tables: Sequence[Table]) -> dict[str, list[Table]]:
         "ece_by_protocol": "numbers",
         "auroc_by_protocol": "numbers",
         "overall": "numbers",
+        "claims": "numbers",
         "ece_ratios": "numbers",
         "all_metrics": "numbers",
         "comparisons": "pairs",

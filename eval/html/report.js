@@ -345,7 +345,7 @@ function filterable(holder) {
   more.addEventListener("click", showAll);
   addEventListener("beforeprint", showAll);
   field.addEventListener("input", show);
-  holder.querySelector("[data-tools]").hidden = total < 6;
+  holder.querySelector("[data-tools]").hidden = total <= 12;
   show();
   return show;
 }

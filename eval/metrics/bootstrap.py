@@ -21,6 +21,7 @@ from reward_fns.calibration import checked_answers
 
 LEVEL = 0.95
 N_RESAMPLES = 1000
+_DRAWS_AT_ONCE = 500_000  # of a block of resamples: one call for many small ones
 _VALUES_PER_BATCH = 4_000_000  # bounds the memory of a batch of resamples to some 200 MB
 
 
@@ -85,8 +86,12 @@ def _multinomial(kinds: NDArray[np.intp], rows: int, rng: np.random.Generator) -
         return rng.multinomial(n, kinds / n, size=rows)
     kind_of = np.repeat(np.arange(kinds.size), kinds)
     drawn = np.empty((rows, kinds.size), dtype=np.intp)
-    for row in drawn:
-        row[:] = np.bincount(kind_of[rng.integers(0, n, n, dtype=np.int32)], minlength=kinds.size)
+    step = max(1, _DRAWS_AT_ONCE // n)
+    for start in range(0, rows, step):
+        block = drawn[start : start + step]
+        cell = kind_of[rng.integers(0, n, (len(block), n), dtype=np.int32)]
+        cell += np.arange(len(block))[:, None] * kinds.size
+        block[:] = np.bincount(cell.ravel(), minlength=block.size).reshape(block.shape)
     return drawn
 
 

@@ -11,12 +11,13 @@ from eval.table import to_csv
 
 def test_cells_of_tables_2_and_12():
     assert paper.calibration("TextVQA", "entailment", "base", "dp", "ece") == 0.418
-    assert paper.calibration("text-vqa", "neutral", "rl", "pc_r", "auroc") == 0.597
-    assert paper.calibration("sharegpt4v-textvqa", "contradiction", "r_tuning", "Verbal", "ece") == 0.551
+    assert paper.calibration("text-vqa", "neutral", "rl", "pcr", "auroc") == 0.597
+    assert paper.calibration("sharegpt4v-textvqa", "contradiction", "r_tuning", "verbal", "ece") == 0.551
     assert paper.accuracy("OCR-VQA", "entailment", "sft") == 0.72
     assert paper.accuracy("COCO", "entailment", "sft") is None  # Tables 11 and 12 have QA only
     assert paper.calibration("pocket-digit", "entailment", "base", "dp", "ece") is None
     assert paper.calibration("TextVQA", "entailment", "rl_proper", "dp", "ece") is None
+    assert paper.calibration("TextVQA", "entailment", "base", "dp_end", "ece") is None  # a variant is not the paper's
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_models_stand_in_the_order_of_training_and_checkpoints_by_step():
     assert ordered_models(names) == ["base", "sft", "rl@40", "rl@200", "rl", "rl_proper", "x"]
     assert checkpoint("a@b") == ("a@b", None)
     assert model_title("rl@1200") == "RL (Algorithm 1), step 1,200"
-    assert ordered_protocols(["vcap", "other", "dp", "pc-r"]) == ["dp", "pc-r", "vcap", "other"]
+    assert ordered_protocols(["vcap", "other", "dp_end", "verbal", "dp"]) == ["dp", "dp_end", "verbal", "vcap", "other"]
 
 
 def test_paper_tables_have_ours_and_the_papers_value_by_subset(make_record):

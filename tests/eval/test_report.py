@@ -8,7 +8,7 @@ import pytest
 from eval.__main__ import main
 from eval.metrics import METRICS
 from eval.records import write_records
-from eval.report import ece_ratios, summarise, summarise_all
+from eval.report import ece_ratios, summarise, summarise_all, summarise_claims
 
 
 @pytest.fixture
@@ -63,6 +63,15 @@ def test_datasets_pooled_and_slices(records):
     assert sliced["base"]["verbal"]["task"]["Detail"]["n"] == 2
 
 
+def test_claims_count_once_whatever_the_number_of_protocols(make_record):
+    claims = [{"text": "a", "sure": True}, {"text": "b", "sure": True}, {"text": "c", "sure": False}]
+    records = [make_record(protocol=name, claims=claims, claim_labels=[1, 0, 0]) for name in ("verbal", "dp")]
+    found = summarise_claims([*records, make_record(model="silent", claims=[], claim_labels=[])])
+    assert list(found) == ["base"] and (found["base"]["n_claims"], found["base"]["n_sure"]) == (3, 2)
+    # tags sure, sure, not sure; labels 1, 0, 0: two agree; of the two sure ones one is true
+    assert found["base"]["agreement"] == pytest.approx(2 / 3) and found["base"]["true_when_sure"] == 0.5
+
+
 def test_ratio_to_the_base():
     def cells(a, b, pooled):
         return {"verbal": {"a": {"ece": a}, "b": {"ece": b}, "pooled": {"ece": pooled}}}
@@ -99,7 +108,7 @@ def test_report_md_has_verdicts_tables_and_how_to_read_them(published):
 
 def test_every_table_stands_in_three_forms_with_its_estimator(published):
     stems = {path.stem for path in (published / "tables").iterdir()}
-    assert {"overall", "all_metrics", "ece_ratios", "comparisons", "calibration_TextVQA", "paper_accuracy"} <= stems
+    assert {"overall", "claims", "all_metrics", "ece_ratios", "comparisons", "calibration_TextVQA", "paper_accuracy"} <= stems
     assert {"ece_by_dataset", "auroc_by_task", "brier_by_subset", "ece_by_vote_margin"} <= stems
     for stem in stems:
         text = {suffix: (published / "tables" / f"{stem}.{suffix}").read_text() for suffix in ("csv", "tex", "md")}
