@@ -2,7 +2,8 @@
 
 `questions.parquet` holds one row a question, in the order in which all other files of the run follow:
 
-    question_id, dataset, task, question, image_id, image_path | null, image_bytes | null, ground_truth, answers
+    question_id, dataset, task, question, image_id, image_path | null, image_bytes | null, ground_truth, answers,
+    use_for | null
 
 Exactly one of image_path and image_bytes is set. Rows are written and read in groups, so that memory does not grow with
 their number.
@@ -16,6 +17,7 @@ from pathlib import Path
 from reward_fns.errors import UserError
 
 ROW_GROUP = 256
+SPLITS = ("train", "sft", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class SourceQuestion:
         image: the encoded file, or where it lies.
         ground_truth: reference in the dataset's own form.
         answers: all accepted or annotated answers, for the dataset's own accuracy rule; may be empty.
+        use_for: "train", "sft" or "evaluation" where the configuration says so for its whole dataset; None leaves it to
+            the step `splits`.
     """
 
     question_id: str
@@ -41,6 +45,7 @@ class SourceQuestion:
     image: Path | bytes
     ground_truth: str
     answers: tuple[str, ...] = ()
+    use_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ def write_questions(path: Path, questions: Iterable[SourceQuestion]) -> int:
             ("image_bytes", pyarrow.binary()),
             ("ground_truth", pyarrow.string()),
             ("answers", pyarrow.list_(pyarrow.string())),
+            ("use_for", pyarrow.string()),
         ]
     )
     count, rows = 0, []
@@ -125,6 +131,7 @@ def _row(question: SourceQuestion) -> dict[str, object]:
         "image_bytes": None if in_file else question.image,
         "ground_truth": question.ground_truth,
         "answers": list(question.answers),
+        "use_for": question.use_for,
     }
 
 
@@ -150,7 +157,10 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
                 for row in batch.to_pylist():
                     image = Path(row["image_path"]) if row["image_path"] is not None else row.get("image_bytes", b"")
                     yield SourceQuestion(
-                        **{name: row[name] for name in _TEXT}, image=image, answers=tuple(row["answers"])
+                        **{name: row[name] for name in _TEXT},
+                        image=image,
+                        answers=tuple(row["answers"]),
+                        use_for=row["use_for"],
                     )
     except (pyarrow.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
@@ -158,4 +168,4 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
 
 
 _TEXT = ("question_id", "dataset", "task", "question", "image_id", "ground_truth")
-_COLUMNS = (*_TEXT, "image_path", "image_bytes", "answers")
+_COLUMNS = (*_TEXT, "image_path", "image_bytes", "answers", "use_for")

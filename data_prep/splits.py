@@ -2,7 +2,9 @@
 
 A cell is a dataset and a subset: entailment, contradiction, neutral, and unpaired for questions without a label. Of
 each cell `train` questions go to GRPO training and `sft` to SFT, the rest to evaluation (the paper: 33 of each of
-14 x 3 cells to training). All questions about one picture, over all datasets, go to one side.
+14 x 3 cells to training). All questions about one picture, over all datasets, go to one side. A dataset whose side the
+configuration fixes (`use_for` in its entry: a publisher's own test split, say) goes there whole, and takes its pictures
+along.
 
     splits.jsonl  {question_id, dataset, subset, split}, split is "train", "sft" or "evaluation"
     splits.md     the number of questions in each cell
@@ -27,12 +29,12 @@ from data_prep.context import Context
 from data_prep.dataset_statistics.tally import LABELS
 from data_prep.markdown import markdown_table
 from data_prep.records import Counts, Failure, Record, RecordFile, join
-from data_prep.source import SourceQuestion
+from data_prep.source import SPLITS, SourceQuestion
+from reward_fns.errors import UserError
 from reward_fns.files import write_text
 
 UNPAIRED = "unpaired"
 SUBSETS = (*LABELS, UNPAIRED)
-SPLITS = ("train", "sft", "evaluation")
 Cell = tuple[str, str]
 """Dataset and subset."""
 
@@ -60,13 +62,21 @@ def run(context: Context) -> Counts:
     """Write the files above."""
     settings = context.config.splits
     images: dict[str, list[Cell]] = defaultdict(list)
+    fixed: dict[str, str] = {}
     once: dict[Cell, Cell] = {}  # one object a cell, or the file's texts would stay in memory
     for question, _, cell in _cells(context):
         if settings.unpaired or cell[1] != UNPAIRED:
             images[question.image_id].append(once.setdefault(cell, cell))
+            if question.use_for is not None and fixed.setdefault(question.image_id, question.use_for) != question.use_for:
+                raise UserError(
+                    f"image {question.image_id} is in a dataset for {fixed[question.image_id]} and in one for "
+                    f"{question.use_for}: take it out of one of them"
+                )
     sizes = Counter(cell for cells in images.values() for cell in cells)
-    wanted = {cell: quota(size, settings.train, settings.sft) for cell, size in sizes.items()}
-    side = allocate(images, wanted, context.seed())
+    free = {image: cells for image, cells in images.items() if image not in fixed}
+    divided = Counter(cell for cells in free.values() for cell in cells)
+    wanted = {cell: quota(size, settings.train, settings.sft) for cell, size in divided.items()}
+    side = fixed | allocate(free, wanted, context.seed())
     counts: Counter[tuple[Cell, str]] = Counter()
     left_out = 0
     with RecordFile(context.run / "splits.jsonl") as splits, RecordFile(context.failures) as failures:
@@ -78,7 +88,7 @@ def run(context: Context) -> Counts:
             split = side.get(question.image_id, "evaluation")
             counts[cell, split] += 1
             splits.add({"question_id": question.question_id, "dataset": cell[0], "subset": cell[1], "split": split})
-    write_text(context.run / "splits.md", table(counts, sizes, (settings.train, settings.sft)))
+    write_text(context.run / "splits.md", table(counts, sizes, divided, (settings.train, settings.sft)))
     return Counts(sizes.total() + left_out, counts.total(), {UNPAIRED: left_out} if left_out else {})
 
 
@@ -128,10 +138,16 @@ def allocate(images: Mapping[str, Sequence[Cell]], wanted: Mapping[Cell, tuple[i
     return side
 
 
-def table(counts: Mapping[tuple[Cell, str], int], sizes: Mapping[Cell, int], asked: tuple[int, int]) -> str:
+def table(
+    counts: Mapping[tuple[Cell, str], int],
+    sizes: Mapping[Cell, int],
+    divided: Mapping[Cell, int],
+    asked: tuple[int, int],
+) -> str:
     """The number of questions in each cell and split, as a Markdown table.
 
     Args:
+        divided: number of questions of each cell whose side was not fixed.
         asked: the configured numbers for train and sft.
 
     Raises:
@@ -145,7 +161,8 @@ def table(counts: Mapping[tuple[Cell, str], int], sizes: Mapping[Cell, int], ask
         if sum(numbers.values()) != sizes[cell]:
             raise RuntimeError(f"the splits of {cell} hold {numbers}, which are not its {sizes[cell]} questions")
         total.update(numbers)
-        short = {split: n for split, n in zip(SPLITS[:2], asked, strict=True) if numbers[split] < n}
+        wanted = zip(SPLITS[:2], asked, strict=True) if divided.get(cell) else ()
+        short = {split: n for split, n in wanted if numbers[split] < n}
         shown = {split: f"{numbers[split]} of {n}" for split, n in short.items()}
         rows.append((*cell, str(sizes[cell]), *(shown.get(split, str(numbers[split])) for split in SPLITS)))
     rows.append(("all", "", str(total.total()), *(str(total[split]) for split in SPLITS)))

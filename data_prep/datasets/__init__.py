@@ -7,13 +7,14 @@ say which split of a dataset it uses; the default is the one that people evaluat
 
     datasets:
       - {name: VQAv2, root: DIR, sample: 12942}
-      - {name: my-birds, kind: jsonl, root: DIR, file: birds.jsonl, task: Detail}
+      - {name: my-birds, kind: jsonl, root: DIR, file: birds.jsonl, task: Detail, use_for: evaluation}
 """
 
 import hashlib
 import heapq
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from data_prep.datasets import (
     vqa,
 )
 from data_prep.datasets.common import Item
-from data_prep.source import Rejected
+from data_prep.source import SPLITS, Rejected
 from reward_fns.errors import UserError
 
 __all__ = ["DATASETS", "Item", "open_dataset"]
@@ -65,8 +66,9 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     Args:
         config: name, the tag of the questions; kind, a key of `DATASETS` (default: the name); root, the folder of its
             files; one of limit, the first so many questions, and sample, so many drawn at random (a function of the
-            question ids and `seed` alone; reads the dataset to its end and holds the sample); and the adapter's own.
-            A rejected record does not count, and comes as it is met.
+            question ids and `seed` alone; reads the dataset to its end and holds the sample); use_for, the side that all
+            of its questions go to (default: the step `splits` divides them); and the adapter's own. A rejected record
+            does not count, and comes as it is met.
 
     Raises:
         UserError: an unknown kind or option, one that is missing, or a number out of range; when the items are read,
@@ -85,6 +87,9 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     limit, sample = (_number(name, key, options.pop(key, None)) for key in ("limit", "sample"))
     if limit is not None and sample is not None:
         raise UserError(f"dataset {name} has both limit and sample; leave one out")
+    use_for = options.pop("use_for", None)
+    if use_for not in (None, *SPLITS):
+        raise UserError(f"dataset {name}: use_for is one of {', '.join(SPLITS)}, got {use_for!r}")
     adapter = DATASETS[kind]
     known = {
         key: option
@@ -92,11 +97,13 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
         if option.kind == option.KEYWORD_ONLY
     }
     if unknown := [key for key in options if key not in known]:
-        own = ", ".join(("name", "kind", "root", "limit", "sample", "seed", *known))
+        own = ", ".join(("name", "kind", "root", "limit", "sample", "seed", "use_for", *known))
         raise UserError(f"dataset {name}: unknown option {unknown[0]!r}; there are {own}")
     if missing := [key for key, option in known.items() if option.default is option.empty and key not in options]:
         raise UserError(f"dataset {name} of kind {kind} needs {missing[0]}")
     items = adapter(name, Path(root), **options)
+    if use_for is not None:
+        items = (item if isinstance(item, Rejected) else replace(item, use_for=use_for) for item in items)
     if limit is not None:
         return _first(items, limit)
     return items if sample is None else _sampled(items, sample, seed)

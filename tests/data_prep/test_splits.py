@@ -12,6 +12,7 @@ from data_prep.config import Config
 from data_prep.context import Context, Models
 from data_prep.source import SourceQuestion, write_questions
 from data_prep.splits import SplitsConfig, allocate, quota
+from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl
 
 CELLS = [(dataset, subset) for dataset in ("A", "B") for subset in splits.SUBSETS]
@@ -82,8 +83,9 @@ def test_another_seed_draws_other_images_and_each_about_equally_often():
 def split(tmp_path):
     """Run the step on [(question_id, dataset, image_id, label or reason), ...]."""
 
-    def run(rows, **config):
-        questions = [SourceQuestion(q, d, "QA", "?", image, b"", "") for q, d, image, _ in rows]
+    def run(rows, use_for=None, **config):
+        fixed = use_for or {}
+        questions = [SourceQuestion(q, d, "QA", "?", image, b"", "", (), fixed.get(d)) for q, d, image, _ in rows]
         write_questions(tmp_path / "questions.parquet", questions)
         labels = [
             {"question_id": q, "dataset": d, "label": label, "reason": None}
@@ -140,6 +142,25 @@ def test_a_cell_that_is_too_small_says_so_and_a_question_that_left_the_run_takes
     # half of 9 is 4: 4 * 33 / 44 = 3 to train, 4 * 11 / 44 = 1 to sft
     assert Counter(r["split"] for r in records) == {"train": 3, "sft": 1, "evaluation": 5}
     assert "|         9 | 3 of 33 | 1 of 11 |          5 |" in (tmp_path / "splits.md").read_text(encoding="utf-8")
+
+
+def test_a_dataset_with_a_fixed_side_goes_there_whole_and_takes_its_pictures_along(split, tmp_path):
+    rows = [(f"a{i}", "A", f"i{i}", "neutral") for i in range(20)] + [
+        (f"b{i}", "B", f"i{i}", "neutral") for i in range(40)
+    ]
+    counts, records = split(rows, use_for={"A": "evaluation"}, train=8, sft=2)
+    sides = {r["question_id"]: r["split"] for r in records}
+    assert {sides[f"a{i}"] for i in range(20)} == {sides[f"b{i}"] for i in range(20)} == {"evaluation"}
+    # Of B's other 20, which are exactly twice 8 + 2:
+    assert Counter(sides[f"b{i}"] for i in range(20, 40)) == {"train": 8, "sft": 2, "evaluation": 10}
+    table = (tmp_path / "splits.md").read_text(encoding="utf-8")
+    assert "| A       | neutral |        20 |     0 |   0 |         20 |" in table
+
+
+def test_a_picture_on_two_fixed_sides_is_an_error_that_names_it(split):
+    rows = [("a", "A", "i7", "neutral"), ("b", "B", "i7", "neutral")]
+    with pytest.raises(UserError, match="image i7 is in a dataset for train and in one for evaluation"):
+        split(rows, use_for={"A": "train", "B": "evaluation"})
 
 
 def test_negative_numbers_are_refused():

@@ -40,6 +40,7 @@ def test_each_dataset_of_the_paper_has_an_adapter_under_its_tag():
         ({"name": "COCO", "root": "x", "limit": 0}, "limit must be a whole number of at least 1, got 0"),
         ({"name": "COCO", "root": "x", "sample": True}, "sample must be a whole number of at least 1, got True"),
         ({"name": "COCO", "root": "x", "sample": 1, "limit": 1}, "has both limit and sample"),
+        ({"name": "COCO", "root": "x", "use_for": "test"}, "use_for is one of train, sft, evaluation, got 'test'"),
     ],
 )
 def test_a_wrong_configuration_is_refused_before_anything_is_read(config, message):
@@ -51,6 +52,15 @@ def test_limit_takes_the_first_readable_ones(put, read):
     put("mine.jsonl", '{"question": "a", "image": "a"}\n{}\n{"question": "b", "image": "b"}\n{}\n')
     questions, rejected = read("mine", kind="jsonl", file="mine.jsonl", limit=2)
     assert (ids(questions), len(rejected)) == ([0, 2], 1)  # reading stops at the second
+
+
+def test_every_question_of_a_dataset_carries_the_side_that_its_entry_names(put, read):
+    put("mine.jsonl", '{"question": "a", "image": "a"}\n{}\n{"question": "b", "image": "b"}\n')
+    sides = {use_for: read("mine", kind="jsonl", file="mine.jsonl", use_for=use_for)[0] for use_for in (None, "sft")}
+    assert {use_for: [question.use_for for question in found] for use_for, found in sides.items()} == {
+        None: [None, None],
+        "sft": ["sft", "sft"],
+    }
 
 
 def test_a_sample_is_drawn_by_id_and_seed_and_keeps_the_order_of_the_file(put, read):
