@@ -86,7 +86,7 @@ def sum_by_text(choices: Iterable[tuple[str, float]]) -> dict[str, float]:
             total[text] = logprob
         else:
             high, low = max(before, logprob), min(before, logprob)
-            total[text] = high + math.log1p(math.exp(low - high))
+            total[text] = high if low == -math.inf else high + math.log1p(math.exp(low - high))
     return total
 
 

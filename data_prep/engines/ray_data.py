@@ -12,6 +12,7 @@ GPU the replica takes a logical one. The model directory must be readable on eve
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,12 +89,16 @@ class RayEngine:
     def _start(self) -> None:
         """Join or start Ray, and see that it has a GPU, real or logical, for each replica."""
         import ray
+        import ray.data
         import torch
         from transformers import AutoProcessor
 
         if not ray.is_initialized():
             logical = None if self._address or torch.cuda.is_available() else self._concurrency
-            ray.init(address=self._address, num_gpus=logical, include_dashboard=False, log_to_driver=False)
+            ray.init(address=self._address, num_gpus=logical, log_to_driver=False, logging_level="WARNING")
+        # The caller shows the progress; Ray's own would be a page of text every ten seconds.
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         gpus = int(ray.cluster_resources().get("GPU", 0))
         if gpus < self._concurrency:
             raise UserError(

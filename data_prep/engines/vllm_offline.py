@@ -108,13 +108,14 @@ class VllmEngine:
     def _enqueue(self, request: GenerationRequest, sampling: Sampling) -> UserError | None:
         """Hand the request to vLLM; why it cannot be, if so."""
         from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
 
         parameters = SamplingParams(**sampling_arguments(sampling), n=sampling.n, seed=request.seed)
         try:
             self._llm.enqueue(self._prompt(request), parameters, use_tqdm=False)
         except UserError as error:
             return error
-        except ValueError as error:
+        except (VLLMClientError, ValueError) as error:
             return UserError(f"the model refuses a request: {str(error).splitlines()[0]}")
         return None
 
