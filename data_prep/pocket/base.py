@@ -1,10 +1,8 @@
 """Training of the base model on text: AdamW, cosine schedule, float32, fresh images in every step, resumable.
 
 Two phases, each with a schedule of its own. `answers` teaches what stands in an image, and the forms of all prompts.
-`verdicts` teaches whether a proposed answer is right. The long prompts alone stay at chance for as long as anybody
-waited (verdict loss ln 2), so short statements come first; and where a prompt proposes a right answer, the model learns
-to predict that answer's words inside the prompt as well: it then meets a wrong word with another in mind, and only has
-to say so.
+`verdicts` teaches whether a proposed answer is right: by short statements first, since the long prompts alone stay at
+chance for as long as anybody waited (loss ln 2), and follow as soon as the short ones are learned.
 """
 
 import os
@@ -25,21 +23,15 @@ FIRST_PHASE = 0.3
 """Share of the steps in which short plain answers, the cheapest way to learn to see, take most of the batch."""
 STATEMENTS_ALONE = 0.2
 """Share of the verdict steps that have short statements only."""
-PROPOSED_WEIGHT = 0.5
-"""Weight of the loss on right proposals inside prompts."""
 SAVE_SECONDS = 150.0
 
 
 class MicroBatch(NamedTuple):
-    """Tensors of one kind of prompt: pixels (n, 3, 32, 32); tokens, labels and proposed, (n, t).
-
-    labels are -100 off answers, proposed is -100 off the right answers that prompts propose.
-    """
+    """Tensors of one kind of prompt: pixels (n, 3, 32, 32), tokens (n, t), labels (n, t) with -100 off answers."""
 
     pixels: torch.Tensor
     tokens: torch.Tensor
     labels: torch.Tensor
-    proposed: torch.Tensor
     weight: float
     kind: str
 
@@ -47,63 +39,46 @@ class MicroBatch(NamedTuple):
 def collate(batch: corpus.Examples, tokenizer: PreTrainedTokenizerFast, weight: float, kind: str) -> MicroBatch:
     """Tokenise prompts and answers, expand <image>, pad on the right; only answers and their end carry a label."""
     image = tokenizer.convert_tokens_to_ids("<image>")
-    prompts = [model.prompt_text(text.prompt) for text in batch.texts]
-    encoded = tokenizer(prompts, add_special_tokens=False, return_offsets_mapping=True)
-    answers = tokenizer([f" {text.answer}</s>" for text in batch.texts], add_special_tokens=False)["input_ids"]
-    rows, proposals = [], []
-    for text, prompt, ids, offsets in zip(
-        batch.texts, prompts, encoded["input_ids"], encoded["offset_mapping"], strict=True
-    ):
-        start = prompt.rindex(text.true_part)
-        end = start + len(text.true_part)
-        # A word's token begins with the space before it, a full stop's may end with the newline after it.
-        inside = [start < end and start - 1 <= first < end and first < last <= end + 1 for first, last in offsets]
-        copies = [model.IMAGE_TOKENS if token == image else 1 for token in ids]
-        rows.append(np.repeat(ids, copies))
-        proposals.append(np.repeat(np.where(inside, ids, -100), copies))
-    length = max(len(p) + len(a) for p, a in zip(rows, answers, strict=True))
+    prompts = tokenizer([model.prompt_text(text) for text in batch.prompts], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([f" {text}</s>" for text in batch.answers], add_special_tokens=False)["input_ids"]
+    repeats = {image: model.IMAGE_TOKENS}
+    expanded = [[copy for token in ids for copy in [token] * repeats.get(token, 1)] for ids in prompts]
+    length = max(len(p) + len(a) for p, a in zip(expanded, answers, strict=True))
     tokens = np.full((len(answers), length), tokenizer.pad_token_id, dtype=np.int64)
-    labels, proposed = np.full_like(tokens, -100), np.full_like(tokens, -100)
-    for row, (prompt_ids, proposal, answer) in enumerate(zip(rows, proposals, answers, strict=True)):
-        start, end = len(prompt_ids), len(prompt_ids) + len(answer)
-        tokens[row, :start], tokens[row, start:end] = prompt_ids, answer
-        labels[row, start:end] = answer
-        proposed[row, :start] = proposal
+    labels = np.full_like(tokens, -100)
+    for row, (prompt, answer) in enumerate(zip(expanded, answers, strict=True)):
+        end = len(prompt) + len(answer)
+        tokens[row, :end] = prompt + answer
+        labels[row, len(prompt) : end] = answer
     pixels = model.pixel_values(batch.images)
-    return MicroBatch(
-        pixels, torch.from_numpy(tokens), torch.from_numpy(labels), torch.from_numpy(proposed), weight, kind
-    )
+    return MicroBatch(pixels, torch.from_numpy(tokens), torch.from_numpy(labels), weight, kind)
 
 
-Plan = list[tuple[str, int, int, float]]
-"""Kind of prompt, examples of QA and of Detail, weight of their losses."""
+Plan = list[tuple[str, int, float]]
+"""Kind of prompt, examples of each task, weight of its loss."""
 
 
 def answers_plan(step: int, steps: int, rng: np.random.Generator) -> Plan:
     """What one step of the first phase is made of."""
     first = step < FIRST_PHASE * steps
-    plan: Plan = [("plain", 72, 72, 1.0)] if first else [("plain", 36, 36, 1.0), ("claims", 24, 24, 1.0)]
+    plan: Plan = [("plain", 72, 1.0)] if first else [("plain", 36, 1.0), ("claims", 24, 1.0)]
     # The small shares come in turns: a handful of examples costs nearly as much as three handfuls.
     turn = step % 4
     if turn == 0:
-        plan.append((str(rng.choice(corpus.NUMBER_KINDS)), 10, 10, 0.5))
+        plan.append((str(rng.choice(corpus.NUMBER_KINDS)), 10, 0.5))
     elif not first or turn == 1:
-        plan.append((str(rng.choice(corpus.VERDICT_KINDS)), 24, 24, 0.7))
+        plan.append((str(rng.choice(corpus.VERDICT_KINDS)), 24, 0.7))
     elif turn == 2:
-        plan.append(("claims", 18, 18, 1.0))
+        plan.append(("claims", 18, 1.0))
     return plan
 
 
 def verdicts_plan(step: int, steps: int, rng: np.random.Generator) -> Plan:
-    """What one step of the second phase is made of; a part of the first goes on, so that it is not forgotten.
-
-    Detail takes the larger share: its verdicts are learned more slowly.
-    """
-    number = str(rng.choice(corpus.NUMBER_KINDS))
-    kept = [("plain", 24, 24, 0.5), ("claims", 18, 18, 0.5), ("place", 6, 24, 0.5), (number, 9, 9, 0.5)]
+    """What one step of the second phase is made of; a part of the first goes on, so that it is not forgotten."""
+    kept = [("plain", 24, 0.5), ("claims", 18, 0.5), ("place", 18, 0.5), (str(rng.choice(corpus.NUMBER_KINDS)), 9, 0.5)]
     if step < STATEMENTS_ALONE * steps:
-        return [("statement", 36, 96, 1.0), kept[step % 3]]
-    return [("statement", 12, 48, 0.5), (corpus.VERDICT_KINDS[step % 4], 36, 64, 1.0), kept[step // 2 % 4]]
+        return [("statement", 96, 1.0), kept[step % 3]]
+    return [("statement", 36, 0.5), (corpus.VERDICT_KINDS[step % 4], 64, 1.0), kept[step // 2 % 4]]
 
 
 class Phase(NamedTuple):
@@ -119,25 +94,15 @@ class Phase(NamedTuple):
         rng = np.random.default_rng((seed, step) if self.name == "answers" else (seed, 2, step))
         return [
             collate(corpus.mixed(kind, task, n, rng), tokenizer, weight, kind)
-            for kind, n_qa, n_detail, weight in self.plan(step, self.steps, rng)
-            for task, n in (("QA", n_qa), ("Detail", n_detail))
+            for kind, n, weight in self.plan(step, self.steps, rng)
+            for task in ("QA", "Detail")
         ]
 
 
 def loss_of(net: LlavaForConditionalGeneration, batch: MicroBatch) -> torch.Tensor:
-    """Mean cross-entropy of the answers' tokens, and `PROPOSED_WEIGHT` times that of the right proposals' tokens.
-
-    Padding is on the right, so that the causal mask alone is enough.
-    """
+    """Mean cross-entropy of the answer tokens. Padding is on the right, so that the causal mask alone is enough."""
     hidden = net.model(input_ids=batch.tokens, pixel_values=batch.pixels, use_cache=False).last_hidden_state
-    loss = _cross_entropy(net, hidden, batch.labels)
-    if (batch.proposed != -100).any():
-        loss = loss + PROPOSED_WEIGHT * _cross_entropy(net, hidden, batch.proposed)
-    return loss
-
-
-def _cross_entropy(net: LlavaForConditionalGeneration, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    targets = labels[:, 1:]
+    targets = batch.labels[:, 1:]
     wanted = targets != -100
     return torch.nn.functional.cross_entropy(net.lm_head(hidden[:, :-1][wanted]), targets[wanted])
 

@@ -17,7 +17,7 @@ from reward_fns import claims, prompts
 SURE_SHARE = 0.6
 """Chance of "I'm sure." in the base's training, for true facts (all its training claims are true)."""
 
-SINGLE_FACT_SHARE = 0.5
+SINGLE_FACT_SHARE = 0.8
 """Share of the short statements that are about one fact and not about the whole image."""
 
 _SIMILAR_DIGITS = ((6, 8), (7, 4), (7, 3), (8, 5), (9, 7), (3, 6), (0, 5), (1, 9), (3, 9), (4, 7))
@@ -31,22 +31,15 @@ class Scene(NamedTuple):
     things: tuple[Thing, ...]
 
 
-class Text(NamedTuple):
-    """A prompt and the answer it should get; `true_part` is a right answer that the prompt proposes, "" if none."""
-
-    prompt: str
-    answer: str
-    true_part: str = ""
-
-
 class Examples(NamedTuple):
-    """A batch for training: images (n, 32, 32, 3) uint8, and the text of each."""
+    """A batch for training: images (n, 32, 32, 3) uint8, and for each the prompt and the answer."""
 
     images: npt.NDArray[np.uint8]
-    texts: list[Text]
+    prompts: list[str]
+    answers: list[str]
 
 
-Writer = Callable[[Scene, np.random.Generator], Text]
+Writer = Callable[[Scene, np.random.Generator], tuple[str, str]]
 
 
 def altered(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> tuple[Thing, ...]:
@@ -108,26 +101,25 @@ def _proposal(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
     return (claims_answer if numbered else lambda a, b, _: plain_answer(a, b))(things, scene.task, rng), right
 
 
-def _plain(scene: Scene, rng: np.random.Generator) -> Text:
+def _plain(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     describe = scene.task == "QA" and rng.random() < 0.1
     question = str(rng.choice(DATASETS["pocket-scene"].questions)) if describe else scene.question
-    return Text(question, plain_answer(scene.things, scene.task))
+    return question, plain_answer(scene.things, scene.task)
 
 
-def _claims(scene: Scene, rng: np.random.Generator) -> Text:
-    return Text(claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng))
+def _claims(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
+    return claims.claim_prompt(scene.question), claims_answer(scene.things, scene.task, rng)
 
 
 def _verdict(template: str, yes: str, no: str) -> Writer:
-    def write(scene: Scene, rng: np.random.Generator) -> Text:
+    def write(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
         answer, right = _proposal(scene, rng)
-        prompt = prompts.render(template, question=scene.question, answer=answer)
-        return Text(prompt, yes, answer) if right else Text(prompt, no)
+        return prompts.render(template, question=scene.question, answer=answer), yes if right else no
 
     return write
 
 
-def _statement(scene: Scene, rng: np.random.Generator) -> Text:
+def _statement(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     """The shortest form of a verdict: one fact, or the whole answer, and nothing else. Where a verdict is learned."""
     right = bool(rng.random() < 0.5)
     things = scene.things
@@ -138,17 +130,15 @@ def _statement(scene: Scene, rng: np.random.Generator) -> Text:
         # Another thing of the image may stand where this one was moved to, or be the same: then it is still true.
         right = set(wrong) <= set(scene.things)
         things = wrong
-    answer = plain_answer(things, scene.task)
-    prompt = f"True or false? {answer}"
-    return Text(prompt, "True", answer) if right else Text(prompt, "False")
+    return f"True or false? {plain_answer(things, scene.task)}", "True" if right else "False"
 
 
-def _place(scene: Scene, rng: np.random.Generator) -> Text:
+def _place(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     """One fact of a Detail image by its place; a QA image has the one fact that its question asks for."""
     if scene.task == "QA":
         return _plain(scene, rng)
     thing = scene.things[int(rng.integers(len(scene.things)))]
-    return Text(place_question(datasets.PLACES[thing.place]), datasets.sentence(thing, scene.task))
+    return place_question(datasets.PLACES[thing.place]), datasets.sentence(thing, scene.task)
 
 
 def place_question(place: str) -> str:
@@ -160,23 +150,23 @@ def place_question(place: str) -> str:
     return f"What is at the {place}?"
 
 
-def _verbal(scene: Scene, rng: np.random.Generator) -> Text:
+def _verbal(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     answer, _ = _proposal(scene, rng)
-    return Text(prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng))
+    return prompts.render("verbal_confidence", question=scene.question, answer=answer), _number(rng)
 
 
-def _vcap_round1(scene: Scene, rng: np.random.Generator) -> Text:
+def _vcap_round1(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     prompt = prompts.render(f"vcap_{scene.task.lower()}_round1", question=scene.question)
-    return Text(prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}")
+    return prompt, f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
 
 
-def _vcap_round2(scene: Scene, rng: np.random.Generator) -> Text:
+def _vcap_round2(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     answer, _ = _proposal(scene, rng)
     seen = f"{plain_answer(scene.things, scene.task)}\nVisual confidence: {_number(rng)}"
     values = {"visual_description": seen, "answer": answer}
     if scene.task == "QA":
         values["question"] = scene.question
-    return Text(prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}")
+    return prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}"
 
 
 KINDS: dict[str, Writer] = {
@@ -203,7 +193,7 @@ def examples(dataset: str, kind: str, n: int, rng: np.random.Generator) -> Examp
     for things in drawn.things:
         question = str(rng.choice(DATASETS[dataset].questions))
         texts.append(KINDS[kind](Scene(DATASETS[dataset].task, question, things), rng))
-    return Examples(drawn.images, texts)
+    return Examples(drawn.images, [prompt for prompt, _ in texts], [answer for _, answer in texts])
 
 
 def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
@@ -211,7 +201,7 @@ def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
     names = [name for name, dataset in DATASETS.items() if dataset.task == task]
     parts = [examples(name, kind, -(-n // len(names)), rng) for name in names]
     images = np.concatenate([part.images for part in parts])
-    return Examples(images, [text for part in parts for text in part.texts])
+    return Examples(images, sum((p.prompts for p in parts), []), sum((p.answers for p in parts), []))
 
 
 def tokenizer_corpus() -> Iterator[str]:
@@ -224,5 +214,5 @@ def tokenizer_corpus() -> Iterator[str]:
         for i, thing in enumerate(digits + named):
             scene = Scene(task, questions[i % len(questions)], (thing,))
             for kind in KINDS.values():
-                text = kind(scene, rng)
-                yield f"USER: {text.prompt} ASSISTANT: {text.answer}"
+                prompt, answer = kind(scene, rng)
+                yield f"USER: {prompt} ASSISTANT: {answer}"

@@ -102,14 +102,13 @@ def test_every_kind_of_prompt_is_written_for_every_dataset():
     for name in datasets.DATASETS:
         for kind in corpus.KINDS:
             batch = corpus.examples(name, kind, 3, rng)
-            assert len(batch.texts) == len(batch.images) == 3
-            assert all(text.prompt and text.answer for text in batch.texts)
+            assert len(batch.prompts) == len(batch.answers) == len(batch.images) == 3
+            assert all(batch.prompts) and all(batch.answers)
 
 
 def test_tags_and_confidence_carry_no_information():
     rng = np.random.default_rng(0)
-    texts = corpus.examples("pocket-digit", "claims", 2000, rng).texts
-    parsed = [claims.parse_response(text.answer) for text in texts]
+    parsed = [claims.parse_response(text) for text in corpus.examples("pocket-digit", "claims", 2000, rng).answers]
     confidence = np.array([answer.confidence for answer in parsed])
     sure = np.array([answer.claims[0].sure for answer in parsed])
     assert sure.mean() == pytest.approx(corpus.SURE_SHARE, abs=0.04)
