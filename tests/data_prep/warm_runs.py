@@ -2,22 +2,32 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import scripted
+
+from data_prep.steps import STEPS
 
 HERE = Path(__file__).parent
 
 
 class Zygote:
-    """Starts runs of `python -m data_prep` in children of one warm process (see zygote.py)."""
+    """Starts runs of `python -m data_prep` in children of a warm process, which imports `modules` (zygote.py)."""
 
-    def __init__(self, log):
+    def __init__(self, log, *modules):
         self._log = log
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, "PYTHONPATH": path, "RUN_LOG": str(log), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "RUN_LOG": str(log),
+            "OMP_NUM_THREADS": "1",
+            "WARM": " ".join(modules),
+        }
         command = [sys.executable, str(HERE / "zygote.py")]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -45,6 +55,39 @@ class Zygote:
     def log(self):
         """The end of what the last run has printed."""
         return self._log.read_text()[-3000:]
+
+
+def killed_run(zygote, run, arguments, kills, pause, after=lambda: None):
+    """Start a run again and again, kill it after `pause()` seconds, and let it end after so many kills.
+
+    `run` is its directory; `after` is called after each start has ended. Returns the number of steps that were done at
+    each kill.
+    """
+    done_at = []
+    for _ in range(kills):
+        pid = zygote.start(*arguments)
+        time.sleep(pause())
+        os.kill(pid, signal.SIGKILL)
+        status, _ = zygote.result()
+        after()
+        assert status in (0, -signal.SIGKILL), zygote.log()
+        if status == 0:
+            break  # it was done before the kill
+        manifest = run / "manifest.json"
+        done_at.append(len(json.loads(manifest.read_text())["steps"]) if manifest.exists() else 0)
+    zygote.start(*arguments)
+    assert zygote.result()[0] == 0, zygote.log()
+    after()
+    return done_at
+
+
+def assert_same_files(run, expected):
+    """All files of the steps, and what they left out, are byte for byte the same."""
+    names = [name for step in STEPS.values() for name in step.files]
+    names += [f"failures/{path.name}" for path in (expected / "failures").iterdir()]
+    for name in names:
+        assert (run / name).read_bytes() == (expected / name).read_bytes(), name
+    assert not list((run / "partial").iterdir())
 
 
 def peak_memory(zygote, encoder, folder, n):

@@ -2,22 +2,18 @@
 
 So a test that starts the pipeline many times does not pay for the imports each time. It reads a JSON list of arguments
 of `python -m data_prep` from a line of stdin, and writes one line with the child's pid; at its end another, with its
-exit status (negative: the signal) and the most memory that it held, in MiB.
+exit status (negative: the signal) and the most memory that it held, in MiB. WARM names the modules to import.
 """
 
+import importlib
 import json
 import os
 import sys
-import threading
 
-import matplotlib.pyplot
-import sentence_transformers
-import spacy
-
-import data_prep.config
 from data_prep.__main__ import main
 
-IMPORTED = (data_prep.config, matplotlib.pyplot, sentence_transformers, spacy)
+for module in ("data_prep.config", "matplotlib.pyplot", *os.environ["WARM"].split()):
+    importlib.import_module(module)
 
 
 def child(arguments):
@@ -31,7 +27,7 @@ def child(arguments):
     os._exit(status)
 
 
-print("ready", threading.active_count(), flush=True)
+print("ready", flush=True)
 for line in sys.stdin:
     if (pid := os.fork()) == 0:
         child(json.loads(line))

@@ -1,0 +1,48 @@
+"""The pocket model's whole run, killed twelve times, against one that was not: really, not by script.
+
+pytest tests/benchmarks/test_stage_one_kill.py -s
+"""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import warm_runs
+
+CONFIG = Path(__file__).parents[2] / "data_prep" / "configs" / "pocket.yaml"
+QUESTIONS, KILLS = 200, 12
+
+
+@pytest.mark.timeout(3600)
+def test_killed_pocket_runs_end_as_an_uninterrupted_one_does(tmp_path):
+    data = [
+        sys.executable,
+        "-m",
+        "data_prep.pocket",
+        "data",
+        "--out",
+        str(tmp_path / "data"),
+        "--train",
+        str(QUESTIONS),
+    ]
+    subprocess.run(data, check=True)
+    overrides = [f"datasets[0].root={tmp_path / 'data'}", "splits.train=2", "splits.sft=3", "sample.batch=32"]
+
+    def arguments(name):
+        return "run", str(CONFIG), "--out", str(tmp_path / name), *overrides
+
+    with warm_runs.Zygote(tmp_path / "log", "sentence_transformers", "spacy", "vllm") as zygote:
+        started = time.monotonic()
+        zygote.start(*arguments("whole"))
+        assert zygote.result()[0] == 0, zygote.log()
+        duration = time.monotonic() - started
+        rng = random.Random(0)
+        moments = warm_runs.killed_run(
+            zygote, tmp_path / "killed", arguments("killed"), KILLS, lambda: rng.uniform(0.1, 3 * duration / KILLS)
+        )
+    print(f"\nuninterrupted {duration:.0f} s; steps done at each kill: {moments}")
+    assert len(moments) >= 10
+    warm_runs.assert_same_files(tmp_path / "killed", tmp_path / "whole")
