@@ -338,12 +338,10 @@ function filterable(holder) {
     more.hidden = all || found <= FIRST_ROWS;
     more.textContent = `Show all ${found} rows`;
   };
-  const showAll = () => {
+  more.addEventListener("click", () => {
     all = true;
     show();
-  };
-  more.addEventListener("click", showAll);
-  addEventListener("beforeprint", showAll);
+  });
   field.addEventListener("input", show);
   holder.querySelector("[data-tools]").hidden = total <= 12;
   show();

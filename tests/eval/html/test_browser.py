@@ -2,7 +2,6 @@
 
 import base64
 import json
-import zlib
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
@@ -190,7 +189,7 @@ def test_print_opens_what_is_closed_and_leaves_out_the_controls(page):
     printed = page.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     content = base64.b64decode(printed["data"])
     assert content.startswith(b"%PDF") and content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") >= 3
-    assert len(content) < 5_000_000 and zlib.crc32(content)
+    assert len(content) < 5_000_000
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         assert not any(control.is_displayed() for control in page.find("nav, .controls, .tools, .pick"))
