@@ -1,6 +1,6 @@
 """Model specs, and the directory in hub layout that every engine loads.
 
-    MODEL               a Hugging Face directory
+    MODEL               a Hugging Face directory, or a name on the hub (org/model), fetched into the hub's own cache
     BASE+ADAPTER        a peft LoRA adapter on a base
     CHECKPOINT          verl's, of full training: the run's directory, `global_step_N` or the one with the shards
     BASE+CHECKPOINT     verl's, of LoRA training, on the model that it was trained on
@@ -14,6 +14,7 @@ so one that exists is whole and is reused.
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from pathlib import Path
 from data_prep.engines import verl_checkpoint
 from reward_fns.errors import UserError
 
+_HUB_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
 _TOWER, _HUB_TOWER = "vision_tower.", "vision_tower.vision_model."
@@ -48,8 +50,8 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
     """
     base_text, plus, adapter_text = spec.rpartition("+")
     if not plus or Path(spec).is_dir():
-        return _prepare_alone(Path(spec), cache)
-    base, adapter = Path(base_text), Path(adapter_text)
+        return _prepare_alone(_located(spec), cache)
+    base, adapter = _located(base_text), _located(adapter_text)
     _require_model(base)
     checkpoint = verl_checkpoint.find_checkpoint(adapter) if adapter.is_dir() else None
     if checkpoint is not None:
@@ -67,6 +69,20 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
             "checkpoint of verl's LoRA training"
         )
     return _made([*_files(base), *_files(adapter)], cache, lambda out: _merge(base, adapter, out))
+
+
+def _located(text: str) -> Path:
+    """The directory that a text names: itself, or the snapshot of a model on the hub."""
+    if Path(text).exists() or not _HUB_REPOSITORY.fullmatch(text):
+        return Path(text)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(text))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"no model directory {text}, and the hub does not give it ({reason})") from error
 
 
 def _prepare_alone(path: Path, cache: Path) -> ReadyModel:

@@ -4,8 +4,11 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText
 
+from data_prep.engines import verl_checkpoint
 from data_prep.engines.models import prepare
 from reward_fns.errors import UserError
 
@@ -97,3 +100,88 @@ def test_adapter_for_another_architecture(tiny_llava, lora_adapter, tmp_path):
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["c_attn"]}))
     with pytest.raises(UserError, match="does not fit the base"):
         prepare(f"{tiny_llava}+{adapter}", tmp_path / "cache")
+
+
+@pytest.fixture
+def run(tiny_llava, tmp_path):
+    """`run(shards, lora)` writes what verl leaves after RL: tracker, and actor/ with one shard and a processor."""
+
+    def write(shards, lora=False):
+        actor = tmp_path / "run" / "global_step_3" / "actor"
+        shutil.copytree(tiny_llava, actor / "huggingface", ignore=shutil.ignore_patterns("*.safetensors"))
+        torch.save(shards, actor / "model_world_size_1_rank_0.pt")
+        torch.save({}, actor / "optim_world_size_1_rank_0.pt")
+        (actor / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": 1}))
+        (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("3")
+        if lora:
+            (actor / "lora_train_meta.json").write_text(
+                json.dumps({"r": 4, "lora_alpha": 32, "task_type": "CAUSAL_LM"})
+            )
+        return tmp_path / "run"
+
+    return write
+
+
+def test_verl_full_checkpoint_is_put_together(tiny_llava, run, tmp_path):
+    state = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32).state_dict()
+    ready = prepare(str(run(state)), tmp_path / "cache")
+    weights, expected = load_file(ready.path / "model.safetensors"), load_file(tiny_llava / "model.safetensors")
+    assert weights.keys() == expected.keys()  # the hub's names
+    assert all(weights[key].equal(expected[key].bfloat16()) for key in expected)
+    assert (ready.path / "processor_config.json").is_file()
+    # The directory of the step and that of the shards are the same model.
+    for path in (tmp_path / "run" / "global_step_3", tmp_path / "run" / "global_step_3" / "actor"):
+        assert prepare(str(path), tmp_path / "cache") == ready
+
+
+def test_verl_lora_checkpoint_on_its_base_is_the_adapter_on_its_base(tiny_llava, lora_adapter, run, tmp_path):
+    lora = load_file(lora_adapter / "adapter_model.safetensors")
+    # In the trained model's own names: `base_model.model.` in front, `.default` before `.weight`.
+    shards = {key.replace(".weight", ".default.weight"): value for key, value in lora.items()}
+    path = run(shards, lora=True)
+    ready = prepare(f"{tiny_llava}+{path}", tmp_path / "cache")
+    direct = prepare(f"{tiny_llava}+{lora_adapter}", tmp_path / "cache")
+    ours, theirs = (load_file(model.path / "model.safetensors") for model in (ready, direct))
+    base = load_file(tiny_llava / "model.safetensors")
+    changed = {key for key in base if not ours[key].equal(base[key])}
+    assert changed == {key for key in base if not theirs[key].equal(base[key])} and changed
+    for key in changed:  # the merger rounds A and B to bfloat16: 8 bits of mantissa
+        step = (theirs[key] - base[key]).abs().max()
+        assert (ours[key] - theirs[key]).abs().max() < 0.02 * step
+    with pytest.raises(UserError, match=r"holds a LoRA adapter: name the model it was trained on too, as BASE\+"):
+        prepare(str(path), tmp_path / "cache")
+
+
+def test_weights_that_verl_saved_whole_are_used_as_they_are(tiny_llava, run, tmp_path):
+    actor = run({}) / "global_step_3" / "actor"
+    shutil.copy(tiny_llava / "model.safetensors", actor / "huggingface")
+    assert prepare(str(tmp_path / "run"), tmp_path / "cache").path == actor / "huggingface"
+
+
+def test_whole_checkpoint_takes_no_base(tiny_llava, run, tmp_path):
+    with pytest.raises(UserError, match="holds a whole model, no LoRA adapter"):
+        prepare(f"{tiny_llava}+{run({})}", tmp_path / "cache")
+
+
+def test_newest_checkpoint_that_is_gone(run, tmp_path):
+    path = run({})
+    shutil.rmtree(path / "global_step_3")
+    with pytest.raises(UserError, match="names global_step_3, which does not exist"):
+        prepare(str(path), tmp_path / "cache")
+
+
+def test_shards_that_cannot_be_merged_end_with_one_line(run, tmp_path):
+    path = run({})
+    (path / "global_step_3" / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match="verl's merger failed on .*is the checkpoint whole") as caught:
+        prepare(str(path), tmp_path / "cache")
+    assert "\n" not in str(caught.value) and not list((tmp_path / "cache").iterdir())
+
+
+def test_a_model_directory_is_no_checkpoint(tiny_llava):
+    assert verl_checkpoint.find_checkpoint(tiny_llava) is None
+
+
+def test_a_name_on_the_hub_is_looked_up_there_and_named_when_the_hub_does_not_answer(tmp_path):
+    with pytest.raises(UserError, match="no model directory nobody/no-such-model, and the hub does not give it"):
+        prepare("nobody/no-such-model", tmp_path)  # offline in tests
