@@ -14,10 +14,14 @@ from reward_fns.expert.served import OpenAIExpert
 
 
 def _openai(
-    cache: str | Path | None = None, lease: float = 30.0, mode: str = "one_call", **options: Any
+    cache: str | Path | None = None,
+    lease: float = 30.0,
+    concurrency: int = 64,
+    mode: str = "one_call",
+    **options: Any,
 ) -> VersionedExpert:
     limits = None if cache is None else Path(cache) / "limits"
-    return _in_mode(mode, CachedExpert(OpenAIExpert(**options, limits_directory=limits), cache, lease))
+    return _in_mode(mode, CachedExpert(OpenAIExpert(**options, limits_directory=limits), cache, lease, concurrency))
 
 
 def _replay(mode: str = "one_call", **options: Any) -> VersionedExpert:
@@ -33,7 +37,9 @@ def _in_mode(mode: str, expert: VersionedExpert) -> VersionedExpert:
 KINDS: dict[str, Callable[..., Expert]] = {"oracle": OracleExpert, "openai": _openai, "replay": _replay}
 
 
-def _own(kind: str, cache: str | Path | None = None, lease: float = 30.0, **options: Any) -> Expert:
+def _own(
+    kind: str, cache: str | Path | None = None, lease: float = 30.0, concurrency: int = 64, **options: Any
+) -> Expert:
     """An expert of the user's own class, named as package.module:Class."""
     module, _, name = kind.partition(":")
     try:
@@ -42,7 +48,7 @@ def _own(kind: str, cache: str | Path | None = None, lease: float = 30.0, **opti
         raise ValueError(f"no expert {kind!r}: {error}") from error
     expert: Any = make(**options)
     if hasattr(expert, "prompt_version"):
-        return CachedExpert(expert, cache, lease)
+        return CachedExpert(expert, cache, lease, concurrency)
     if cache is not None:
         raise ValueError(f"expert {kind!r} takes no cache: it has no prompt_version by which verdicts could be kept")
     own: Expert = expert
@@ -52,9 +58,9 @@ def _own(kind: str, cache: str | Path | None = None, lease: float = 30.0, **opti
 def make_expert(config: str | Mapping[str, Any]) -> Expert:
     """The expert that a configuration names: ``"oracle"``, or a mapping with ``kind`` and the options of that kind.
 
-    oracle: no options. openai: those of `OpenAIExpert`, and ``cache`` and ``lease`` (`CachedExpert`), ``mode``
-    (`modes`). replay: those of `ReplayExpert`, and ``mode``. ``package.module:Class``: the arguments of that class;
-    if it has a ``prompt_version`` also ``cache`` and ``lease``.
+    oracle: no options. openai: those of `OpenAIExpert`, and ``cache``, ``lease``, ``concurrency`` (`CachedExpert`),
+    ``mode`` (`modes`). replay: those of `ReplayExpert`, and ``mode``. ``package.module:Class``: the arguments of that
+    class; if it has a ``prompt_version`` also ``cache``, ``lease`` and ``concurrency``.
 
     >>> make_expert({"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:8000/v1"}).name
     'judge'

