@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job: data -> base -> SFT -> GRPO -> evaluation -> report, in outputs/<run>/.
+# The main job: stage one -> SFT (and R-Tuning, a baseline) -> GRPO -> evaluation -> report, in outputs/<run>/.
 #
 #   bash examples/run_llava_grpo.sh                       CPU: the pocket LLaVA; GPU: LLaVA-1.5-7B
 #   bash examples/run_llava_grpo.sh --quick               the same in a few steps
@@ -10,10 +10,11 @@
 # RULE=NAME      paper, proper, or both (default: both on pocket, paper on a GPU)
 # SEED=N         of data, training and evaluation (default 0)
 # MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
-# DATA=DIR       rl_train.parquet, test.parquet, sft_questions.parquet, coefficients.yaml (default: the pocket benchmark)
-# EXPERT=JSON    who judges answers in SFT data, reward and evaluation: oracle (default, for the pocket benchmark), or for
-#                instance '{"kind": "openai", "model": "gpt-4o"}'
-# SFT_ARGS="..." Hydra keys of the SFT stage
+# CONFIG=YAML    of stage one: datasets, experts, splits (default: data_prep/configs/pocket.yaml, the pocket benchmark)
+# DATA=DIR       a finished run of stage one (`python -m data_prep run CONFIG --out DIR`), instead of making one
+# EXPERT=JSON    who judges answers in reward and evaluation: oracle (default, for the pocket benchmark), or for instance
+#                '{"kind": "openai", "model": "gpt-4o"}'; stage one's experts stand in its own configuration
+# SFT_ARGS="..." Hydra keys of the SFT stages
 #
 # The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
 # last checkpoint.
@@ -46,9 +47,9 @@ else
     device=("device=$size" "trainer.n_gpus_per_node=$gpus") sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
 fi
 [[ "$rules" == both ]] && rules="paper proper"
-name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
-run=$PWD/outputs/$name
-data=${DATA:-$run/data}
+run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
+run=$PWD/outputs/$run_name
+data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
 expert=${EXPERT:-oracle}
 # Hydra wants a mapping's keys bare, JSON wants them quoted.
 hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")
@@ -67,46 +68,46 @@ if [[ "$profile" == pocket ]]; then
 fi
 
 if $quick; then
-    data_sizes=(--train 64 --test 100 --sft 64)
+    data_sizes=(--train 64 --test 100 --sft 64) eval_size=(--sc-samples 3)
     sft_size=(trainer.total_training_steps=2 trainer.save_freq=2)
     grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 data.train_batch_size=8
         actor_rollout_ref.actor.ppo_mini_batch_size=8)
     training_limit=1200
 else
-    data_sizes=() sft_size=() grpo_size=()
+    data_sizes=() eval_size=() sft_size=() grpo_size=()
     training_limit=$([[ "$profile" == pocket ]] && echo 3600 || echo 259200)
 fi
 read -r -a sft_args <<<"${SFT_ARGS:-}"
 
 python -c 'import json, sys; print(json.dumps(dict(item.split("=", 1) for item in sys.argv[1:]), indent=2))' \
-    profile="$profile" rules="$rules" seed="$seed" model="$model" data="${data#"$PWD/"}" quick="$quick" \
+    profile="$profile" rules="$rules" seed="$seed" model="$model" data="${data#"$PWD/"}" stage_one="$config" quick="$quick" \
     sft_args="${SFT_ARGS:-}" grpo_args="$*" >"$run/config.json"
 
-# 1. Data: RL train and test questions, SFT questions, coefficients.
+# 1. Stage one: sampled and verified answers, labelled pairs, difficulty, splits, SFT data, verl parquet.
 if [[ -z "${DATA:-}" ]]; then
-    stage data "$data/manifest.json" 600 \
-        python -m data_prep.pocket data --out "$data" --seed "$seed" "${data_sizes[@]}"
+    roots=()
+    if [[ -z "${CONFIG:-}" ]]; then
+        stage questions "$run/questions/manifest.json" 600 \
+            python -m data_prep.pocket data --out "$run/questions" --seed "$seed" "${data_sizes[@]}"
+        roots=("datasets[0].root=$run/questions")
+    fi
+    stage stage_one "$data/rl_train.parquet" "$training_limit" \
+        python -m data_prep run "$config" --out "$data" model="$model" seed="$seed" "${roots[@]}"
 fi
 
-# 2. SFT data: the most frequent of the base's own answers to a question, each claim tagged by the expert's label, with a
-#    confidence from the share of right samples.
-stage sft_answers "$run/sft_answers/base.verbal.jsonl" "$training_limit" \
-    python -m eval records --samples 5 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" --model "base=$model" --questions "$data/sft_questions.parquet" --out "$run/sft_answers"
-stage sft_data "$run/sft.parquet" 600 \
-    python -m data_prep.pocket sft --questions "$data/sft_questions.parquet" \
-    --records "$run/sft_answers/base.verbal.jsonl" --out "$run/sft.parquet"
+# 2. SFT, and R-Tuning on the same answers.
+for name in sft r_tuning; do
+    training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
+        torchrun --standalone --nproc_per_node="$gpus" -m verl.trainer.sft_trainer \
+        --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
+        data.train_files="$data/$name.parquet" model.path="$model" \
+        trainer.default_local_dir="$run/$name" trainer.experiment_name="$run_name-$name" trainer.seed="$seed" \
+        hydra.run.dir="$run/hydra/$name" "${sft_size[@]}" "${sft_args[@]}"
+    stage "${name}_export" "$run/models/$name/config.json" 600 \
+        python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
+done
 
-# 3. SFT.
-training_stage sft "$run/sft/latest_checkpointed_iteration.txt" "$training_limit" \
-    torchrun --standalone --nproc_per_node="$gpus" -m verl.trainer.sft_trainer \
-    --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
-    data.train_files="$run/sft.parquet" model.path="$model" \
-    trainer.default_local_dir="$run/sft" trainer.experiment_name="$name-sft" trainer.seed="$seed" \
-    hydra.run.dir="$run/hydra/sft" "${sft_size[@]}" "${sft_args[@]}"
-stage sft_export "$run/models/sft/config.json" 600 \
-    python -m recipe.difficulty_calib.export sft "$run/sft" "$run/models/sft" --base "$model"
-
-# 4. GRPO, once a rule.
+# 3. GRPO, once a rule.
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
     mkdir -p "$run/curves/$rl"
@@ -118,26 +119,27 @@ for rule in $rules; do
         reward.custom_reward_function.reward_kwargs.coefficients_file="$data/coefficients.yaml" \
         reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
         actor_rollout_ref.model.path="$run/models/sft" actor_rollout_ref.rollout.seed="$seed" \
-        trainer.default_local_dir="$run/grpo_$rule" trainer.experiment_name="$name-$rl" \
+        trainer.default_local_dir="$run/grpo_$rule" trainer.experiment_name="$run_name-$rl" \
         hydra.run.dir="$run/hydra/$rl" "${grpo_size[@]}" "$@"
     stage "${rl}_export" "$run/models/$rl/adapter_config.json" 1200 \
         python -m recipe.difficulty_calib.export lora "$run/grpo_$rule" "$run/models/$rl"
 done
 
-# 5. Evaluation on held-out questions; the first rule's adapter also on the base, as the paper's "Base-LLaVA".
-models=(--model "base=$model" --model "sft=$run/models/sft")
+# 4. Evaluation on held-out questions; the first rule's adapter also on the base, as the paper's "Base-LLaVA".
+models=(--model "base=$model" --model "sft=$run/models/sft" --model "r_tuning=$run/models/r_tuning")
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
     models+=(--model "$rl=$run/models/sft+$run/models/$rl")
     [[ "$rule" == "${rules%% *}" ]] && models+=(--model "rl_on_base=$model+$run/models/$rl")
 done
 stage evaluation "$run/records" "$training_limit" \
-    python -m eval records --temperature 1.0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
+    python -m eval calibration --temperature 1.0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" "${eval_size[@]}" \
+    "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
-# 6. Report.
-always report 600 python -m eval report --records "$run/records" --out "$run" --config "$run/config.json" \
-    --stages "$run/stages" --curves "$run/curves"
-echo "report: $run/report.md  diagrams: $run/reliability.png, $run/training.png  numbers: $run/report.json"
+# 5. Report.
+always report 900 python -m eval report --records "$run/records" --out "$run" --questions "$data/test.parquet" \
+    --config "$run/config.json" --stages "$run/stages" --curves "$run/curves" --coefficients "$data/coefficients.yaml"
+echo "report: $run/report.html (also report.md, report.json, tables/, reliability.png, training.png)"
 }
 
 # One line: after main bash would read on, at the old place in a file that may have changed.

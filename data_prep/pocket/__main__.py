@@ -1,4 +1,4 @@
-"""Command line of the pocket benchmark: python -m data_prep.pocket {data,sft,base,check} --help."""
+"""Command line of the pocket benchmark: python -m data_prep.pocket {data,base,check} --help."""
 
 import argparse
 import sys
@@ -12,17 +12,12 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m data_prep.pocket", description="the pocket benchmark")
     commands = top.add_subparsers(dest="command", required=True)
 
-    data = commands.add_parser("data", help="draw the datasets: RL train, test, SFT questions, coefficients, manifest")
+    data = commands.add_parser("data", help="draw the datasets: RL train, test and SFT questions, manifest")
     data.add_argument("--out", type=Path, required=True)
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--train", type=int, default=2000, help="RL questions in all")
     data.add_argument("--test", type=int, default=2000, help="test questions in all")
     data.add_argument("--sft", type=int, default=3000, help="SFT questions in all")
-
-    sft = commands.add_parser("sft", help="SFT data from the base's own answers")
-    sft.add_argument("--questions", type=Path, required=True, help="sft_questions.parquet")
-    sft.add_argument("--records", type=Path, required=True, help="answer records (JSONL) of python -m eval records")
-    sft.add_argument("--out", type=Path, required=True)
 
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
@@ -50,12 +45,6 @@ def run(options: argparse.Namespace) -> None:
         counts = {"rl_train": options.train, "test": options.test, "sft_questions": options.sft}
         data.write(options.out, options.seed, counts)
         print(f"{options.out}: " + ", ".join(f"{file} {n}" for file, n in counts.items()))
-    elif options.command == "sft":
-        from data_prep.pocket import sft
-
-        n, unusable = sft.write(options.questions, options.records, options.out)
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in unusable.items())
-        print(f"{options.out}: {n} SFT rows" + (f"; left out: {reasons}" if unusable else ""))
     elif options.command == "base":
         from data_prep.pocket import base
 

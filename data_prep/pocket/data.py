@@ -1,24 +1,19 @@
-"""Writing the pocket datasets: RL train, test and SFT questions as parquet, coefficients, and a manifest."""
+"""Writing the pocket datasets: RL train, test and SFT questions as parquet, and a manifest."""
 
 import hashlib
 import io
 import json
-import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from data_prep.pocket import datasets, emblems
 from data_prep.pocket.datasets import DATASETS, Thing
 from data_prep.questions import question_writer
-from reward_fns import claims, difficulty
-from reward_fns.coefficients_file import save_coefficients
+from reward_fns import claims
 from reward_fns.files import write_text
 
 SPLITS = {"rl_train": "train", "test": "test", "sft_questions": "sft"}
@@ -43,8 +38,8 @@ def entities(things: tuple[Thing, ...]) -> list[str]:
     return named or [str(thing.value) for thing in things]
 
 
-def rows(name: str, file: str, n: int, seed: int) -> tuple[list[dict[str, Any]], list[tuple[Thing, ...]]]:
-    """n questions of one dataset in verl's RL schema, and what each image holds; a function of the arguments alone."""
+def rows(name: str, file: str, n: int, seed: int) -> list[dict[str, Any]]:
+    """n questions of one dataset in verl's RL schema, a function of the arguments alone."""
     dataset, part = DATASETS[name], SPLITS[file]
     stream = (seed, list(SPLITS).index(file), list(DATASETS).index(name))
     rng = np.random.default_rng(stream)
@@ -72,28 +67,7 @@ def rows(name: str, file: str, n: int, seed: int) -> tuple[list[dict[str, Any]],
                 },
             }
         )
-    return out, drawn.things
-
-
-def statistics(name: str, things: list[tuple[Thing, ...]]) -> difficulty.DatasetStatistics:
-    """Equations (1) and (2) over the drawn facts; the contradiction share is declared, until stage one measures it."""
-    found = [entities(scene) for scene in things]
-    count = Counter(entity for scene in found for entity in scene)
-    total = sum(count.values())
-    return difficulty.DatasetStatistics(
-        dataset=name,
-        num_samples=len(things),
-        avg_entity_count=total / len(things),
-        avg_entity_rarity=sum(c * c for c in count.values()) / total,
-        contradiction_pct=DATASETS[name].nominal_contradiction_pct,
-    )
-
-
-def write_parquet(path: Path, content: list[dict[str, Any]]) -> None:
-    """Write rows as parquet, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.Table.from_pylist(content), partial)
-    os.replace(partial, path)
+    return out
 
 
 def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
@@ -111,19 +85,15 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     manifest_path = out / "manifest.json"
     manifest_path.unlink(missing_ok=True)
     for index, (file, total) in enumerate(counts.items()):
-        content, coefficients = [], {}
+        content = []
         for position, name in enumerate(DATASETS):
             n = total // len(DATASETS) + (position < total % len(DATASETS))
-            part, things = rows(name, file, n, seed)
-            content += part
-            coefficients[name] = difficulty.from_statistics(statistics(name, things))
+            content += rows(name, file, n, seed)
         order = np.random.default_rng((seed, 100 + index)).permutation(len(content))
         with question_writer(out / f"{file}.parquet", "bytes") as rows_out:
             for i in order:
                 rows_out.write(content[i])
-        if file == "rl_train":
-            save_coefficients(out / "coefficients.yaml", coefficients)
-    files = [*(f"{file}.parquet" for file in counts), "coefficients.yaml"]
+    files = [f"{file}.parquet" for file in counts]
     manifest = {
         "seed": seed,
         "questions": counts,

@@ -29,7 +29,6 @@ class Dataset:
         counts: possible numbers of things in one image.
         emblem_share: chance that a thing is an emblem and no digit.
         strength: (a, b) of the Beta law of the degradation strength.
-        nominal_contradiction_pct: declared difficulty, until stage one measures it.
     """
 
     task: str
@@ -37,7 +36,6 @@ class Dataset:
     counts: tuple[int, ...]
     emblem_share: float
     strength: tuple[float, float]
-    nominal_contradiction_pct: float
 
 
 _DIGIT = ("Which digit is shown?", "What digit is this?", "What number is in the picture?")
@@ -45,11 +43,11 @@ _EMBLEM = ("Whose emblem is this?", "Which city has this emblem?", "What emblem 
 _DETAIL = ("Describe the image.", "What is in the picture?", "List everything you see.")
 
 DATASETS: dict[str, Dataset] = {
-    "pocket-digit": Dataset("QA", _DIGIT, (1,), 0.0, (0.5, 1.3), 15.0),
-    "pocket-blur": Dataset("QA", _DIGIT, (1,), 0.0, (0.9, 0.7), 30.0),
-    "pocket-emblem": Dataset("QA", _EMBLEM, (1,), 1.0, (0.5, 0.9), 26.0),
-    "pocket-scene": Dataset("Detail", _DETAIL, (2, 3), 0.0, (0.5, 1.3), 22.0),
-    "pocket-gallery": Dataset("Detail", _DETAIL, (1, 2, 3), 0.7, (0.3, 2.0), 28.0),
+    "pocket-digit": Dataset("QA", _DIGIT, (1,), 0.0, (0.5, 1.3)),
+    "pocket-blur": Dataset("QA", _DIGIT, (1,), 0.0, (0.9, 0.7)),
+    "pocket-emblem": Dataset("QA", _EMBLEM, (1,), 1.0, (0.5, 0.9)),
+    "pocket-scene": Dataset("Detail", _DETAIL, (2, 3), 0.0, (0.5, 1.3)),
+    "pocket-gallery": Dataset("Detail", _DETAIL, (1, 2, 3), 0.7, (0.3, 2.0)),
 }
 
 

@@ -27,9 +27,11 @@ def data(folder: Path) -> Path:
     if not made.exists():
         sys.path.insert(0, str(ROOT))
         from data_prep.pocket import data as pocket
+        from reward_fns.difficulty import coefficients, save_coefficients
 
         made.mkdir(parents=True)
         pocket.write(made, 0, {"rl_train": 100, "test": 20, "sft_questions": 20})
+        save_coefficients(made / "coefficients.yaml", dict.fromkeys(pocket.DATASETS, coefficients("VQAv2")))
     return made
 
 

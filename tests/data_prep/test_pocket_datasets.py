@@ -9,7 +9,6 @@ import pytest
 
 from data_prep.pocket import corpus, data, datasets, draw, emblems
 from reward_fns import claims
-from reward_fns.coefficients_file import load_coefficients
 from reward_fns.expert import AnswerRequest
 from reward_fns.expert.oracle import OracleExpert
 
@@ -130,8 +129,7 @@ def test_the_files_have_the_rl_schema(written):
             assert row["images"][0]["bytes"].startswith(b"\x89PNG")
             assert info["split"] == ("test" if file == "test" else "train")
             assert isinstance(info["index"], int) and isinstance(info["entity"], str)
-    assert set(manifest["sha256"]) == {"rl_train.parquet", "test.parquet", "sft_questions.parquet", "coefficients.yaml"}
-    assert set(load_coefficients(out / "coefficients.yaml")) == set(datasets.DATASETS)
+    assert set(manifest["sha256"]) == {"rl_train.parquet", "test.parquet", "sft_questions.parquet"}
     assert not list(out.glob("*.partial"))
 
 
@@ -152,12 +150,3 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(written, tmp
 def test_too_few_questions_are_refused(tmp_path):
     with pytest.raises(ValueError, match="rl_train"):
         data.write(tmp_path, seed=0, counts={"rl_train": 2, "test": 10, "sft_questions": 10})
-
-
-def test_statistics_follow_equations_1_and_2():
-    # names London, London, Paris in two images: N = 2, three entities; counts 2, 2, 1: (2 + 2 + 1) / 3
-    thing = datasets.Thing(True, 0, 0, 0)
-    found = data.statistics("pocket-gallery", [(thing, thing._replace(place=1)), (thing._replace(value=1),)])
-    assert found.avg_entity_count == pytest.approx(1.5)
-    assert found.avg_entity_rarity == pytest.approx(5 / 3)
-    assert found.num_samples == 2

@@ -36,11 +36,13 @@ def pocket_model() -> Path:
 
 @pytest.fixture(scope="session")
 def pocket_data(tmp_path_factory) -> Path:
-    """Directory with rl_train.parquet, test.parquet, sft_questions.parquet and coefficients.yaml, 20 questions each."""
+    """Directory with rl_train.parquet, test.parquet and sft_questions.parquet, 20 questions each; coefficients.yaml."""
     from data_prep.pocket import data
+    from reward_fns.difficulty import coefficients, save_coefficients
 
     folder = tmp_path_factory.mktemp("pocket")
     data.write(folder, 0, {"rl_train": 20, "test": 20, "sft_questions": 20})
+    save_coefficients(folder / "coefficients.yaml", dict.fromkeys(data.DATASETS, coefficients("VQAv2")))
     return folder
 
 

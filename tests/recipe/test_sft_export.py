@@ -8,8 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from data_prep.pocket import sft
-from data_prep.pocket.data import write_parquet
+from data_prep.questions import sft_writer
 from recipe.difficulty_calib.export import export_sft
 
 pytestmark = pytest.mark.timeout(1200)
@@ -22,12 +21,17 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
     """The model of two SFT steps with LoRA."""
     folder = tmp_path_factory.mktemp("sft")
     questions = pq.read_table(pocket_data / "sft_questions.parquet").to_pylist()
-    claims = [{"text": "The digit is 7.", "sure": True}]
-    records = [
-        {"question_id": row["extra_info"]["question_id"], "claims": claims, "claim_labels": [1], "correct": 1}
-        for row in questions
-    ]
-    write_parquet(folder / "sft.parquet", sft.build(questions, records)[0])
+    with sft_writer(folder / "sft.parquet", "bytes") as rows:
+        for row in questions:
+            answer = {"role": "assistant", "content": "1. The digit is 7. I'm sure.\nConfidence: 0.9"}
+            rows.write(
+                {
+                    "messages": [*row["prompt"], answer],
+                    "images": row["images"],
+                    "data_source": row["data_source"],
+                    "question_id": row["extra_info"]["question_id"],
+                }
+            )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
     command += ["-m", "verl.trainer.sft_trainer", "--config-path", "pkg://recipe.difficulty_calib.config"]
     command += ["--config-name", "pocket_sft", f"data.train_files={folder / 'sft.parquet'}"]
