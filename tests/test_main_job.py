@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 RUN = ROOT / "outputs" / "test-main-job"
 COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick"]
 ENVIRONMENT = os.environ | {"RUN": RUN.name, "DIFFICULTY_CALIB_DEVICE": "cpu"}
-MODELS = {"base", "sft", "rl", "rl_proper", "rl_on_base"}
+MODELS = {"base", "sft", "r_tuning", "rl", "rl_proper", "rl_on_base"}
+PROTOCOLS = {"dp", "sc", "pcr", "verbal", "vcap"}
 
 
 def kill_grpo_after_its_first_step(script: subprocess.Popen[str], log: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_killed_driver_fails_the_script_with_a_clear_last_line(interrupted):
 
 def test_the_same_command_skips_what_is_done_and_ends_well(finished):
     assert finished.returncode == 0, finished.stderr[-2000:]
-    for stage in ("data", "sft_answers", "sft_data", "sft", "sft_export"):
+    for stage in ("questions", "stage_one", "sft", "sft_export", "r_tuning", "r_tuning_export"):
         assert f"[{stage}] already done" in finished.stdout
 
 
@@ -93,13 +94,23 @@ def test_the_report_has_every_model_and_dataset(finished):
     report = json.loads((RUN / "report.json").read_text())
     assert report["models"].keys() == MODELS
     for model in MODELS:
-        by_dataset = report["models"][model]["verbal"]
-        assert {"pooled", "pocket-digit", "pocket-scene", "pocket-emblem"} <= by_dataset.keys()
-        assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= by_dataset["pooled"].keys()
-        assert by_dataset["pooled"]["n"] == 100
-    assert report["stage_seconds"].keys() >= {"sft", "rl", "rl_proper", "evaluation"}
+        assert report["models"][model].keys() >= PROTOCOLS
+        for protocol in PROTOCOLS:
+            by_dataset = report["models"][model][protocol]
+            assert {"pooled", "pocket-digit", "pocket-scene", "pocket-emblem"} <= by_dataset.keys()
+            assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= by_dataset["pooled"].keys()
+            assert by_dataset["pooled"]["n"] == 100
+    assert report["stage_seconds"].keys() >= {"stage_one", "sft", "r_tuning", "rl", "rl_proper", "evaluation"}
     assert report["versions"] and report["config"]["seed"] == "0"
     assert (RUN / "reliability.png").stat().st_size > 10_000
+    assert (RUN / "report.html").stat().st_size > 100_000
+
+
+def test_stage_one_left_coefficients_and_statistics_of_its_own(finished):
+    made = RUN / "stage_one"
+    statistics = json.loads((made / "statistics.json").read_text())
+    assert "pocket-emblem" in (made / "table1.md").read_text()
+    assert (made / "coefficients.yaml").is_file() and statistics
 
 
 @pytest.mark.parametrize("backbone", ["sft", "base"])
