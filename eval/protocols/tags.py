@@ -20,6 +20,7 @@ from eval.protocols.direct import DIGITS
 from eval.records import Confidence
 from reward_fns.claims import Claim
 
+_GAP = 8  # characters of a text that may lie between two pieces of it
 _TAG = re.compile(r"\bI(?:['’‘ʼ`´]m| am)(?= (?:not |un)?sure)", re.IGNORECASE)
 
 
@@ -29,18 +30,30 @@ def tag_probabilities(completion: Completion, claims: Sequence[Claim]) -> list[f
     None for all claims unless there is one tag a claim; None for a claim at whose tag no token begins, or where neither
     "sure" nor "not" is among the most probable tokens.
     """
-    text = "".join(token.text for token in completion.tokens)
-    ends = [match.end() for match in _TAG.finditer(text)]
+    if not completion.tokens:
+        return []
+    ends = [match.end() for match in _TAG.finditer(completion.text)]
     if len(ends) != len(claims):
-        return [None] * len(claims) if completion.tokens else []
+        return [None] * len(claims)
+    starts = _starts(completion)
+    return [_sure(starts[end + 1].top) if end + 1 in starts else None for end in ends]
+
+
+def _starts(completion: Completion) -> dict[int, Token]:
+    """Tokens by where their first character that is no blank stands in the text.
+
+    Some tokenizers give a piece with the blank before it, some without, some as a piece of its own. Pieces that are not
+    in the text (the end of sequence, parts of a character) are passed over.
+    """
     starts: dict[int, Token] = {}
     position = 0
     for token in completion.tokens:
-        # A piece may hold the blank before its word, or the blank may be a piece of its own.
-        if word := token.text.lstrip():
-            starts[position + len(token.text) - len(word)] = token
-        position += len(token.text)
-    return [_sure(starts[end + 1].top) if end + 1 in starts else None for end in ends]
+        piece = token.text.strip()
+        found = completion.text.find(piece, position, position + len(piece) + _GAP) if piece else -1
+        if found >= 0:
+            starts[found] = token
+            position = found + len(piece)
+    return starts
 
 
 def _sure(top: Mapping[str, float]) -> float | None:

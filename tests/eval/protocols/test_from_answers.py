@@ -79,6 +79,20 @@ def test_a_blank_may_be_a_token_of_its_own_and_words_may_come_in_pieces(tokens):
     assert found == [0.5, None]  # no token begins at the second tag
 
 
+def test_pieces_may_come_without_their_blanks(tokens):
+    drawn = tokens(
+        ("1. It is 7. I'm", 1, {}),
+        ("sure", 0.6, {"sure": 0.6, "not": 0.2}),
+        (".", 1, {}),
+        ("2. It is red. I am", 1, {}),
+        ("not", 0.5, {"sure": 0.25, "not": 0.5}),
+        ("sure", 1, {}),
+        (".", 1, {}),
+        ("</s>", 1, {}),
+    )
+    assert tag_probabilities(Completion(TEXT, drawn), claims_of(TEXT)) == [0.75, pytest.approx(1 / 3, abs=1e-6)]
+
+
 def test_tags_that_do_not_match_the_claims_say_nothing(tokens):
     text = "I'm sure about this.\n1. It is 7. I'm sure."
     assert tag_probabilities(Completion(text, tokens((text, 1, {}))), claims_of(text)) == [None]
