@@ -13,7 +13,7 @@ import pytest
 import warm_runs
 
 CONFIG = Path(__file__).parents[2] / "data_prep" / "configs" / "pocket.yaml"
-QUESTIONS, KILLS = 200, 12
+QUESTIONS, KILLS = 100, 12
 
 
 @pytest.mark.timeout(3600)

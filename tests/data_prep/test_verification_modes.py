@@ -11,13 +11,13 @@ from data_prep.engines import open_engine
 from data_prep.verify import VerifyConfig, count
 
 MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
-VOTES = 100
+VOTES = 60
 
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
     """(marginal closed, marginal drawn, sampled) of each proposed answer, with many votes each."""
-    requests = proposals.requests(30)
+    requests = proposals.requests(20)
     closed, drawn = VerifyConfig("marginal", "closed", VOTES), VerifyConfig("marginal", "drawn", VOTES)
     sampled = VerifyConfig("sampled", votes=VOTES)
     with open_engine(str(MODEL), tmp_path_factory.mktemp("models")) as engine:
