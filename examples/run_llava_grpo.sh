@@ -74,7 +74,7 @@ if $quick; then
         actor_rollout_ref.actor.ppo_mini_batch_size=8)
     training_limit=1200
 else
-    data_sizes=() eval_size=() sft_size=() grpo_size=()
+    data_sizes=(--train 1500 --test 1000 --sft 3000) eval_size=() sft_size=() grpo_size=()
     training_limit=$([[ "$profile" == pocket ]] && echo 3600 || echo 259200)
 fi
 read -r -a sft_args <<<"${SFT_ARGS:-}"
