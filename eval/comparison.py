@@ -3,8 +3,10 @@
 Only questions on which both models' confidences can be read enter (paired by question and sample); for each pair their
 number is n. The difference is A's value minus B's; the 95 % interval is a paired bootstrap: both models are resampled
 with the same questions, within each dataset. A verdict of "better" or "worse" needs an interval without 0; else it is
-"undecided". Each interval stands for itself: of many pairs without a difference one in twenty leaves 0 out by chance. A
-metric that is undefined for one of the two (AUROC with one class, n = 0) gives "undefined".
+"undecided". It also needs at least 30 questions, below which such an interval is too narrow, and an end that does not
+round to 0.000: the same model through two engines differs by less than that, in its floats. Each interval stands for
+itself: of many pairs without a difference one in twenty leaves 0 out by chance. A metric that is undefined for one of
+the two (AUROC with one class, n = 0) gives "undefined".
 """
 
 import math
@@ -18,11 +20,13 @@ from eval.metrics.ranked import estimate
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
 from eval.report import scored
-from eval.table import Cell, Column, Interval, Table
+from eval.table import Cell, Column, Interval, Table, show
 from eval.tables import ESTIMATOR_NOTES
 
 COMPARED = ("ece", "auroc", "brier")
 _TITLES = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier score"}
+FEWEST_QUESTIONS = 30
+_NO_DIFFERENCE = 0.0005  # what rounds to 0.000
 KEY_PAIRS = (
     ("sft", "base"),
     ("r_tuning", "base"),
@@ -59,7 +63,7 @@ class Comparison:
         _, low, high = self.difference
         if math.isnan(low) or math.isnan(high):
             return "undefined"
-        if low <= 0 <= high:
+        if self.n < FEWEST_QUESTIONS or low <= _NO_DIFFERENCE and high >= -_NO_DIFFERENCE:
             return "undecided"
         return "better" if (high < 0) == METRICS[self.metric].lower_is_better else "worse"
 
@@ -69,7 +73,8 @@ class Comparison:
         if self.verdict == "undefined":
             return f"{a} and {b} cannot be compared: {_TITLES[self.metric]} is undefined for one of them"
         if self.verdict == "undecided":
-            return f"{a} and {b} cannot be told apart"
+            few = f" by fewer than {FEWEST_QUESTIONS} questions" if self.n < FEWEST_QUESTIONS else ""
+            return f"{a} and {b} cannot be told apart{few}"
         return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
 
     def numbers(self) -> str:
@@ -96,7 +101,7 @@ _PHRASES = {
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+    return show(value, Column("", signed=True))
 
 
 def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -> Comparison:
@@ -181,7 +186,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     )
     notes = (
         "Both models on the questions on which both confidences can be read; A − B with its 95 % paired bootstrap "
-        "interval. Undecided: the interval holds 0. Intervals are not adjusted for the number of pairs.",
+        f"interval. Undecided: the interval holds 0 (to three digits), or n is below {FEWEST_QUESTIONS}. Intervals are "
+        "not adjusted for the number of pairs.",
         *ESTIMATOR_NOTES,
     )
     return Table("comparisons", "Models against each other, on the same questions", columns, tuple(rows), notes)

@@ -36,12 +36,15 @@ def test_samples_of_a_question_are_paired_one_by_one(make_record):
 
 
 def test_better_means_lower_ece_and_higher_auroc(make_record):
-    def verdict(metric, low, high):
-        return Comparison("verbal", metric, "rl", "base", 9, 0.1, 0.2, Interval((low + high) / 2, low, high)).verdict
+    def verdict(metric, low, high, n=30):
+        return Comparison("verbal", metric, "rl", "base", n, 0.1, 0.2, Interval((low + high) / 2, low, high)).verdict
 
     assert (verdict("ece", -0.2, -0.1), verdict("ece", 0.1, 0.2)) == ("better", "worse")
     assert (verdict("auroc", 0.1, 0.2), verdict("auroc", -0.2, -0.1)) == ("better", "worse")
     assert verdict("ece", -0.1, 0.0) == "undecided"  # an interval that touches 0 holds it
+    assert verdict("ece", -0.1, -0.0004) == "undecided" and verdict("auroc", 0.0004, 0.1) == "undecided"  # 0.000
+    assert verdict("ece", -0.1, -0.0006) == "better" and verdict("auroc", 0.0006, 0.1) == "better"
+    assert verdict("ece", -0.2, -0.1, n=29) == "undecided"  # too few to trust the interval
     assert verdict("ece", math.nan, math.nan) == "undefined"
 
 
@@ -50,6 +53,12 @@ def test_a_clear_difference_is_told_in_words_with_its_numbers(make_record):
     assert found.verdict == "better"
     assert found.sentence().startswith("RL (Algorithm 1) is better calibrated than base: ECE 0.000 against 0.400")
     assert "difference −0.400 [" in found.sentence() and found.sentence().endswith("n\u00a0=\u00a040.")
+
+
+def test_the_same_model_through_two_engines_is_not_told_apart_by_its_floats(make_record):
+    a, b = answers(make_record, "server", 0.8), answers(make_record, "offline", 0.8 + 1e-6)
+    found = compare(a, b, "ece")
+    assert found.verdict == "undecided" and "difference 0.000 [0.000, 0.000]" in found.sentence()
 
 
 def test_the_same_answers_are_undecided_and_one_class_is_undefined(make_record):
