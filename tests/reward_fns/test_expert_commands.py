@@ -1,17 +1,22 @@
 """`python -m reward_fns.expert`: check, inspect, export, agreement; replay of what they write; the factory."""
 
 import asyncio
+import inspect
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from judge_server import JudgeServer
 
+import reward_fns
 from reward_fns.expert import AnswerRequest, AnswerVerdict, ExpertError, Source, make_expert
 from reward_fns.expert.__main__ import main
 from reward_fns.expert.cache import CachedExpert
 from reward_fns.expert.check import red_square
+from reward_fns.expert.served import OpenAIExpert
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 REQUESTS = [AnswerRequest(f"q{i}", "QA", ("The digit is 7.", "It is red."), "It is a 7.", TRUTH) for i in range(3)]
@@ -151,3 +156,14 @@ def test_an_expert_of_one_s_own_is_named_by_its_path_and_cached(tmp_path, monkey
 def test_a_wrong_configuration_is_an_error_that_names_what_is_wrong(wrong):
     with pytest.raises(ValueError, match="oracle|openai|mode|timeout|lease"):
         make_expert(wrong)
+
+
+def test_the_readme_names_every_option():
+    readme = (Path(reward_fns.__file__).parent / "README.md").read_text()
+    table = readme.partition("Options of `openai`:")[2].partition("**Nothing twice.**")[0]
+    named = set(
+        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|")))
+    )
+    taken = {*inspect.signature(OpenAIExpert).parameters, *inspect.signature(CachedExpert).parameters, "mode", "cache"}
+    # What the factory fills in is no option.
+    assert named == taken - {"limits_directory", "expert", "directory"}

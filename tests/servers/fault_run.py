@@ -9,14 +9,16 @@ quarter of its rewards, and started again with all of its part.
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
-from judge_server import ISSUE_FAULTS, JudgeServer
+from judge_server import ISSUE_FAULTS, JudgeServer, exact_reply
 
 from reward_fns.compute_score import compute_score, expert_for
 from reward_fns.expert import stats_of
@@ -83,11 +85,17 @@ def run(n, folder, max_retries=2, timeout=5.0):
     """Counts of one fault run of n questions.
 
     Returns:
-        questions, server (outcome -> requests), answered_twice (answers beyond the first of a key), by worker: rewards
-        (the lines it wrote) and totals.
+        questions, killed (questions whose reward the killed worker had), server (outcome -> requests), answered_twice
+        (question -> answers), by worker: rewards (the lines it wrote) and totals.
     """
     begun = time.monotonic()
-    with JudgeServer(faults=ISSUE_FAULTS, hang=timeout + 5, retry_after="0.05") as server:
+    answers = Counter()
+
+    def reply(prompt):
+        answers[int(re.search(r"in picture (\d+)\?", prompt)[1])] += 1
+        return exact_reply(prompt)
+
+    with JudgeServer(reply=reply, faults=ISSUE_FAULTS, hang=timeout + 5, retry_after="0.05") as server:
         config = options(server.url, folder / "cache", max_retries, timeout)
         cut = {"first": (0, int(0.6 * n)), "second": (int(0.4 * n), n)}
         killed = start(*cut["first"], folder / "killed.jsonl", config)
@@ -99,14 +107,13 @@ def run(n, folder, max_retries=2, timeout=5.0):
         killed.communicate()
         first = start(*cut["first"], folder / "first.jsonl", config)
         told = {name: process.communicate(timeout=1800)[0] for name, process in (("first", first), ("second", second))}
-        twice = [count - 1 for count in server.answers.values() if count > 1]
         return {
             "questions": n,
             "parts": cut,
-            "killed_after": len(lines(folder / "killed.jsonl")),
+            "killed": [reward["number"] for reward in lines(folder / "killed.jsonl")],
             "server": dict(server.calls),
-            "keys_answered": len(server.answers),
-            "answered_twice": sum(twice),
+            "questions_answered": len(answers),
+            "answered_twice": {number: count for number, count in answers.items() if count > 1},
             "rewards": {name: lines(folder / f"{name}.jsonl") for name in cut},
             "totals": {name: json.loads(text) for name, text in told.items()},
             "seconds": time.monotonic() - begun,
@@ -133,8 +140,10 @@ def problems(found):
             wrong.append(f"{name}: a wrong verdict")
         if totals["asked"] != totals["cache_hits"] + totals["shared"] + totals["answered"] + totals["failures"]:
             wrong.append(f"{name}: counts do not add up")
-    if found["answered_twice"] > CONCURRENCY:
-        wrong.append(f"{found['answered_twice']} answers were paid for twice")
+    in_flight = set(range(*found["parts"]["first"])) - set(found["killed"])
+    twice = found["answered_twice"]
+    if not twice.keys() <= in_flight or len(twice) > CONCURRENCY or any(count > 2 for count in twice.values()):
+        wrong.append(f"paid for twice: {twice}")
     return wrong
 
 
@@ -143,6 +152,7 @@ def main():
         found = run(int(sys.argv[1]), Path(folder), timeout=float(sys.argv[2]))
     print("problems:", problems(found) or "none")
     del found["rewards"]
+    found["killed"] = len(found["killed"])
     print(json.dumps(found, indent=2))
 
 
