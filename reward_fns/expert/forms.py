@@ -44,7 +44,8 @@ from reward_fns.expert.requests import (
 R = TypeVar("R", bound=Request[Any])
 Schema = dict[str, Any]
 _BINARY: Schema = {"type": "integer", "enum": [0, 1]}
-_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+# Not any number in [0, 1]: held to that, a weak model writes digits until its context is full.
+_SHARE: Schema = {"type": "number", "enum": [hundredth / 100 for hundredth in range(101)]}
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 
 
