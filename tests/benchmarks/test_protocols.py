@@ -20,7 +20,7 @@ from reward_fns.expert import make_expert
 from reward_fns.files import JsonlLog
 
 POCKET = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
-QUESTIONS, SAMPLES = 20, 10
+QUESTIONS, SAMPLES = 10, 5
 
 
 class OneAtATime:
