@@ -19,7 +19,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if arguments.command in ("calibration", "records"):
+    if arguments.command == "calibration":
         calibration.run(arguments)
     elif arguments.command == "report":
         report.run(arguments)

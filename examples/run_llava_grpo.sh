@@ -68,13 +68,14 @@ if [[ "$profile" == pocket ]]; then
 fi
 
 if $quick; then
-    data_sizes=(--train 64 --test 100 --sft 64) eval_size=(--sc-samples 3)
+    data_sizes=(--train 64 --test 100 --sft 64) eval_size=(--sc-samples 2)
     sft_size=(trainer.total_training_steps=2 trainer.save_freq=2)
     grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 data.train_batch_size=8
         actor_rollout_ref.actor.ppo_mini_batch_size=8)
     training_limit=1200
 else
-    data_sizes=(--train 1500 --test 1000 --sft 3000) eval_size=() sft_size=() grpo_size=()
+    data_sizes=(--train 1500 --test 1000 --sft 3000) sft_size=() grpo_size=()
+    eval_size=(--sc-samples "$([[ "$profile" == pocket ]] && echo 5 || echo 10)")
     training_limit=$([[ "$profile" == pocket ]] && echo 3600 || echo 259200)
 fi
 read -r -a sft_args <<<"${SFT_ARGS:-}"
@@ -82,6 +83,8 @@ read -r -a sft_args <<<"${SFT_ARGS:-}"
 python -c 'import json, sys; print(json.dumps(dict(item.split("=", 1) for item in sys.argv[1:]), indent=2))' \
     profile="$profile" rules="$rules" seed="$seed" model="$model" data="${data#"$PWD/"}" stage_one="$config" quick="$quick" \
     sft_args="${SFT_ARGS:-}" grpo_args="$*" >"$run/config.json"
+
+depends_on "$model" "$config"
 
 # 1. Stage one: sampled and verified answers, labelled pairs, difficulty, splits, SFT data, verl parquet.
 if [[ -z "${DATA:-}" ]]; then

@@ -5,6 +5,18 @@
 
 made_from="" # hash over what the stages before made
 
+# depends_on FILE_OR_DIRECTORY...: all stages from here on are done again when one of these changes. A file counts by its
+# content, a directory (a model) by its files' names, sizes and times; a name on a hub by itself.
+depends_on() {
+    local path
+    for path in "$@"; do
+        made_from=$({
+            echo "$made_from $path"
+            if [[ -d "$path" ]]; then find "$path" -type f -printf '%f %s %T@\n' | sort; elif [[ -f "$path" ]]; then cat "$path"; fi
+        } | sha256sum)
+    done
+}
+
 _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW shows the output that comes in on stdin and keeps it in the log
     local view=$1 stage=$2 limit=$3 started=$SECONDS status=0
     shift 3

@@ -1,4 +1,4 @@
-"""`python -m eval calibration`: from models and questions to record files. `records`: Verbal alone, in one file."""
+"""`python -m eval calibration`: from models and questions to record files."""
 
 import argparse
 import json
@@ -47,7 +47,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _shared_arguments(parser: argparse.ArgumentParser) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the commands."""
+    parser = commands.add_parser(
+        "calibration",
+        help="ask models the questions: judged answers, and confidences by up to nine protocols",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", type=_model, action="append", required=True, metavar="NAME=SPEC", help=_SPEC)
     parser.add_argument("--questions", type=Path, required=True, help="parquet of questions (verl's form)")
     parser.add_argument("--out", type=Path, required=True, help="directory of the record files")
@@ -59,17 +66,6 @@ def _shared_arguments(parser: argparse.ArgumentParser) -> None:
         "--expert", type=_json_or_text, default="oracle", help='who judges: oracle, or JSON: {"kind": "openai", ...}'
     )
     parser.add_argument("--limit", type=_positive, help="ask only the first so many questions of each dataset")
-
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Declare the commands."""
-    parser = commands.add_parser(
-        "calibration",
-        help="ask models the questions: judged answers, and confidences by up to nine protocols",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _shared_arguments(parser)
     parser.add_argument(
         "--protocols", nargs="+", metavar="PROTOCOL", help="see above; default: dp sc pcr verbal vcap, the paper's five"
     )
@@ -80,7 +76,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default="expert",
         help="dataset: VQA accuracy or exact match where the dataset has that rule, the expert elsewhere",
     )
-    _shared_arguments(commands.add_parser("records", help="verbal confidences alone, answers in the same file"))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -93,20 +88,6 @@ def run(arguments: argparse.Namespace) -> None:
     if len(models) < len(arguments.model):
         raise UserError("two --model options have the same name; give each model a name of its own")
     decoding = Decoding(arguments.temperature, arguments.max_tokens, arguments.seed, arguments.samples)
-    if arguments.command == "records":
-        _records(
-            models,
-            Plan(
-                arguments.questions,
-                arguments.out / "calibration",
-                ("verbal",),
-                decoding,
-                arguments.expert,
-                limit=arguments.limit,
-            ),
-            arguments.out,
-        )
-        return
     protocols = tuple(dict.fromkeys(arguments.protocols or DEFAULT))
     if unknown := [name for name in protocols if name not in PROTOCOLS]:
         raise UserError(f"no protocol {unknown[0]!r}; there are {', '.join(PROTOCOLS)}")
@@ -123,15 +104,3 @@ def run(arguments: argparse.Namespace) -> None:
             limit=arguments.limit,
         ),
     )
-
-
-def _records(models: dict[str, Any], plan: Any, out: Path) -> None:
-    """Calibration by the answers' own confidences, and each model's answers and confidences joined in one file."""
-    from eval.calibration import calibrate
-    from eval.records import read_records, settings_path, write_records
-    from reward_fns.files import write_text
-
-    for path in calibrate(models, plan):
-        write_records(out / path.name, read_records(path))
-        answers = path.with_name(path.name.replace(".verbal.", ".answers."))
-        write_text(settings_path(out / path.name), settings_path(answers).read_text(encoding="utf-8"))

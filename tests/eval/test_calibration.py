@@ -233,13 +233,3 @@ def test_models_need_names_of_their_own(run, capsys):
         with pytest.raises(SystemExit):
             run(bad)
     assert names(run("rl@20=digit")) >= whole("rl@20.answers")
-
-
-def test_records_joins_answers_and_stated_confidences_in_one_file(run, tmp_path, questions):
-    out = tmp_path / "joined"
-    assert main(["records", "--model", "base=digit", "--questions", str(questions), "--out", str(out)]) == 0
-    assert names(out) == whole("base.verbal")
-    lines = [json.loads(line) for line in (out / "base.verbal.jsonl").read_text().splitlines()]
-    assert [line["response"] for line in lines] == list(ANSWERS.values()) and lines[0]["claim_labels"] == [1]
-    assert [r.confidence for r in load_records(out)] == [0.7, 0.2, None, None]
-    assert "model_sha256" in json.loads((out / "base.verbal.settings.json").read_text())
