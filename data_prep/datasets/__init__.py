@@ -101,12 +101,19 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
         raise UserError(f"dataset {name}: unknown option {unknown[0]!r}; there are {own}")
     if missing := [key for key, option in known.items() if option.default is option.empty and key not in options]:
         raise UserError(f"dataset {name} of kind {kind} needs {missing[0]}")
-    items = adapter(name, Path(root), **options)
+    items = _when_read(adapter, name, Path(root), options)
     if use_for is not None:
         items = (item if isinstance(item, Rejected) else replace(item, use_for=use_for) for item in items)
     if limit is not None:
         return _first(items, limit)
     return items if sample is None else _sampled(items, sample, seed)
+
+
+def _when_read(
+    adapter: Callable[..., Iterator[Item]], name: str, root: Path, options: Mapping[str, Any]
+) -> Iterator[Item]:
+    """The adapter's items; its files are not touched before the first is asked for."""
+    yield from adapter(name, root, **options)
 
 
 def _number(name: str, key: str, value: Any) -> int | None:
