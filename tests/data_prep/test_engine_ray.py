@@ -1,0 +1,54 @@
+"""The Ray Data path on a Ray of its own on this machine, with a logical GPU."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.engines import GenerationRequest, RefusedRequests, Sampling, open_engine
+from data_prep.engines.models import ReadyModel
+from data_prep.engines.ray_data import RayEngine
+from reward_fns.errors import UserError
+
+POCKET = str(Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model")
+
+
+def ask(number, text):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), np.uint8)).save(buffer, "PNG")
+    parts = [{"type": "image"}, {"type": "text", "text": text}]
+    return GenerationRequest([{"role": "user", "content": parts}], 10 * number, buffer.getvalue())
+
+
+@pytest.fixture
+def ray_at_the_end():
+    yield
+    import ray
+
+    ray.shutdown()
+
+
+def test_answers_of_the_cluster_are_those_of_this_machine(tmp_path, ray_at_the_end):
+    requests = [ask(i, "Which digit is it?") for i in range(5)]
+    sampling = Sampling(max_tokens=10, n=2, top_logprobs=3)
+    with open_engine(POCKET, tmp_path) as engine:
+        here = engine.generate(requests, sampling)
+    too_long = ask(5, "digit " * 1100)
+    with open_engine({"kind": "ray", "model": POCKET, "concurrency": 1, "batch_size": 4}, tmp_path) as engine:
+        with pytest.raises(RefusedRequests, match="1 of 6 requests refused, .*1024") as caught:
+            engine.generate([*requests, too_long], sampling)
+    *there, refusal = caught.value.answers
+    assert isinstance(refusal, UserError)
+    for ours, theirs in zip(here, there, strict=True):
+        assert [c.text for c in ours] == [c.text for c in theirs]
+        for a, b in zip(ours, theirs, strict=True):
+            assert [t.logprob for t in a.tokens] == pytest.approx([t.logprob for t in b.tokens], abs=1e-4)
+            assert [set(t.top) for t in a.tokens] == [set(t.top) for t in b.tokens]
+
+
+@pytest.mark.parametrize("options", [{"concurrency": 0}, {"batch_size": 0}])
+def test_options_out_of_range(options):
+    with pytest.raises(UserError, match="concurrency >= 1 and batch_size >= 1"):
+        RayEngine(ReadyModel(Path(POCKET), "x"), **options)
