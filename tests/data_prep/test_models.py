@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
@@ -135,10 +136,8 @@ def test_verl_full_checkpoint_is_put_together(tiny_llava, run, tmp_path):
 
 
 def test_verl_lora_checkpoint_on_its_base_is_the_adapter_on_its_base(tiny_llava, lora_adapter, run, tmp_path):
-    lora = load_file(lora_adapter / "adapter_model.safetensors")
-    # In the trained model's own names: `base_model.model.` in front, `.default` before `.weight`.
-    shards = {key.replace(".weight", ".default.weight"): value for key, value in lora.items()}
-    path = run(shards, lora=True)
+    base = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32)
+    path = run(PeftModel.from_pretrained(base, lora_adapter).state_dict(), lora=True)
     ready = prepare(f"{tiny_llava}+{path}", tmp_path / "cache")
     direct = prepare(f"{tiny_llava}+{lora_adapter}", tmp_path / "cache")
     ours, theirs = (load_file(model.path / "model.safetensors") for model in (ready, direct))
