@@ -62,7 +62,7 @@ def sampled(record: Mapping[str, Any]) -> int:
 
 
 def chance_of_right(right: float, n: int) -> float:
-    """Laplace's rule of succession, (right + 1) / (n + 2), in (0, 1): the mean of the Beta posterior under a flat prior.
+    """Laplace's rule of succession, (right + 1) / (n + 2), in (0, 1): mean of the Beta posterior under a flat prior.
 
     A handful of samples never shows that a model is always right, or never: 10 of 10 give 0.92, 0 of 10 give 0.08.
 

@@ -67,7 +67,8 @@ def run(context: Context) -> Counts:
     for question, _, cell in _cells(context):
         if settings.unpaired or cell[1] != UNPAIRED:
             images[question.image_id].append(once.setdefault(cell, cell))
-            if question.use_for is not None and fixed.setdefault(question.image_id, question.use_for) != question.use_for:
+            side = question.use_for
+            if side is not None and fixed.setdefault(question.image_id, side) != side:
                 raise UserError(
                     f"image {question.image_id} is in a dataset for {fixed[question.image_id]} and in one for "
                     f"{question.use_for}: take it out of one of them"
@@ -76,7 +77,7 @@ def run(context: Context) -> Counts:
     free = {image: cells for image, cells in images.items() if image not in fixed}
     divided = Counter(cell for cells in free.values() for cell in cells)
     wanted = {cell: quota(size, settings.train, settings.sft) for cell, size in divided.items()}
-    side = fixed | allocate(free, wanted, context.seed())
+    sides = fixed | allocate(free, wanted, context.seed())
     counts: Counter[tuple[Cell, str]] = Counter()
     left_out = 0
     with RecordFile(context.run / "splits.jsonl") as splits, RecordFile(context.failures) as failures:
@@ -85,7 +86,7 @@ def run(context: Context) -> Counts:
                 left_out += 1
                 failures.add(Failure(question.dataset, question.question_id, UNPAIRED, str(label["reason"])))
                 continue
-            split = side.get(question.image_id, "evaluation")
+            split = sides.get(question.image_id, "evaluation")
             counts[cell, split] += 1
             splits.add({"question_id": question.question_id, "dataset": cell[0], "subset": cell[1], "split": split})
     write_text(context.run / "splits.md", table(counts, sizes, divided, (settings.train, settings.sft)))

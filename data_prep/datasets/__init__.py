@@ -66,9 +66,9 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     Args:
         config: name, the tag of the questions; kind, a key of `DATASETS` (default: the name); root, the folder of its
             files; one of limit, the first so many questions, and sample, so many drawn at random (a function of the
-            question ids and `seed` alone; reads the dataset to its end and holds the sample); use_for, the side that all
-            of its questions go to (default: the step `splits` divides them); and the adapter's own. A rejected record
-            does not count, and comes as it is met.
+            question ids and `seed` alone; reads the dataset to its end and holds the sample); use_for, the side that
+            all of its questions go to (default: the step `splits` divides them); and the adapter's own. A rejected
+            record does not count, and comes as it is met.
 
     Raises:
         UserError: an unknown kind or option, one that is missing, or a number out of range; when the items are read,
