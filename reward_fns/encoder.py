@@ -50,7 +50,12 @@ class Encoder:
             ) from error
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Unit vectors of the texts, (len(texts), d); a text beyond the model's length is cut by it."""
-        return self._model.encode(
-            list(texts), batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        """Unit vectors of the texts, (len(texts), d); equal texts are encoded once.
+
+        A text beyond the model's length is cut by it.
+        """
+        place = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+        vectors: npt.NDArray[np.float32] = self._model.encode(
+            list(place), batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )
+        return vectors[[place[text] for text in texts]]
