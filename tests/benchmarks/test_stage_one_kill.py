@@ -25,25 +25,25 @@ def test_killed_pocket_runs_end_as_an_uninterrupted_one_does(tmp_path):
         "data",
         "--out",
         str(tmp_path / "data"),
-        "--train",
-        str(QUESTIONS),
+        *(word for part in ("--train", "--test", "--sft") for word in (part, str(QUESTIONS // 3))),
     ]
     subprocess.run(data, check=True)
-    overrides = [f"datasets[0].root={tmp_path / 'data'}", "splits.train=2", "splits.sft=3", "sample.batch=32"]
+    overrides = [f"datasets[0].root={tmp_path / 'data'}", "sample.batch=32"]
 
-    def arguments(name):
-        return "run", str(CONFIG), "--out", str(tmp_path / name), *overrides
+    def arguments(run):
+        return "run", str(CONFIG), "--out", str(run), *overrides
 
     with warm_runs.Zygote(tmp_path / "log", "sentence_transformers", "spacy", "vllm") as zygote:
         started = time.monotonic()
-        zygote.start(*arguments("whole"))
+        zygote.start(*arguments(tmp_path / "whole"))
         assert zygote.result()[0] == 0, zygote.log()
         duration = time.monotonic() - started
         rng = random.Random(0)
-        moments = warm_runs.killed_run(
-            zygote, tmp_path / "killed", arguments("killed"), KILLS, lambda: rng.uniform(0.2, 0.35) * duration
+        runs, moments = warm_runs.killed_runs(
+            zygote, tmp_path, arguments, KILLS, lambda: rng.uniform(0.2, 0.35) * duration
         )
     print(f"\nuninterrupted {duration:.0f} s; steps done at each kill: {moments}")
     # A start takes a fifth of the whole; the rest of a pause is progress.
-    assert len(moments) >= 10 and len(set(moments)) >= 3
-    warm_runs.assert_same_files(tmp_path / "killed", tmp_path / "whole")
+    assert len(moments) == KILLS and len(set(moments)) >= 3
+    for run in runs:
+        warm_runs.assert_same_files(run, tmp_path / "whole")

@@ -43,38 +43,41 @@ def test_killed_runs_end_as_an_uninterrupted_one_does(tmp_path, zygote, tiny_enc
         },
     )
 
-    def arguments(name):
-        return "run", str(config), "--out", str(tmp_path / name)
+    def arguments(run):
+        return "run", str(config), "--out", str(run)
 
+    whole = tmp_path / "whole"
     started = time.monotonic()
-    zygote.start(*arguments("whole"))
+    zygote.start(*arguments(whole))
     assert zygote.result()[0] == 0, zygote.log()
     duration = time.monotonic() - started
     once = Counter(_asked(log))
     log.unlink()
 
-    rng, run = random.Random(0), tmp_path / "killed"
-    paid, n_asked = set(), 0
+    paid, n_asked = {}, 0
 
-    def nothing_paid_twice():
-        nonlocal paid, n_asked
-        assert not paid & set(_asked(log)[n_asked:]), "an answer that was kept was asked for again"
-        paid, n_asked = _paid(run), len(_asked(log))
+    def nothing_paid_twice(run):
+        nonlocal n_asked
+        asked = _asked(log)
+        assert not paid.get(run, set()) & set(asked[n_asked:]), "an answer that was kept was asked for again"
+        paid[run], n_asked = _paid(run), len(asked)
 
-    moments = warm_runs.killed_run(
+    rng = random.Random(0)
+    runs, moments = warm_runs.killed_runs(
         zygote,
-        run,
-        arguments("killed"),
+        tmp_path,
+        arguments,
         KILLS,
         pause=lambda: rng.uniform(0.02, 3 * duration / KILLS),
         after=nothing_paid_twice,
     )
 
-    assert len(moments) >= 10 and len(set(moments)) >= 3, f"kills hit too few steps: {moments}"
-    warm_runs.assert_same_files(run, tmp_path / "whole")
-    ids = [record["question_id"] for record in read_jsonl(run / "labels.jsonl")]
-    assert len(ids) == len(set(ids)) == 180
+    assert len(moments) == KILLS and len(set(moments)) >= 3, f"kills hit too few steps: {moments}"
+    for run in runs:
+        warm_runs.assert_same_files(run, whole)
+        ids = [record["question_id"] for record in read_jsonl(run / "labels.jsonl")]
+        assert len(ids) == len(set(ids)) == 180
     # What was under way when a kill came may be asked again, nothing else is.
     asked = Counter(_asked(log))
     assert asked.keys() == once.keys()
-    assert sum(asked.values()) - len(asked) <= KILLS * CONCURRENCY * 4
+    assert sum(asked.values()) - len(runs) * len(asked) <= KILLS * CONCURRENCY * 4

@@ -230,7 +230,7 @@ def test_a_wrong_configuration_is_one_line_that_names_it(make, overrides, messag
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configurations_hold_what_the_steps_and_adapters_take(path, monkeypatch, tmp_path):
-    monkeypatch.setenv("DATA", str(tmp_path))
+    monkeypatch.setenv("DATASETS", str(tmp_path))
     monkeypatch.setenv("MODEL", str(tmp_path))
     config = load_config(path)
     for dataset in config.datasets:

@@ -1,5 +1,6 @@
 """Runs of stage one as processes that start at once and can be killed, and a tiny sentence encoder for them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -57,28 +58,41 @@ class Zygote:
         return self._log.read_text()[-3000:]
 
 
-def killed_run(zygote, run, arguments, kills, pause, after=lambda: None):
-    """Start a run again and again, kill it after `pause()` seconds, and let it end after so many kills.
+def killed_runs(zygote, folder, arguments, kills, pause, after=lambda run: None):
+    """Start a run again and again, kill it each time after `pause()` seconds, and let it end after so many kills.
 
-    `run` is its directory; `after` is called after each start has ended. Returns the number of steps that were done at
-    each kill.
+    A run that ends before its kill comes is followed by another, in a directory of its own, so the number of kills does
+    not depend on how fast the machine is just then.
+
+    Args:
+        arguments: of the command, by the run's directory.
+        after: called with that directory after each start has ended.
+
+    Returns:
+        The directories of the runs, all of them whole, and the number of steps that were done at each kill.
     """
-    done_at = []
-    for _ in range(kills):
-        pid = zygote.start(*arguments)
-        time.sleep(pause())
-        os.kill(pid, signal.SIGKILL)
-        status, _ = zygote.result()
-        after()
-        assert status in (0, -signal.SIGKILL), zygote.log()
-        if status == 0:
-            break  # it was done before the kill
-        manifest = run / "manifest.json"
-        done_at.append(len(json.loads(manifest.read_text())["steps"]) if manifest.exists() else 0)
-    zygote.start(*arguments)
-    assert zygote.result()[0] == 0, zygote.log()
-    after()
-    return done_at
+    runs, done_at = [], []
+    while len(done_at) < kills:
+        run = folder / f"killed{len(runs)}"
+        runs.append(run)
+        assert len(runs) <= kills, "most runs ended before they were killed: the pauses are too long"
+        status = -signal.SIGKILL
+        while status != 0 and len(done_at) < kills:
+            pid = zygote.start(*arguments(run))
+            time.sleep(pause())
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.kill(pid, signal.SIGKILL)
+            status, _ = zygote.result()
+            after(run)
+            assert status in (0, -signal.SIGKILL), zygote.log()
+            if status != 0:
+                manifest = run / "manifest.json"
+                done_at.append(len(json.loads(manifest.read_text())["steps"]) if manifest.exists() else 0)
+    if status != 0:
+        zygote.start(*arguments(run))
+        assert zygote.result()[0] == 0, zygote.log()
+        after(run)
+    return runs, done_at
 
 
 def assert_same_files(run, expected):
