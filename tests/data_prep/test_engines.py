@@ -120,10 +120,20 @@ def test_a_refused_request_does_not_take_the_others_with_it(engine):
     assert len(engine.generate(REQUESTS[:1], GREEDY)) == 1
 
 
-def test_an_answer_ends_where_the_model_has_no_more_positions(engine):
-    # 1024 positions; " digit" is one token, so at most a few of the 100 tokens asked for fit.
-    ((answer,),) = engine.generate([ask(7, "digit " * 490, with_image=False)], Sampling(2.0, 1000, top_logprobs=1))
-    assert 0 < len(answer.tokens) < 1024
+LONG = ask(7, "digit " * 490, with_image=False)
+"""Of the model's 1024 positions few are left after it: " digit" is one token."""
+UNENDING = Sampling(2.0, 1000, top_logprobs=1)
+
+
+@pytest.mark.parametrize("name", ["vllm", "transformers"])
+def test_an_answer_ends_where_the_model_has_no_more_positions(vllm, others, name):
+    ((answer,),) = (others | {"vllm": vllm})[name].generate([LONG], UNENDING)
+    assert 0 < len(answer.tokens) < 1000
+
+
+def test_a_server_that_refuses_more_tokens_than_positions_is_quoted(others):
+    with pytest.raises(RefusedRequests, match="maximum context length is 1024 tokens"):
+        others["server"].generate([LONG], UNENDING)
 
 
 def test_nothing_to_ask(engine):

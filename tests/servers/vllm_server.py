@@ -32,7 +32,7 @@ class VllmServer:
         self._command += ["--served-model-name", self.model, "--host", "127.0.0.1", "--port", str(self.port)]
         self._command += ["--dtype", "float32", "--enforce-eager", "--max-logprobs", "20"]
         # A model of 1.7 million parameters, held to a JSON schema, fills its context with the blanks that JSON allows.
-        self._command += ["--structured-outputs-config", '{"disable_any_whitespace": true}']
+        self._command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
         # vLLM 0.28 dies on a seeded request whose prefill is split.
         self._command += ["--no-enable-chunked-prefill", "--limit-mm-per-prompt", '{"image": 1}']
 
