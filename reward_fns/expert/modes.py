@@ -9,6 +9,7 @@ Per claim. Each distinct claim is a request of its own, and so is the answer as 
 
 import asyncio
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, cast
 
@@ -35,7 +36,7 @@ def drawn_order(question: str, claims: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(claims), key=draw))
 
 
-class _Mode:
+class _Mode(ABC):
     """Common to both: every other kind of request goes through as it is."""
 
     def __init__(self, expert: VersionedExpert) -> None:
@@ -57,8 +58,8 @@ class _Mode:
             return cast(V, await self._answer(request))
         return await self.expert.ask(request)
 
-    async def _answer(self, request: AnswerRequest) -> AnswerVerdict:
-        raise NotImplementedError
+    @abstractmethod
+    async def _answer(self, request: AnswerRequest) -> AnswerVerdict: ...
 
     async def _overall(self, request: AnswerRequest) -> tuple[float, Source]:
         asked = OverallRequest(request.question, request.task, request.response, request.ground_truth, request.image)
