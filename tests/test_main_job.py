@@ -126,8 +126,6 @@ def test_the_adapter_loads_with_peft_on_sft_and_on_the_base(finished, backbone):
 
 
 def test_a_third_call_installs_and_trains_nothing(finished):
-    started = time.monotonic()
     again = subprocess.run(COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0
     assert "[evaluation] already done" in again.stdout and "started, log" not in again.stdout.split("[report]")[0]
-    assert time.monotonic() - started < 120
