@@ -32,12 +32,6 @@ def ground_truth(things: tuple[Thing, ...], task: str) -> str:
     return json.dumps({"task": task, "facts": list(datasets.sentences(things, task))})
 
 
-def entities(things: tuple[Thing, ...]) -> list[str]:
-    """Entities for the rarity statistics: the emblems' names; in an image without emblems, the digits."""
-    named = [emblems.NAMES[thing.value] for thing in things if thing.emblem]
-    return named or [str(thing.value) for thing in things]
-
-
 def rows(name: str, file: str, n: int, seed: int) -> list[dict[str, Any]]:
     """n questions of one dataset in verl's RL schema, a function of the arguments alone."""
     dataset, part = DATASETS[name], SPLITS[file]
