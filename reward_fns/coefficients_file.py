@@ -5,12 +5,13 @@ pocket-digit: {alpha: 1.3, beta: 1.5, gamma: 0.9, delta: 1.0}
 
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from reward_fns.files import write_text
 
 _NAMES = ("alpha", "beta", "gamma", "delta")
 
@@ -67,13 +68,4 @@ def load_coefficients(path: str | os.PathLike[str]) -> dict[str, Coefficients]:
 def save_coefficients(path: str | os.PathLike[str], mapping: Mapping[str, Coefficients]) -> None:
     """Write a coefficients file that `load_coefficients` reads back exactly; atomic (written beside, then renamed)."""
     content = {dataset: {name: float(getattr(values, name)) for name in _NAMES} for dataset, values in mapping.items()}
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_text(Path(path), yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
