@@ -5,7 +5,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from data_prep.steps import STEPS, ancestors
+from data_prep.pipeline.step_table import STEPS, ancestors
 from reward_fns.errors import UserError
 
 
@@ -27,8 +27,8 @@ def main() -> int:
     """Run the command line; a bad input is one line on stderr and exit code 1."""
     options = parser().parse_intermixed_args()
     try:
-        from data_prep.config import load_config
-        from data_prep.runner import run_steps
+        from data_prep.pipeline.config import load_config
+        from data_prep.pipeline.runner import run_steps
 
         config = load_config(options.config, options.overrides)
         names = list(STEPS) if options.step == "run" else ancestors(options.step)

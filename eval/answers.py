@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.engines import Completion, Engine, GenerationRequest, Sampling
-from data_prep.questions import Question
+from data_prep.verl_rows import Question
 from eval.correctness import Judgement, judge
 from eval.protocols import ask, request_seed
 from eval.protocols.direct import token_probabilities

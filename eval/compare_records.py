@@ -7,7 +7,7 @@ from pathlib import Path
 from eval.comparison import Comparison, compare_all
 from eval.model_names import ordered_models, ordered_protocols
 from eval.records import AnswerRecord, load_records
-from eval.report import by_model_and_protocol
+from eval.report.numbers import by_model_and_protocol
 from reward_fns.errors import UserError
 
 

@@ -19,9 +19,9 @@ from eval.metrics import METRICS, paired_bootstrap_difference
 from eval.metrics.ranked import estimate
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
-from eval.report import scored
-from eval.table import Cell, Column, Interval, Table, show
-from eval.tables import ESTIMATOR_NOTES
+from eval.report.numbers import scored
+from eval.tables.report_tables import ESTIMATOR_NOTES
+from eval.tables.table import Cell, Column, Interval, Table, show
 
 COMPARED = ("ece", "auroc", "brier")
 _TITLES = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier score"}

@@ -9,7 +9,7 @@ dataset  `reward_fns.accuracy` for the datasets that have a rule there and refer
 
 from dataclasses import dataclass
 
-from data_prep.questions import Question
+from data_prep.verl_rows import Question
 from eval.protocols.consistency import said
 from reward_fns.accuracy import RULES
 from reward_fns.claims import ParsedResponse, parse_response

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LEAF = "reward_fns"
 PARTS = ("data_prep", "recipe", "eval")
-PUBLIC_LEAVES = ("data_prep.engines", "data_prep.questions")
+PUBLIC_LEAVES = ("data_prep.engines", "data_prep.verl_rows")
 NEVER_IMPORTED = ("examples", "tests")
 TOO_HEAVY_FOR_THE_LEAF = ("torch", "verl", "vllm", "transformers", "ray")
 
@@ -149,7 +149,7 @@ def test_reward_fns_imports_where_there_is_no_torch_no_verl_and_nothing_else_of_
         ("data_prep/a.py", "from recipe.difficulty_calib import b", "data_prep/a.py imports recipe.difficulty_calib.b"),
         ("recipe/difficulty_calib/a.py", "import data_prep", "recipe/difficulty_calib/a.py imports data_prep"),
         ("data_prep/engines/a.py", "from data_prep import b", "data_prep/engines/a.py imports data_prep.b"),
-        ("data_prep/questions.py", "import data_prep.engines", "data_prep/questions.py imports data_prep.engines"),
+        ("data_prep/verl_rows.py", "import data_prep.engines", "data_prep/verl_rows.py imports data_prep.engines"),
         ("eval/a.py", "from data_prep.enginesx import b", "eval/a.py imports data_prep.enginesx.b"),
         ("eval/a.py", "from tests.conftest import x", "eval/a.py imports tests.conftest.x"),
     ],

@@ -32,7 +32,7 @@ from data_prep.datasets import (
     vqa,
 )
 from data_prep.datasets.common import Item
-from data_prep.source import SPLITS, Rejected
+from data_prep.questions import SPLITS, Rejected
 from reward_fns.errors import UserError
 
 __all__ = ["DATASETS", "Item", "open_dataset"]

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.datasets.common import Item, attempt, fields_of, folder, published, read_lines, record_of
 from data_prep.datasets.detail import detail_question
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
 
 _SOURCE = 'ART500K at HKUST, "Download"'

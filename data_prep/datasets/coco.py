@@ -16,7 +16,7 @@ from typing import Any
 
 from data_prep.datasets.common import Item, attempt, folder, published, read_object, text
 from data_prep.datasets.detail import detail_question
-from data_prep.source import Rejected, SourceQuestion
+from data_prep.questions import Rejected, SourceQuestion
 
 
 def coco(dataset: str, root: Path, *, split: str = "val2017", images: str | None = None) -> Iterator[Item]:

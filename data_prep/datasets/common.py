@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from data_prep.source import Rejected, SourceQuestion
+from data_prep.questions import Rejected, SourceQuestion
 from reward_fns.errors import UserError
 
 Item = SourceQuestion | Rejected

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from data_prep.datasets.common import Item, attempt, folder, published, read_lines, record_of
 from data_prep.datasets.detail import detail_question
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
 
 _SOURCE = 'GitHub, cvdfoundation/google-landmark, "Download the labels and metadata"'

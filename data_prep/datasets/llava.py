@@ -16,7 +16,7 @@ from typing import Any
 
 from data_prep.datasets.common import Item, attempt, folder, published, read_array, text
 from data_prep.datasets.detail import detail_question
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 
 _SHAREGPT4V = "sharegpt4v_instruct_gpt4-vision_cap100k.json"
 

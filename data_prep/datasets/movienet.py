@@ -18,7 +18,7 @@ from typing import Any
 
 from data_prep.datasets.common import Item, attempt, published, read_object
 from data_prep.datasets.detail import detail_question
-from data_prep.source import Rejected, SourceQuestion
+from data_prep.questions import Rejected, SourceQuestion
 from reward_fns.errors import UserError
 
 _SOURCE = 'MovieNet, "Data" and "Annotation": keyframes, meta data and annotation of movie1K'

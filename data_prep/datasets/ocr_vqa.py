@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from data_prep.datasets.common import Item, attempt, folder, published, read_object, text
-from data_prep.source import Rejected, SourceQuestion
+from data_prep.questions import Rejected, SourceQuestion
 from reward_fns.errors import UserError
 
 SPLITS = {"train": 1, "val": 2, "test": 3}

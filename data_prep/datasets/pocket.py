@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.datasets.common import Item, attempt
-from data_prep.source import ROW_GROUP, SourceQuestion
+from data_prep.questions import ROW_GROUP, SourceQuestion
 from reward_fns.errors import UserError
 
 _COLUMNS = ["data_source", "images", "reward_model", "extra_info"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.datasets.common import Item, attempt, folder, read_lines, text
-from data_prep.source import ROW_GROUP, SourceQuestion
+from data_prep.questions import ROW_GROUP, SourceQuestion
 from reward_fns.accuracy import most_common
 from reward_fns.errors import UserError
 

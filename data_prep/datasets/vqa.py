@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.datasets.common import Item, attempt, folder, published, read_object, text
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 from reward_fns.accuracy import most_common
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_prep.engines.chat import chat_text, open_image
-from data_prep.engines.draw import Draw
 from data_prep.engines.interface import Completion, GenerationRequest, Sampling, all_answered
 from data_prep.engines.models import ReadyModel
+from data_prep.engines.seeded_draw import Draw
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:

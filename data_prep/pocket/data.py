@@ -12,7 +12,7 @@ from PIL import Image
 
 from data_prep.pocket import datasets, emblems
 from data_prep.pocket.datasets import DATASETS, Thing
-from data_prep.questions import question_writer
+from data_prep.verl_rows import question_writer
 from reward_fns import claims
 from reward_fns.files import write_text
 

@@ -81,7 +81,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> None:
     """Write the record files. Raises UserError, see `calibration.calibrate`."""
     from eval.answers import Decoding
-    from eval.calibration import Plan, calibrate
+    from eval.make_records import Plan, calibrate
     from eval.protocols import DEFAULT, PROTOCOLS
 
     models = dict(arguments.model)

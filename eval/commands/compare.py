@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from eval.compare_records import compare_records
     from eval.comparison import comparison_table
-    from eval.seeds import read_reports, seed_table
-    from eval.table import render, to_markdown
+    from eval.report.seeds import read_reports, seed_table
+    from eval.tables.table import render, to_markdown
     from reward_fns.errors import UserError
     from reward_fns.files import write_text
 

@@ -47,7 +47,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the report. Raises UserError, see `publish.publish`."""
-    from eval.publish import Sources, publish
+    from eval.report.publish import Sources, publish
 
     sources = Sources(
         records=arguments.records,
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     publish(sources, arguments.out)
     if arguments.track:
-        from eval.trackers import track
+        from eval.report.trackers import track
         from reward_fns.files import read_mapping
 
         track(read_mapping(arguments.out / "report.json"), arguments.track, arguments.out)

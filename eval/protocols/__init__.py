@@ -6,7 +6,7 @@ dp, dp_end, dp_sequence (`direct`), sc (`consistency`), pcr, verbal and verbal_a
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eval.protocols.asking import Asked, ConfidenceProtocol, ask, request_seed
+from eval.protocols.ask_model import Asked, ConfidenceProtocol, ask, request_seed
 from eval.protocols.consistency import SelfConsistency
 from eval.protocols.direct import DirectProbability
 from eval.protocols.pcr import RobustPrompting

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.engines import Engine, GenerationRequest, Sampling
-from eval.protocols.asking import Asked, ask, request_seed
+from eval.protocols.ask_model import Asked, ask, request_seed
 from eval.records import Confidence
 from reward_fns.claims import parse_response
 from reward_fns.encoder import Encoder

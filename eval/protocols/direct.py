@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_prep.engines import Completion, Engine, Token
-from eval.protocols.asking import Asked
+from eval.protocols.ask_model import Asked
 from eval.records import Confidence
 
 DIGITS = 6  # kept of a probability: what is equal in float32 is equal in the records

@@ -14,7 +14,7 @@ from typing import Any
 
 from data_prep.engines import Engine, Sampling
 from data_prep.engines.first_token import TOP_LOGPROBS, word_probabilities
-from eval.protocols.asking import Asked, ask
+from eval.protocols.ask_model import Asked, ask
 from eval.protocols.direct import DIGITS
 from eval.records import Confidence
 from reward_fns import prompts

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.engines import Completion, Engine, Token
-from eval.protocols.asking import Asked
+from eval.protocols.ask_model import Asked
 from eval.protocols.direct import DIGITS
 from eval.records import Confidence
 from reward_fns.claims import Claim

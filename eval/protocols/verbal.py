@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_prep.engines import Engine, Sampling
-from eval.protocols.asking import Asked, ask
+from eval.protocols.ask_model import Asked, ask
 from eval.protocols.numbers import read_confidence
 from eval.records import Confidence
 from reward_fns import prompts

@@ -20,11 +20,11 @@ from typing import Any
 import yaml
 
 from reward_fns.errors import UserError
-from reward_fns.expert.agreement import measure, read_answers
-from reward_fns.expert.check import check
-from reward_fns.expert.entries import read_entries
+from reward_fns.expert.commands.agreement import measure, read_answers
+from reward_fns.expert.commands.check import check
 from reward_fns.expert.errors import ExpertError
-from reward_fns.expert.transport import Transport
+from reward_fns.expert.keeping.entries import read_entries
+from reward_fns.expert.serving.transport import Transport
 from reward_fns.files import read_mapping, write_text
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reward_fns.expert.cache import CachedExpert
+from reward_fns.expert.keeping.cache import CachedExpert
+from reward_fns.expert.keeping.replay import ReplayExpert
 from reward_fns.expert.modes import MODES
 from reward_fns.expert.oracle import OracleExpert
 from reward_fns.expert.protocol import Expert, VersionedExpert
-from reward_fns.expert.replay import ReplayExpert
-from reward_fns.expert.served import OpenAIExpert
+from reward_fns.expert.serving.served import OpenAIExpert
 
 
 def _openai(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.engines import Sampling, open_engine
-from data_prep.questions import load_questions
+from data_prep.verl_rows import load_questions
 from eval.answers import Decoding, answer_questions, line_key
 from eval.protocols import DEFAULT, PROTOCOLS, Asked, Options
 from eval.records import read_answers

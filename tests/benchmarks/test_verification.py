@@ -14,7 +14,7 @@ from statistics import median
 import proposals
 
 from data_prep.engines import Sampling, open_engine
-from data_prep.verify import VerifyConfig
+from data_prep.steps.verify import VerifyConfig
 
 MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
 ROUNDS, VOTES = 3, 10

@@ -2,7 +2,7 @@
 
 import json
 
-from data_prep.asking import image_request
+from data_prep.ask_model import image_request
 from data_prep.pocket import data
 from data_prep.pocket.datasets import DATASETS
 from reward_fns import prompts

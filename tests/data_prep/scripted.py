@@ -17,7 +17,7 @@ from PIL import Image
 from data_prep.engines.interface import Completion, Token, all_answered
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError
-from reward_fns.expert.entries import content_key
+from reward_fns.expert.keeping.entries import content_key
 from reward_fns.expert.requests import (
     PAIR_LABELS,
     AnswerRequest,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from data_prep import r_tuning
 from data_prep.answers import Answer, chance_of_right, equal_answers, most_frequent, sampled
+from data_prep.steps import r_tuning
 
 
 def candidate(text, count=1):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.entities import NUMBERS, _pipeline, _spacy_entities, normalise
+from data_prep.steps.entities import NUMBERS, _pipeline, _spacy_entities, normalise
 
 
 @pytest.mark.parametrize(

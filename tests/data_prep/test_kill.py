@@ -7,7 +7,7 @@ from collections import Counter
 import scripted
 import warm_runs
 
-from reward_fns.expert.entries import read_entries
+from reward_fns.expert.keeping.entries import read_entries
 from reward_fns.files import read_jsonl
 
 KILLS = 12

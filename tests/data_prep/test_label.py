@@ -3,8 +3,8 @@
 import scripted
 from judge_server import JudgeServer
 
-from data_prep.config import load_config
-from data_prep.runner import run_steps
+from data_prep.pipeline.config import load_config
+from data_prep.pipeline.runner import run_steps
 from reward_fns.files import read_jsonl
 
 STEPS = ("questions", "sample", "verify", "pair", "label")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.pair import pair
+from data_prep.steps.pair import pair
 
 
 def _votes(*votes):

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_prep import parquet
-from data_prep.context import Context
-from data_prep.parquet import FILES, ParquetConfig
-from data_prep.questions import load_questions, read_rows
-from data_prep.source import SourceQuestion, write_questions
+from data_prep.pipeline.context import Context
+from data_prep.questions import SourceQuestion, write_questions
+from data_prep.steps import parquet
+from data_prep.steps.parquet import FILES, ParquetConfig
+from data_prep.verl_rows import load_questions, read_rows
 from reward_fns.claims import claim_prompt, parse_response
 from reward_fns.files import read_jsonl
 

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from data_prep.entities import NUMBERS, _pipeline, _spacy_entities
 from data_prep.pocket import corpus, datasets, emblems
 from data_prep.pocket.roles import entities, question_for
+from data_prep.steps.entities import NUMBERS, _pipeline, _spacy_entities
 from reward_fns.expert import (
     AnswerRequest,
     EntitiesRequest,

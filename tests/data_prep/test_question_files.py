@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.questions import load_questions, question_writer, sft_writer
+from data_prep.verl_rows import load_questions, question_writer, sft_writer
 from reward_fns.errors import UserError
 
 MEASURED = {"subset": "contradiction", "share_true": 0.7, "vote_margin": 0.4, "entity_rarity": 12.5, "entity_count": 2}
@@ -103,7 +103,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
 import io, resource, sys
 from pathlib import Path
 from PIL import Image
-from data_prep.questions import sft_writer
+from data_prep.verl_rows import sft_writer
 
 def noise():
     buffer = io.BytesIO()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.questions import chat_content, load_questions
+from data_prep.verl_rows import chat_content, load_questions
 from reward_fns.errors import UserError
 
 

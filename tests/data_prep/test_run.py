@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import scripted
 
-from data_prep.config import load_config
 from data_prep.datasets import open_dataset
-from data_prep.manifest import Manifest
-from data_prep.runner import run_steps
+from data_prep.pipeline.config import load_config
+from data_prep.pipeline.manifest import Manifest
+from data_prep.pipeline.runner import run_steps
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl
 

@@ -3,10 +3,10 @@
 import pytest
 import scripted
 
-from data_prep.config import load_config
-from data_prep.questions import load_questions
-from data_prep.runner import run_steps
-from data_prep.steps import STEPS
+from data_prep.pipeline.config import load_config
+from data_prep.pipeline.runner import run_steps
+from data_prep.pipeline.step_table import STEPS
+from data_prep.verl_rows import load_questions
 from reward_fns.files import read_jsonl
 
 

@@ -4,9 +4,9 @@ import pytest
 import scripted
 from judge_server import JudgeServer, material
 
-from data_prep.config import load_config
-from data_prep.runner import run_steps
-from data_prep.steps import ancestors
+from data_prep.pipeline.config import load_config
+from data_prep.pipeline.runner import run_steps
+from data_prep.pipeline.step_table import ancestors
 from reward_fns.files import read_jsonl
 
 FAULTS = {"429 retry-after": 0.1, "500": 0.1, "malformed": 0.1, "drop": 0.1}

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import scripted
 
-from data_prep.config import load_config
-from data_prep.runner import run_steps
-from data_prep.steps import STEPS
+from data_prep.pipeline.config import load_config
+from data_prep.pipeline.runner import run_steps
+from data_prep.pipeline.step_table import STEPS
 
 
 def test_a_step_shows_its_file_each_time(tmp_path, monkeypatch, capsys):

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom, chi2
 
 from data_prep.engines import open_engine
-from data_prep.verify import VerifyConfig, count
+from data_prep.steps.verify import VerifyConfig, count
 
 MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
 VOTES = 60

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from data_prep.engines import Completion, Token
-from data_prep.verify import VerifyConfig, count, no_vote, read_vote
+from data_prep.steps.verify import VerifyConfig, count, no_vote, read_vote
 
 SAMPLED, DRAWN, CLOSED = VerifyConfig("sampled"), VerifyConfig("marginal"), VerifyConfig("marginal", "closed")
 

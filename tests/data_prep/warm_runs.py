@@ -11,7 +11,7 @@ from pathlib import Path
 
 import scripted
 
-from data_prep.steps import STEPS
+from data_prep.pipeline.step_table import STEPS
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ import sys
 
 from data_prep.__main__ import main
 
-for module in ("data_prep.config", "matplotlib.pyplot", *os.environ["WARM"].split()):
+for module in ("data_prep.pipeline.config", "matplotlib.pyplot", *os.environ["WARM"].split()):
     importlib.import_module(module)
 
 

@@ -104,7 +104,7 @@ def questions_parquet(three_models, tmp_path_factory):
     """The questions of `three_models` with images; q1's is large noise."""
     from PIL import Image
 
-    from data_prep.questions import question_writer
+    from data_prep.verl_rows import question_writer
 
     noise = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 255, (900, 1200, 3), dtype=np.uint8)

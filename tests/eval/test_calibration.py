@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data_prep.engines import Completion
-from eval import answers, calibration
+from eval import answers, make_records
 from eval.__main__ import main
 from eval.records import load_records, read_answers, read_records
 from reward_fns.expert import AnswerVerdict, ExpertError, Source
@@ -52,7 +52,7 @@ def questions(question_rows, write_questions, monkeypatch):
     monkeypatch.setattr(Engine, "log", [])
     monkeypatch.setattr(Engine, "answers", dict(ANSWERS))
     monkeypatch.setattr(Engine, "images", {r["images"][0]["bytes"]: r["extra_info"]["question_id"] for r in rows})
-    monkeypatch.setattr(calibration, "open_engine", lambda spec, cache: Engine(spec))
+    monkeypatch.setattr(make_records, "open_engine", lambda spec, cache: Engine(spec))
     return write_questions(rows)
 
 
@@ -186,7 +186,7 @@ class Failing:
 
 
 def test_an_expert_failure_is_never_scored_and_the_next_run_asks_for_it(run, monkeypatch, capsys):
-    monkeypatch.setattr(calibration, "make_expert", lambda config: Failing())
+    monkeypatch.setattr(make_records, "make_expert", lambda config: Failing())
     out = run("base=digit", expect=1)
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: the expert failing failed on 1 of 4 answers of base") and "no verdict" in error

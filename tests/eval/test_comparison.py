@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from eval.comparison import Comparison, compare, compare_all, comparison_table, key_comparisons
-from eval.report import POOLED, by_model_and_protocol, summarise
-from eval.summary import summaries
-from eval.table import Interval
+from eval.report.numbers import POOLED, by_model_and_protocol, summarise
+from eval.report.summary import summaries
+from eval.tables.table import Interval
 
 
 def answers(make_record, model, confidence, n=40, **changes):

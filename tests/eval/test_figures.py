@@ -2,10 +2,10 @@
 
 import pytest
 
-from eval.checkpoint_figure import checkpoint_courses, draw_checkpoints
-from eval.coefficient_figure import draw_coefficients, paper_coefficients
-from eval.fixed_dynamic_figure import draw_fixed_and_dynamic, fixed_and_dynamic, fixed_dynamic_table
-from eval.report import summarise_all
+from eval.figures.checkpoints import checkpoint_courses, draw_checkpoints
+from eval.figures.coefficients import draw_coefficients, paper_coefficients
+from eval.figures.fixed_dynamic import draw_fixed_and_dynamic, fixed_and_dynamic, fixed_dynamic_table
+from eval.report.numbers import summarise_all
 from reward_fns.difficulty import Coefficients
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from eval import paper
 from eval.model_names import checkpoint, model_title, ordered_models, ordered_protocols
-from eval.paper_tables import paper_tables
-from eval.report import summarise_all
-from eval.table import to_csv
+from eval.report.numbers import summarise_all
+from eval.tables.paper_tables import paper_tables
+from eval.tables.table import to_csv
 
 
 def test_cells_of_tables_2_and_12():

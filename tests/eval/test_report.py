@@ -8,7 +8,7 @@ import pytest
 from eval.__main__ import main
 from eval.metrics import METRICS
 from eval.records import write_records
-from eval.report import ece_ratios, summarise, summarise_all, summarise_claims
+from eval.report.numbers import ece_ratios, summarise, summarise_all, summarise_claims
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from eval.table import Column, Interval, Table, show, to_csv, to_latex, to_markdown
+from eval.tables.table import Column, Interval, Table, show, to_csv, to_latex, to_markdown
 
 TABLE = Table(
     "t_1",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eval import trackers
+from eval.report import trackers
 from reward_fns.errors import UserError
 
 REPORT = {

@@ -7,7 +7,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.records import write_records
-from eval.training import phases, read_training, steps_a_phase, trailing_mean
+from eval.report.training_curves import phases, read_training, steps_a_phase, trailing_mean
 from reward_fns.errors import UserError
 
 

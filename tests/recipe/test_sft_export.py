@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from data_prep.questions import sft_writer
+from data_prep.verl_rows import sft_writer
 from recipe.difficulty_calib.export import export_sft
 
 pytestmark = pytest.mark.timeout(1200)

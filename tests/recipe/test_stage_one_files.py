@@ -1,4 +1,4 @@
-"""What stage one writes, the recipe trains: rows of `data_prep.questions` through the datasets that verl is given."""
+"""What stage one writes, the recipe trains: rows of `data_prep.verl_rows` through the datasets that verl is given."""
 
 import io
 
@@ -7,8 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from data_prep import r_tuning
-from data_prep.questions import question_writer, sft_writer
+from data_prep.steps import r_tuning
+from data_prep.verl_rows import question_writer, sft_writer
 from recipe.difficulty_calib.dataset import AnswerSFTDataset, UntouchedImageDataset
 from recipe.difficulty_calib.preflight import check_parquet
 from reward_fns.claims import claim_prompt

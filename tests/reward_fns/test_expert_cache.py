@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from reward_fns.expert import AnswerRequest, AnswerVerdict, ExpertError, Source, Usage, make_expert
-from reward_fns.expert.cache import CachedExpert
-from reward_fns.expert.entries import LEASE_PREFIX, content_key, verdict_key
-from reward_fns.expert.replay import ReplayExpert
+from reward_fns.expert.keeping.cache import CachedExpert
+from reward_fns.expert.keeping.entries import LEASE_PREFIX, content_key, verdict_key
+from reward_fns.expert.keeping.replay import ReplayExpert
 from reward_fns.expert.stats import Stats
 
 REQUEST = AnswerRequest("Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", b"\x89PNG 1")
@@ -161,7 +161,7 @@ def test_one_line_of_configuration_adds_it(tmp_path):
 WORKER = """
 import asyncio, json, sys, time
 from reward_fns.expert import AnswerRequest, AnswerVerdict, Source
-from reward_fns.expert.cache import CachedExpert
+from reward_fns.expert.keeping.cache import CachedExpert
 
 class Expert:
     name = "slow"

@@ -14,9 +14,9 @@ from judge_server import JudgeServer
 import reward_fns
 from reward_fns.expert import AnswerRequest, AnswerVerdict, ExpertError, Source, make_expert
 from reward_fns.expert.__main__ import main
-from reward_fns.expert.cache import CachedExpert
-from reward_fns.expert.check import red_square
-from reward_fns.expert.served import OpenAIExpert
+from reward_fns.expert.commands.check import red_square
+from reward_fns.expert.keeping.cache import CachedExpert
+from reward_fns.expert.serving.served import OpenAIExpert
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 REQUESTS = [AnswerRequest(f"q{i}", "QA", ("The digit is 7.", "It is red."), "It is a 7.", TRUTH) for i in range(3)]

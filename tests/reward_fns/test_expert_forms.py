@@ -20,9 +20,9 @@ from reward_fns.expert import (
     RubricRequest,
     Source,
 )
-from reward_fns.expert.entries import content_key, from_entry, to_entry, verdict_key
-from reward_fns.expert.forms import prompt_text, prompt_version, read_reply, reply_schema
-from reward_fns.expert.quoting import MAX_CLAIM, MAX_TEXT, quoted
+from reward_fns.expert.keeping.entries import content_key, from_entry, to_entry, verdict_key
+from reward_fns.expert.prompting.forms import prompt_text, prompt_version, read_reply, reply_schema
+from reward_fns.expert.prompting.quoting import MAX_CLAIM, MAX_TEXT, quoted
 
 JUDGE = Source("judge-2026", "v")
 RUBRIC = "verbal_confidence"  # any template: its placeholders are question and answer

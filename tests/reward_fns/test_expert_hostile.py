@@ -11,7 +11,7 @@ from hypothesis import given
 from judge_server import JudgeServer
 
 from reward_fns.expert import AnswerRequest, make_expert
-from reward_fns.expert.forms import prompt_text
+from reward_fns.expert.prompting.forms import prompt_text
 from reward_fns.judging import judge_response
 
 TRUTH = json.dumps({"task": "QA", "facts": [TRUE, REFERENCE]})

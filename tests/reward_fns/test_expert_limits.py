@@ -8,7 +8,7 @@ import pytest
 from judge_server import JudgeServer
 
 from reward_fns.expert import AnswerRequest, BudgetExhausted, make_expert, stats_of
-from reward_fns.expert.limits import Limits
+from reward_fns.expert.serving.limits import Limits
 from reward_fns.expert.stats import price_of
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})

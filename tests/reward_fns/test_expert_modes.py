@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from judge_server import JudgeServer, exact_reply, material
 
 from reward_fns.expert import AnswerRequest, AnswerVerdict, Source, make_expert
-from reward_fns.expert.agreement import compare, kappa
+from reward_fns.expert.commands.agreement import compare, kappa
 from reward_fns.expert.modes import drawn_order
 
 FACTS = ["A red 3.", "A blue 7.", "A green 1.", "A red 9."]

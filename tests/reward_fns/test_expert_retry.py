@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reward_fns.expert.errors import ExpertError, TransientError
-from reward_fns.expert.retry import Patience, persist, retry_after_seconds
+from reward_fns.expert.serving.retry import Patience, persist, retry_after_seconds
 
 NOW = datetime(2026, 10, 21, 7, 28, 0, tzinfo=UTC)
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_fns.expert import AnswerRequest, ExpertError, Source
-from reward_fns.expert.forms import read_reply, reply_schema
-from reward_fns.expert.quoting import quoted, quoted_list
-from reward_fns.expert.served import OpenAIExpert
-from reward_fns.expert.transport import image_url
+from reward_fns.expert.prompting.forms import read_reply, reply_schema
+from reward_fns.expert.prompting.quoting import quoted, quoted_list
+from reward_fns.expert.serving.served import OpenAIExpert
+from reward_fns.expert.serving.transport import image_url
 
 KEY = "sk-a-secret-of-the-test"
 PNG = b"\x89PNG\r\n\x1a\n rest of the image"

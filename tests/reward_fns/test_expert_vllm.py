@@ -3,8 +3,8 @@
 import asyncio
 
 from reward_fns.expert import AnswerRequest, PairRequest, make_expert, stats_of
-from reward_fns.expert.check import check, red_square
-from reward_fns.expert.transport import Transport
+from reward_fns.expert.commands.check import check, red_square
+from reward_fns.expert.serving.transport import Transport
 
 
 def test_a_real_vllm_server_answers_with_images_schemas_and_log_probabilities(vllm_server, tmp_path):

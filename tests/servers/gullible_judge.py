@@ -19,8 +19,8 @@ from hostile_answers import FALSE, FAMILIES, REFERENCE, TRUE
 
 from reward_fns.claims import normalise
 from reward_fns.expert import AnswerRequest, ExpertError, Source
-from reward_fns.expert.forms import prompt_text, read_reply
 from reward_fns.expert.modes import drawn_order
+from reward_fns.expert.prompting.forms import prompt_text, read_reply
 
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _MARKUP = re.compile(

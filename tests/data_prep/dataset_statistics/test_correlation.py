@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from data_prep.dataset_statistics.correlation import Correlation, pearson, spearman, within
-from data_prep.dataset_statistics.table import paper_table
+from data_prep.steps.statistics.correlation import Correlation, pearson, spearman, within
+from data_prep.steps.statistics.table import paper_table
 
 
 @pytest.mark.parametrize(

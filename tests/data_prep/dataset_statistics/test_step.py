@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from data_prep.config import Config
-from data_prep.context import Context, Models
-from data_prep.dataset_statistics import step
-from data_prep.dataset_statistics.step import StatisticsConfig
-from data_prep.dataset_statistics.table import COLUMNS, paper_table
-from data_prep.source import SourceQuestion, write_questions
+from data_prep.pipeline.config import Config
+from data_prep.pipeline.context import Context, Models
+from data_prep.questions import SourceQuestion, write_questions
+from data_prep.steps.statistics import step
+from data_prep.steps.statistics.step import StatisticsConfig
+from data_prep.steps.statistics.table import COLUMNS, paper_table
 from reward_fns.coefficients_file import Coefficients, load_coefficients
 from reward_fns.difficulty import DatasetStatistics, from_statistics, paper_statistics
 from reward_fns.files import read_jsonl

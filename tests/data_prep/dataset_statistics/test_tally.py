@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from data_prep.dataset_statistics.tally import Tally, count_entities
+from data_prep.steps.statistics.tally import Tally, count_entities
 
 
 def records():

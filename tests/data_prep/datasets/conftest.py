@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data_prep.datasets import open_dataset
-from data_prep.source import Rejected
+from data_prep.questions import Rejected
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from data_prep.datasets.detail import WORDINGS, detail_question
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.datasets import open_dataset
-from data_prep.source import Rejected, SourceQuestion
+from data_prep.questions import Rejected, SourceQuestion
 from reward_fns.errors import UserError
 
 TEN = [{"answer": "red", "answer_id": i} for i in range(10)]

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.source import SourceQuestion
+from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import data_prep
-from data_prep.config import load_config
 from data_prep.datasets import DATASETS, common, open_dataset
+from data_prep.pipeline.config import load_config
 from reward_fns.errors import UserError
 from reward_fns.paper_tables import TABLES_1_AND_4
 

@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from eval.html.examples import ShownClaim, choose_examples, reference_text
-from eval.html.payload import reliability_payload, wilson_interval
-from eval.html.pictures import Picture, read_pictures
-from eval.report import summarise_all
+from eval.report.html.examples import ShownClaim, choose_examples, reference_text
+from eval.report.html.payload import reliability_payload, wilson_interval
+from eval.report.html.pictures import Picture, read_pictures
+from eval.report.numbers import summarise_all
 from reward_fns.errors import UserError
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from data_prep.engines import Completion, Token
-from data_prep.questions import Question
+from data_prep.verl_rows import Question
 from eval.protocols import Asked
 from eval.records import Answer
 

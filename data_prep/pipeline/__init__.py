@@ -1,0 +1,1 @@
+"""Running the steps: configuration, context, manifest, step log, runner."""

@@ -1,0 +1,85 @@
+"""The configuration of a run: one YAML file, checked strictly against these dataclasses.
+
+    python -m data_prep run data_prep/configs/pocket.yaml --out RUN sample.n=5 'datasets[0].limit=100'
+
+A key that no step reads, and a value of the wrong type, is an error that names it. `${oc.env:NAME}` reads the
+environment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from data_prep.steps.entities import EntitiesConfig
+from data_prep.steps.label import LabelConfig
+from data_prep.steps.pair import PairConfig
+from data_prep.steps.parquet import ParquetConfig
+from data_prep.steps.sample import SampleConfig
+from data_prep.steps.sft import SftConfig
+from data_prep.steps.splits import SplitsConfig
+from data_prep.steps.statistics.step import StatisticsConfig
+from data_prep.steps.verify import VerifyConfig
+from reward_fns.errors import UserError
+from reward_fns.files import read_mapping
+
+
+@dataclass(frozen=True)
+class Config:
+    """One section a step, and what the steps share.
+
+    Attributes:
+        datasets: what `data_prep.datasets` takes, one mapping a dataset: name, root, ...
+        model: what `data_prep.engines.open_engine` takes: the model that answers and verifies.
+        seed: of everything that is drawn.
+    """
+
+    datasets: list[dict[str, Any]] = MISSING
+    model: Any = MISSING
+    seed: int = 0
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+    pair: PairConfig = field(default_factory=PairConfig)
+    label: LabelConfig = field(default_factory=LabelConfig)
+    entities: EntitiesConfig = field(default_factory=EntitiesConfig)
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
+    splits: SplitsConfig = field(default_factory=SplitsConfig)
+    sft: SftConfig = field(default_factory=SftConfig)
+    parquet: ParquetConfig = field(default_factory=ParquetConfig)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration and put `key=value` pairs over it.
+
+    Raises:
+        UserError: the file is missing or no YAML; a key is unknown, a value ill-typed or out of range; a mandatory key
+            is missing.
+    """
+    read_mapping(path)
+    known = OmegaConf.structured(Config)
+    for node in (known, *(known[entry.name] for entry in fields(Config) if is_dataclass(entry.default_factory))):
+        OmegaConf.set_readonly(node, False)  # frozen for its readers, not for this merge
+    try:
+        merged = OmegaConf.merge(known, OmegaConf.load(path))
+        for override in overrides:
+            key, equals, _ = override.partition("=")
+            if not equals:
+                raise UserError(f"an override is key=value, got {override!r}")
+            value = OmegaConf.select(OmegaConf.from_dotlist([override.replace(key, "value", 1)]), "value")
+            OmegaConf.update(merged, key, value, merge=True)
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = f" ({error.full_key})" if error.full_key else ""
+        raise UserError(f"{path}: {str(error.msg or error).splitlines()[0]}{key}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    assert isinstance(config, Config)
+    return config
+
+
+def as_mapping(config: Config) -> dict[str, Any]:
+    """The configuration as plain values, for the manifest."""
+    return asdict(config)

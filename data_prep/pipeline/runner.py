@@ -1,0 +1,73 @@
+"""Running steps: each once for its inputs and configuration, one run of a directory at a time."""
+
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from data_prep.pipeline.config import Config
+from data_prep.pipeline.context import Context, Models
+from data_prep.pipeline.manifest import Manifest, table
+from data_prep.pipeline.step_table import STEPS
+from reward_fns.errors import UserError
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Hold the run directory; the lock goes with the process, however it ends."""
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"another process works on {run}: wait for it, or give another --out") from error
+        yield
+
+
+def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
+    """Do the named steps, in the order of `STEPS`, that are not done yet; returns the table of counts.
+
+    Each step that is done is skipped if neither its inputs nor its configuration have changed, else done anew, with all
+    that depends on it.
+
+    Raises:
+        UserError: an input that the user has to mend; what is done stays.
+        RuntimeError: the counts of a step do not follow from those before it.
+    """
+    with _alone(run), Models(config.model, run / "cache") as models:
+        manifest = Manifest(run, config)
+        for name in names:
+            _run_step(name, Context(config, run, name, "", models), manifest)
+        return table(manifest)
+
+
+def _run_step(name: str, context: Context, manifest: Manifest) -> None:
+    step = STEPS[name]
+    if missing := [need for need in step.needs if need not in manifest.steps]:
+        raise UserError(f"the step {name} needs {missing[0]}: run it first")
+    key = manifest.key(name, step.identity(context))
+    if manifest.is_done(name, key):
+        print(f"{name}: done before, inputs and configuration unchanged", flush=True)
+        _show(context.run, step.shows)
+        return
+    total = manifest.counts(step.follows).n_out if step.follows else None
+    manifest.forget(name)
+    started = time.monotonic()
+    counts = step.run(replace(context, key=key, total=total, records=step.files[0]))
+    if total is not None and counts.n_in != total:
+        raise RuntimeError(f"{name} took in {counts.n_in} records, {step.follows} gave out {total}")
+    manifest.record(name, key, counts, time.monotonic() - started)
+    for partial in (context.run / "partial").glob(f"{name}-*.jsonl"):
+        partial.unlink()
+    seconds = manifest.steps[name]["seconds"]
+    print(
+        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} dropped, {seconds} s", flush=True
+    )
+    _show(context.run, step.shows)
+
+
+def _show(run: Path, file: str | None) -> None:
+    if file is not None:
+        print(f"\n{(run / file).read_text(encoding='utf-8')}", flush=True)

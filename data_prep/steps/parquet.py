@@ -1,0 +1,145 @@
+"""Step `parquet`: the files that verl trains and evaluates on (schema: `data_prep.verl_rows.schema`).
+
+    rl_train.parquet   questions of the split "train"
+    test.parquet       questions of the split "evaluation"
+    sft.parquet        the texts of `sft.jsonl`
+    r_tuning.parquet   the same answers as R-Tuning states them (`r_tuning`); empty without a judge in the step `sft`
+
+Every prompt asks for the claim format, whatever the candidates were sampled with.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.pipeline.context import Context
+from data_prep.pipeline.step_log import Counts, Failure, Record, RecordFile, join
+from data_prep.questions import SourceQuestion, UnreadableImage, image_bytes
+from data_prep.steps import r_tuning
+from data_prep.verl_rows import RowWriter, question_writer, sft_writer
+from data_prep.verl_rows.schema import ImageKind
+from reward_fns.claims import claim_prompt
+from reward_fns.errors import UserError
+
+IMAGES: dict[str, ImageKind] = {"bytes": "bytes", "reference": "image"}
+FILES = ("rl_train.parquet", "test.parquet", "sft.parquet", "r_tuning.parquet")
+
+
+@dataclass(frozen=True)
+class ParquetConfig:
+    """How images are kept: "bytes" in the files, or "reference", the absolute path (every machine must see it).
+
+    Raises:
+        ValueError: something else.
+    """
+
+    images: str = "bytes"
+
+    def __post_init__(self) -> None:
+        if self.images not in IMAGES:
+            raise ValueError(f"parquet.images is one of {', '.join(IMAGES)}, got {self.images!r}")
+
+
+def identity(context: Context) -> Mapping[str, Any]:
+    """The format instruction in every prompt."""
+    return {"claims": claim_prompt("")}
+
+
+def run(context: Context) -> Counts:
+    """Write the four files."""
+    kind = IMAGES[context.config.parquet.images]
+    dropped, notes, n_in = Counter[str](), Counter[str](), 0
+    names = ("splits.jsonl", "entities.jsonl", "difficulty.jsonl", "sft.jsonl")
+    with ExitStack() as stack:
+        failures = stack.enter_context(RecordFile(context.failures))
+        train, test = (stack.enter_context(question_writer(context.run / name, kind)) for name in FILES[:2])
+        sft, r_tune = (stack.enter_context(sft_writer(context.run / name, kind)) for name in FILES[2:])
+        progress = stack.enter_context(tqdm(total=context.total, desc=context.step, unit="q"))
+        joined = join(context.questions(), *(context.run / name for name in names))
+        for question, (split, entities, difficulty, facts) in joined:
+            if split is None:
+                continue
+            n_in += 1
+            progress.update()
+            try:
+                if split["split"] != "sft":
+                    out = train if split["split"] == "train" else test
+                    out.write(question_row(question, split, entities, difficulty, out, kind))
+                elif facts is None:
+                    _drop(question, "no SFT record", "its reason is in failures/sft.jsonl", failures, dropped)
+                else:
+                    sft.write(sft_row(question, facts["text"], kind))
+                    if facts["certain"] is None:
+                        notes["no R-Tuning: not judged"] += 1
+                    else:
+                        said = r_tuning.render([fact["fact"] for fact in facts["facts"]], facts["certain"])
+                        r_tune.write(sft_row(question, said, kind))
+            except UnreadableImage as error:
+                _drop(question, "unreadable image", str(error), failures, dropped)
+            except UserError as error:
+                _drop(question, "row breaks the schema", str(error), failures, dropped)
+    return Counts(n_in, n_in - dropped.total(), dict(sorted(dropped.items())), dict(notes))
+
+
+def _drop(question: SourceQuestion, reason: str, detail: str, failures: RecordFile, dropped: Counter[str]) -> None:
+    failures.add(Failure(question.dataset, question.question_id, reason, detail))
+    dropped[reason] += 1
+
+
+def question_row(
+    question: SourceQuestion,
+    split: Record,
+    entities: Record | None,
+    difficulty: Record | None,
+    out: RowWriter,
+    kind: ImageKind,
+) -> dict[str, Any]:
+    """A row of questions, from the question's records; `out` tells its position."""
+    found = entities["entities"] if entities else []
+    measured = difficulty or {}
+    return {
+        "data_source": question.dataset,
+        "prompt": [_user_turn(question)],
+        "images": [_image(question, kind)],
+        "ability": question.task,
+        "reward_model": {"style": "rule", "ground_truth": question.ground_truth},
+        "extra_info": {
+            "split": "train" if split["split"] == "train" else "test",
+            "index": out.count,
+            "question_id": question.question_id,
+            "question": question.question,
+            "task": question.task,
+            "image_id": question.image_id,
+            "entity": found[0] if found else "",
+            "answers": list(question.answers),
+            "subset": split["subset"],
+            **{name: measured.get(name) for name in ("share_true", "vote_margin", "entity_rarity", "entity_count")},
+        },
+    }
+
+
+def sft_row(question: SourceQuestion, answer: str, kind: ImageKind) -> dict[str, Any]:
+    """A row of SFT."""
+    return {
+        "messages": [_user_turn(question), {"role": "assistant", "content": answer}],
+        "images": [_image(question, kind)],
+        "data_source": question.dataset,
+        "question_id": question.question_id,
+    }
+
+
+def _user_turn(question: SourceQuestion) -> dict[str, str]:
+    return {"role": "user", "content": f"<image>\n{claim_prompt(question.question)}"}
+
+
+def _image(question: SourceQuestion, kind: ImageKind) -> dict[str, Any]:
+    if kind == "bytes":
+        return {"bytes": image_bytes(question)}
+    if not isinstance(question.image, Path):
+        raise UserError("questions.parquet holds this image itself, so there is no path: set parquet.images=bytes")
+    return {"image": str(question.image.resolve())}

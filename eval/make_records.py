@@ -1,0 +1,130 @@
+"""From models and a file of questions to record files: answers, then each protocol's confidences, resumable.
+
+One model after the other, so that one is in memory at a time. What exists and was made with the same settings is kept;
+what was made with others is set aside (see `settings`) and made anew. A model whose files are whole is not loaded.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.engines import Engine, open_engine
+from data_prep.verl_rows import Question, load_questions
+from eval import answers
+from eval.answers import Decoding, answer_questions, is_whole
+from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
+from eval.records import answers_path, read_answers, records_path
+from eval.settings import keep_settings
+from reward_fns.errors import UserError
+from reward_fns.expert import Expert, make_expert
+from reward_fns.files import JsonlLog
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of every model.
+
+    Attributes:
+        questions: verl parquet; `limit` keeps the first so many of each dataset, None all.
+        out: directory of the record files; copies of merged models go to `out/models`.
+        protocols: names of `protocols.PROTOCOLS`.
+        expert: see `reward_fns.expert.make_expert`; correctness: one of `correctness.CORRECTNESS`.
+        sc_samples: k of SC.
+    """
+
+    questions: Path
+    out: Path
+    protocols: Sequence[str]
+    decoding: Decoding
+    expert: str | Mapping[str, Any] = "oracle"
+    correctness: str = "expert"
+    sc_samples: int = 10
+    limit: int | None = None
+
+
+def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list[Path]:
+    """Write answers and confidences of every model; what is there already is not asked again.
+
+    Args:
+        models: name -> what `data_prep.engines.open_engine` takes.
+
+    Returns:
+        The protocols' files.
+
+    Raises:
+        UserError: a model, the questions or the expert's configuration is wrong, or the expert failed.
+    """
+    try:
+        expert = make_expert(plan.expert)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    questions = load_questions(plan.questions, plan.limit)
+    shared = {
+        "questions_sha256": hashlib.sha256(plan.questions.read_bytes()).hexdigest(),
+        "limit": plan.limit,
+        "expert": expert.name,
+        "expert_version": getattr(expert, "prompt_version", ""),
+        "correctness": plan.correctness,
+    }
+    # All models are checked, and outdated answers set aside, before the first long run.
+    engines = {name: open_engine(config, plan.out / "models") for name, config in models.items()}
+    for name, engine in engines.items():
+        settings = {**asdict(plan.decoding), **shared, "model_sha256": engine.fingerprint}
+        keep_settings(answers_path(plan.out, name), settings)
+    paths: list[Path] = []
+    for name, engine in engines.items():
+        with engine:
+            paths += _one_model(name, engine, questions, expert, plan)
+    return paths
+
+
+def _one_model(name: str, engine: Engine, questions: Sequence[Question], expert: Expert, plan: Plan) -> list[Path]:
+    path = answers_path(plan.out, name)
+    log = JsonlLog(path, key=answers.line_key)
+    if not is_whole(questions, log, plan.decoding):
+        answer_questions(name, engine, questions, log, expert, plan.correctness, plan.decoding)
+    log.finish()
+    by_id = {question.question_id: question for question in questions}
+    asked = [Asked(by_id[answer.question_id], answer) for answer in read_answers(path)]
+    answers_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
+    paths = []
+    for protocol_name in plan.protocols:
+        protocol = PROTOCOLS[protocol_name](options)
+        target = records_path(plan.out, name, protocol_name)
+        keep_settings(
+            target,
+            {
+                "protocol": protocol_name,
+                "seed": plan.decoding.seed,
+                "model_sha256": engine.fingerprint,
+                "answers_sha256": answers_sha256,
+                **protocol.settings,
+            },
+        )
+        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target)
+        paths.append(target)
+    return paths
+
+
+def _one_protocol(
+    title: str, protocol: ConfidenceProtocol, engine: Engine, asked: Sequence[Asked], target: Path
+) -> None:
+    log = JsonlLog(target, key=answers.line_key)
+    failures = 0
+    with tqdm(total=len(asked), initial=len(log.done), desc=title, unit="answer") as progress:
+        for start in range(0, len(asked), answers.BATCH):
+            batch = asked[start : start + answers.BATCH]
+            if all(item.answer.key in log.done for item in batch):
+                continue
+            found = [c for c in protocol.confidences(engine, batch) if c.key not in log.done]
+            failures += sum(c.confidence is None for c in found)
+            log.append(asdict(confidence) for confidence in found)
+            progress.update(len(found))
+    log.finish()
+    unread = f", {failures} of the new ones without a confidence that can be read" if failures else ""
+    print(f"{target}: {len(log.done)} answers{unread}")

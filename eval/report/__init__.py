@@ -1,0 +1,1 @@
+"""The report: its numbers, its page, its Markdown, and how they are written."""

@@ -1,0 +1,196 @@
+"""Write the report: report.html, report.md, report.json, tables/ and the figures, from records and training logs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.comparison import Comparison, compare_all, comparison_table
+from eval.figures.checkpoints import checkpoint_courses, draw_checkpoints
+from eval.figures.coefficients import draw_coefficients
+from eval.figures.fixed_dynamic import draw_fixed_and_dynamic, fixed_and_dynamic, fixed_dynamic_table
+from eval.figures.reliability import draw_reliability
+from eval.figures.training import draw_training
+from eval.records import VERBAL, AnswerRecord, load_records
+from eval.report.html.page import render_page
+from eval.report.markdown import render_report, render_summary
+from eval.report.numbers import (
+    ESTIMATOR,
+    PAPER_VERBAL_RATIOS,
+    by_model_and_protocol,
+    ece_ratios,
+    summarise_all,
+    summarise_claims,
+)
+from eval.report.stages import read_stage_seconds
+from eval.report.summary import summaries
+from eval.report.training_curves import read_training
+from eval.settings import settings_path
+from eval.tables.paper_tables import paper_tables
+from eval.tables.report_tables import (
+    all_metrics_table,
+    claim_table,
+    overall_table,
+    protocol_table,
+    protocols_of,
+    ratio_table,
+    slice_tables,
+    stage_table,
+    training_table,
+)
+from eval.tables.table import Table, render
+from eval.versions import versions
+from reward_fns.coefficients_file import Coefficients, load_coefficients
+from reward_fns.errors import UserError
+from reward_fns.files import read_mapping, write_json, write_text
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is made from; only the records are needed.
+
+    Attributes:
+        config: JSON or YAML file of the run's settings, kept in the report.
+        stages: directory of wall times, see `stages`.
+        curves: directory of training logs, see `training`.
+        questions: parquet of the questions, for the images of example answers.
+        coefficients: YAML file of the reward's coefficients.
+        command: as the user typed it, kept in the report.
+    """
+
+    records: Path
+    config: Path | None = None
+    stages: Path | None = None
+    curves: Path | None = None
+    questions: Path | None = None
+    coefficients: Path | None = None
+    command: str = ""
+
+
+def publish(sources: Sources, out: Path) -> None:
+    """Write every file of the report; print its summary and the table over all questions.
+
+    Raises:
+        UserError: what the readers of the sources refuse.
+    """
+    records = load_records(sources.records)
+    coefficients = _coefficients(sources.coefficients)
+    report = _numbers(sources, records)
+    groups = by_model_and_protocol(records)
+    comparisons = compare_all(groups)
+    summary = summaries(report["models"], comparisons)
+    tables = _tables(report, comparisons)
+    report["comparisons"] = [_comparison(comparison) for comparison in comparisons]
+
+    write_json(out / "report.json", report)
+    _write_tables(out / "tables", tables)
+    figures = _draw(out, report, groups, coefficients)
+    write_text(out / "report.md", render_report(report, summary, tables))
+    write_text(out / "report.html", render_page(report, records, summary, tables, coefficients, sources.questions))
+    print(render_summary(summary, tables))
+    print(f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}")
+
+
+def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any]:
+    """The content of report.json, without the comparisons."""
+    config = read_mapping(sources.config) if sources.config else {}
+    files = map(settings_path, sorted(sources.records.glob("*.jsonl")))
+    settings = {path.name: read_mapping(path) for path in files if path.exists()}
+    training = read_training(sources.curves) if sources.curves else {}
+    stage_seconds = read_stage_seconds(sources.stages) if sources.stages else {}
+    models, sliced = summarise_all(records)
+    return {
+        "models": models,
+        "slices": sliced,
+        "claims": summarise_claims(records),
+        "ece_ratios": {protocol: ece_ratios(models, protocol) for protocol in protocols_of(models)},
+        "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
+        "estimator": ESTIMATOR,
+        "versions": versions(),
+        "seed": config.get("seed", _common_seed(settings)),
+        "command": sources.command,
+        "config": config,
+        "records": settings,
+        "training": training,
+        "stage_seconds": stage_seconds,
+    }
+
+
+def _common_seed(settings: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """The seed that all record files were made with, None if they differ or none is known."""
+    seeds = {values["seed"] for values in settings.values() if "seed" in values}
+    return seeds.pop() if len(seeds) == 1 else None
+
+
+def _coefficients(file: Path | None) -> dict[str, Coefficients]:
+    if file is None:
+        return {}
+    try:
+        return load_coefficients(file)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f"--coefficients: {error}") from error
+
+
+def _tables(report: Mapping[str, Any], comparisons: Sequence[Comparison]) -> list[Table]:
+    models = report["models"]
+    tables = [
+        protocol_table(models, "ece"),
+        protocol_table(models, "auroc"),
+        overall_table(models),
+        claim_table(report["claims"]),
+        all_metrics_table(models),
+        comparison_table(comparisons) if comparisons else None,
+        ratio_table(report["ece_ratios"]),
+        *paper_tables(report["slices"]),
+        *slice_tables(models, report["slices"]),
+        fixed_dynamic_table(fixed_and_dynamic(models, report["slices"])),
+        training_table(report["training"]),
+        stage_table(report["stage_seconds"]),
+    ]
+    return [table for table in tables if table is not None]
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "protocol": comparison.protocol,
+        "metric": comparison.metric,
+        "a": comparison.a,
+        "b": comparison.b,
+        "n": comparison.n,
+        "difference": comparison.difference.value,
+        "difference_interval": list(comparison.difference[1:]),
+        "verdict": comparison.verdict,
+    }
+
+
+def _write_tables(directory: Path, tables: Sequence[Table]) -> None:
+    for table in tables:
+        for suffix in (".csv", ".tex", ".md"):
+            write_text(directory / f"{table.name}{suffix}", render(table, suffix))
+
+
+def _draw(
+    out: Path,
+    report: Mapping[str, Any],
+    groups: Mapping[str, Mapping[str, Sequence[AnswerRecord]]],
+    coefficients: Mapping[str, Coefficients],
+) -> list[str]:
+    """Write the figures that there is something for, each as PNG and SVG; names of the PNG files."""
+    models, figures = report["models"], []
+    for protocol in protocols_of(models):
+        answers = {name: by_protocol[protocol] for name, by_protocol in groups.items() if protocol in by_protocol}
+        figures.append("reliability.png" if protocol == VERBAL else f"reliability_{protocol}.png")
+        draw_reliability(out / figures[-1], answers, {model: models[model][protocol] for model in answers}, protocol)
+    if report["training"]:
+        figures.append("training.png")
+        draw_training(out / figures[-1], report["training"])
+    if courses := checkpoint_courses(models, report["slices"]):
+        figures.append("checkpoints.png")
+        draw_checkpoints(out / figures[-1], courses)
+    if pairs := fixed_and_dynamic(models, report["slices"]):
+        figures.append("fixed_dynamic.png")
+        draw_fixed_and_dynamic(out / figures[-1], pairs)
+    if coefficients:
+        figures.append("coefficients.png")
+        draw_coefficients(out / figures[-1], coefficients)
+    return figures

@@ -1,0 +1,1 @@
+"""Tables as data, and the report's tables."""

@@ -1,0 +1,1 @@
+"""What `python -m reward_fns.expert` runs."""

@@ -1,0 +1,241 @@
+"""What a served model is told for each kind of request, and how its reply is read: a prompt, a JSON schema, a reader.
+
+A reply is read strictly: one JSON object and nothing around it, exactly the declared keys, each once, with values of
+the declared type and range. Nothing of any other reply is used, and no message repeats it: a judge may quote the
+reference answer.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar, cast
+
+from reward_fns import prompts
+from reward_fns.expert.errors import ExpertError
+from reward_fns.expert.prompting import values
+from reward_fns.expert.prompting.quoting import MAX_CLAIM, quoted, quoted_list
+from reward_fns.expert.requests import (
+    PAIR_LABELS,
+    AnswerRequest,
+    AnswerVerdict,
+    ClaimRequest,
+    ClaimVerdict,
+    EntitiesRequest,
+    EntitiesVerdict,
+    FactQuestionRequest,
+    FactQuestionVerdict,
+    FactRequest,
+    FactsRequest,
+    FactsVerdict,
+    FactVerdict,
+    OverallRequest,
+    OverallVerdict,
+    PairRequest,
+    PairVerdict,
+    Request,
+    RubricRequest,
+    RubricVerdict,
+    Source,
+    V,
+)
+
+R = TypeVar("R", bound=Request[Any])
+Schema = dict[str, Any]
+_BINARY: Schema = {"type": "integer", "enum": [0, 1]}
+# Not any number in [0, 1]: held to that, a weak model writes digits until its context is full.
+_SHARE: Schema = {"type": "number", "enum": [hundredth / 100 for hundredth in range(101)]}
+_TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+
+
+@dataclass(frozen=True)
+class Form(Generic[R, V]):
+    """How one kind of request is put to a served model.
+
+    Attributes:
+        templates: the prompt templates that the request uses, the one to render first.
+        text: the rendered prompt.
+        fields: JSON schema of each key of the reply.
+        verdict: the verdict from a reply whose keys are those of `fields`; raises ValueError with what is wrong.
+    """
+
+    templates: Callable[[R], tuple[str, ...]]
+    text: Callable[[R], str]
+    fields: Callable[[R], dict[str, Schema]]
+    verdict: Callable[[R, dict[str, Any], Source], V]
+
+
+def _overall_field(task: str) -> Schema:
+    return _BINARY if task == "QA" else _SHARE
+
+
+def _answer_text(r: AnswerRequest) -> str:
+    return prompts.render(
+        f"expert_answer_{r.task.lower()}",
+        question=quoted(r.question),
+        reference=quoted(r.ground_truth or None),
+        response=quoted(r.response),
+        claims=quoted_list(r.claims),
+        count=str(len(r.claims)),
+    )
+
+
+def _rubric_text(r: RubricRequest) -> str:
+    rubric = prompts.render(r.rubric, **{name: quoted(value) for name, value in r.values.items()})
+    return prompts.render("expert_rubric_reply", rubric=rubric, lowest=str(r.lowest), highest=str(r.highest))
+
+
+_FORMS: dict[type, Form[Any, Any]] = {
+    AnswerRequest: Form[AnswerRequest, AnswerVerdict](
+        templates=lambda r: (f"expert_answer_{r.task.lower()}",),
+        text=_answer_text,
+        fields=lambda r: {
+            "claims": {"type": "array", "items": _BINARY, "minItems": len(r.claims), "maxItems": len(r.claims)},
+            "overall": _overall_field(r.task),
+        },
+        verdict=lambda r, reply, source: AnswerVerdict(
+            values.labels(reply["claims"], len(r.claims)), values.overall(reply["overall"], r.task), source
+        ),
+    ),
+    ClaimRequest: Form[ClaimRequest, ClaimVerdict](
+        templates=lambda r: ("expert_claim",),
+        text=lambda r: prompts.render(
+            "expert_claim",
+            question=quoted(r.question),
+            reference=quoted(r.ground_truth or None),
+            response=quoted(r.response),
+            claim=quoted(r.claim, MAX_CLAIM),
+        ),
+        fields=lambda r: {"label": _BINARY},
+        verdict=lambda r, reply, source: ClaimVerdict(values.binary(reply["label"]), source),
+    ),
+    OverallRequest: Form[OverallRequest, OverallVerdict](
+        templates=lambda r: (f"expert_overall_{r.task.lower()}",),
+        text=lambda r: prompts.render(
+            f"expert_overall_{r.task.lower()}",
+            question=quoted(r.question),
+            reference=quoted(r.ground_truth or None),
+            response=quoted(r.response),
+        ),
+        fields=lambda r: {"overall": _overall_field(r.task)},
+        verdict=lambda r, reply, source: OverallVerdict(values.overall(reply["overall"], r.task), source),
+    ),
+    PairRequest: Form[PairRequest, PairVerdict](
+        templates=lambda r: ("expert_pair",),
+        text=lambda r: prompts.render(
+            "expert_pair",
+            question=quoted(r.question),
+            reference=quoted(r.ground_truth or None),
+            better=quoted(r.better),
+            worse=quoted(r.worse),
+        ),
+        fields=lambda r: {"label": {"type": "string", "enum": list(PAIR_LABELS)}},
+        verdict=lambda r, reply, source: PairVerdict(values.one_of(reply["label"], PAIR_LABELS), source),
+    ),
+    FactRequest: Form[FactRequest, FactVerdict](
+        templates=lambda r: ("expert_fact",),
+        text=lambda r: prompts.render(
+            "expert_fact",
+            fact=quoted(r.fact),
+            question=quoted(r.question),
+            answer=quoted(r.answer),
+            reference=quoted(r.ground_truth or None),
+        ),
+        fields=lambda r: {"supported": _BINARY},
+        verdict=lambda r, reply, source: FactVerdict(bool(values.binary(reply["supported"])), source),
+    ),
+    FactsRequest: Form[FactsRequest, FactsVerdict](
+        templates=lambda r: ("expert_facts",),
+        text=lambda r: prompts.render("expert_facts", question=quoted(r.question), response=quoted(r.response)),
+        fields=lambda r: {"facts": _TEXTS},
+        verdict=lambda r, reply, source: FactsVerdict(values.texts(reply["facts"]), source),
+    ),
+    FactQuestionRequest: Form[FactQuestionRequest, FactQuestionVerdict](
+        templates=lambda r: ("expert_fact_question",),
+        text=lambda r: prompts.render("expert_fact_question", fact=quoted(r.fact)),
+        fields=lambda r: {"question": {"type": "string"}},
+        verdict=lambda r, reply, source: FactQuestionVerdict(values.question(reply["question"]), source),
+    ),
+    EntitiesRequest: Form[EntitiesRequest, EntitiesVerdict](
+        templates=lambda r: ("expert_entities",),
+        text=lambda r: prompts.render("expert_entities", text=quoted(r.text)),
+        fields=lambda r: {"entities": _TEXTS},
+        verdict=lambda r, reply, source: EntitiesVerdict(values.texts(reply["entities"]), source),
+    ),
+    RubricRequest: Form[RubricRequest, RubricVerdict](
+        templates=lambda r: ("expert_rubric_reply", r.rubric),
+        text=_rubric_text,
+        fields=lambda r: {"score": {"type": "integer", "minimum": r.lowest, "maximum": r.highest}},
+        verdict=lambda r, reply, source: RubricVerdict(values.score(reply["score"], r.lowest, r.highest), source),
+    ),
+}
+
+
+def _form(request: Request[V]) -> Form[Request[V], V]:
+    form = _FORMS.get(type(request))
+    if form is None:
+        raise ExpertError(f"no prompt for a {type(request).__name__}", "kind")
+    return cast(Form[Request[V], V], form)
+
+
+def prompt_text(request: Request[Any]) -> str:
+    """The prompt of a request, without its image.
+
+    Raises:
+        ExpertError: a kind without a form.
+        ValueError: the values of a rubric are not its template's placeholders.
+    """
+    return _form(request).text(request)
+
+
+def prompt_version(request: Request[Any]) -> str:
+    """Digest of the instructions that the request uses."""
+    return _digest(_form(request).templates(request))
+
+
+@cache
+def _digest(templates: tuple[str, ...]) -> str:
+    text = "\0".join(map(prompts.template, templates))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def reply_schema(request: Request[Any]) -> Schema:
+    """JSON schema of a reply to the request."""
+    fields = _form(request).fields(request)
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_reply(request: Request[V], content: str | None, source: Source) -> V:
+    """The verdict of a reply that is exactly what `reply_schema` describes.
+
+    Raises:
+        ExpertError: anything else (reason "unreadable").
+    """
+    form = _form(request)
+    try:
+        reply = json.loads(content or "", object_pairs_hook=_object, parse_constant=_no_constant)
+        if not isinstance(reply, dict) or reply.keys() != form.fields(request).keys():
+            raise ValueError(f"it must have exactly the keys {', '.join(form.fields(request))}")
+        return form.verdict(request, reply, source)
+    except (ValueError, RecursionError) as error:
+        # json's own message names a position, never content.
+        what = str(error) if not isinstance(error, json.JSONDecodeError) else "it is not one JSON object"
+        raise ExpertError(
+            f"the reply of {source.model} ({len(content or '')} characters) is unreadable: {what}", "unreadable"
+        ) from None

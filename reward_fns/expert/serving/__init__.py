@@ -1,0 +1,1 @@
+"""Sending questions to a served model: one attempt, retries, limits."""

@@ -1,0 +1,158 @@
+"""An expert behind any server that speaks the OpenAI chat protocol: OpenAI, vLLM, Ollama, the reward model verl serves.
+
+A request is rendered (`forms`), admitted (`limits`), sent (`transport`), tried again where that helps (`retry`), read
+strictly (`forms`) and counted (`stats`). What ends the run is remembered: no later request is sent.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reward_fns.expert.errors import BudgetExhausted, ExpertError, FatalExpertError, TransientError
+from reward_fns.expert.prompting import forms
+from reward_fns.expert.requests import Request, Source, Usage, V
+from reward_fns.expert.serving.limits import Limits
+from reward_fns.expert.serving.retry import Patience, persist
+from reward_fns.expert.serving.transport import Transport
+from reward_fns.expert.stats import Stats, price_of
+
+REFUSALS_BEFORE_ANY_ANSWER = 8
+"""So many refused requests and not one answer: it is the configuration, not the requests."""
+
+
+class OpenAIExpert:
+    """Asks a served model.
+
+    Args:
+        model: name of the served model; also the expert's name in records.
+        base_url, api_key_env, timeout, parameters: see `transport.Transport`.
+        json_schema: ask the server to hold the reply to a JSON schema; false for a server that cannot.
+        max_retries, backoff, longest_wait, deadline: see `retry.Patience`.
+        requests_per_minute, tokens_per_minute, max_calls, max_tokens: see `limits.Limits`.
+        limits_directory: its `directory`; the factory puts it into the cache's directory.
+        prices: see `stats`.
+
+    Raises:
+        ValueError: an option out of range, or a price table without the model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        timeout: float = 60.0,
+        parameters: Mapping[str, Any] | None = None,
+        json_schema: bool = True,
+        max_retries: int = 6,
+        backoff: float = 0.5,
+        longest_wait: float = 30.0,
+        deadline: float = 300.0,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        max_calls: int | None = None,
+        max_tokens: int | None = None,
+        limits_directory: Path | None = None,
+        prices: str | Mapping[str, Any] | None = None,
+    ) -> None:
+        if not timeout > 0:
+            raise ValueError(f"the expert's timeout must be above 0 seconds, got {timeout}")
+        self.name = model
+        self.base_url = base_url
+        self.stats = Stats()
+        self._transport = Transport(model, base_url, api_key_env, timeout, parameters or {})
+        self._json_schema = json_schema
+        self._patience = Patience(max_retries, backoff, longest_wait, deadline)
+        self._limits = Limits(requests_per_minute, tokens_per_minute, max_calls, max_tokens, limits_directory)
+        self._price = price_of(model, prices)
+        self._fatal: FatalExpertError | None = None
+        self._refused = 0
+        self._accepted = False
+
+    def prompt_version(self, request: Request[Any]) -> str:
+        """Digest of the instructions that the request uses."""
+        return forms.prompt_version(request)
+
+    async def ask(self, request: Request[V]) -> V:
+        """The served model's verdict.
+
+        Raises:
+            FatalExpertError: no request can succeed any more, or the budget is spent; also for every later request.
+            ExpertError: no reply, or none that is exactly a verdict on this request, within the retries and the
+                deadline. Messages hold neither the key nor texts of the request.
+        """
+        asking = _Asking(self, request, forms.prompt_text(request))
+        try:
+            return await persist(asking.attempt, self._patience, asking.retried)
+        except FatalExpertError as error:
+            self._fatal = error
+            raise
+        except ExpertError as error:
+            if error.reason == "refused":
+                self._count_refusal(error)
+            raise
+
+    def _check_fatal(self) -> None:
+        """Raise what ended the run, anew: an exception that is raised again keeps growing its traceback."""
+        if isinstance(self._fatal, BudgetExhausted):
+            raise BudgetExhausted(str(self._fatal))
+        if self._fatal is not None:
+            raise FatalExpertError(str(self._fatal), self._fatal.reason)
+
+    def _count_refusal(self, error: ExpertError) -> None:
+        self._refused += 1
+        if not self._accepted and self._refused >= REFUSALS_BEFORE_ANY_ANSWER:
+            self._fatal = FatalExpertError(
+                f"{error}. It refused the first {self._refused} requests, so its options are wrong: "
+                "`python -m reward_fns.expert check` tells what the server can do (json_schema: false? no images?)",
+                "refused",
+            )
+            raise self._fatal from error
+
+
+class _Asking:
+    """The attempts at one request."""
+
+    def __init__(self, expert: OpenAIExpert, request: Request[Any], text: str) -> None:
+        self._expert = expert
+        self._request = request
+        self._text = text
+        self._usage = Usage()
+        material = (getattr(request, name, None) for name in ("question", "response", "ground_truth", "answer", "text"))
+        self._secrets = [text for text in material if text]
+
+    def retried(self, error: TransientError) -> None:
+        self._expert.stats.retries[error.reason] += 1
+
+    async def attempt(self) -> Any:
+        expert = self._expert
+        # Another request's failure may have ended the run, also while this one waited.
+        expert._check_fatal()
+        reserved = await expert._limits.admit()
+        expert._check_fatal()
+        expert.stats.calls += 1
+        self._usage += Usage(calls=1, retries=int(self._usage.calls > 0))
+        tokens = 0
+        try:
+            schema = forms.reply_schema(self._request) if expert._json_schema else None
+            image = getattr(self._request, "image", None)
+            reply = await expert._transport.send(self._text, image, schema, self._secrets)
+            tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
+        finally:
+            expert._limits.settle(reserved, tokens)
+        expert._accepted = True
+        self._pay(reply.usage)
+        source = Source(reply.model, expert.prompt_version(self._request), self._usage)
+        try:
+            return forms.read_reply(self._request, reply.content, source)
+        except ExpertError as error:
+            # The same words may be read another time: servers batch, and a judge is not exactly repeatable.
+            raise TransientError(str(error), error.reason) from None
+
+    def _pay(self, usage: Usage) -> None:
+        stats = self._expert.stats
+        cost = self._expert._price.of(usage)
+        self._usage += Usage(0, 0, usage.prompt_tokens, usage.completion_tokens, cost)
+        stats.prompt_tokens += usage.prompt_tokens
+        stats.completion_tokens += usage.completion_tokens
+        stats.cost += cost
