@@ -16,10 +16,14 @@ def parser() -> argparse.ArgumentParser:
         description="From questions about images to difficulty, labelled pairs, SFT data and verl parquet.",
         epilog="Killed or failed: the same command goes on where it stopped. The pocket benchmark: data_prep.pocket.",
     )
-    top.add_argument("step", choices=("run", *STEPS), help="run: every step; a step's name: it and what it needs")
+    top.add_argument(
+        "step", choices=("run", *STEPS), help="run: every step; a step's name: it and what it needs"
+    )
     top.add_argument("config", type=Path, help="YAML, as in data_prep/configs")
     top.add_argument("--out", type=Path, required=True, help="directory of the run")
-    top.add_argument("overrides", nargs="*", metavar="key=value", help="over the configuration, e.g. sample.n=5")
+    top.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="over the configuration, e.g. sample.n=5"
+    )
     return top
 
 
@@ -37,7 +41,10 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (OSError, sqlite3.Error) as error:  # a full disk, also under the expert's cache
-        print(f"error: {error}: what is done stays; run the same command again when it is mended", file=sys.stderr)
+        print(
+            f"error: {error}: what is done stays; run the same command again when it is mended",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

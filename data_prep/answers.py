@@ -47,7 +47,9 @@ def equal_answers(candidates: Iterable[Mapping[str, Any]], prompt: str) -> list[
         key = tuple(map(normalise, claims or (text,)))
         earlier = found.get(key)
         count = candidate["count"] + (earlier.count if earlier else 0)
-        found[key] = Answer(earlier.text, earlier.claims, count) if earlier else Answer(text, claims, count)
+        found[key] = (
+            Answer(earlier.text, earlier.claims, count) if earlier else Answer(text, claims, count)
+        )
     return list(found.values())
 
 

@@ -49,7 +49,9 @@ class Consultation:
         failed = [answer for answer in answers if isinstance(answer, ExpertError)]
         for failure in failed:
             if isinstance(failure, FatalExpertError):
-                raise UserError(f"the expert {self.expert.name} cannot go on: {failure}") from failure
+                raise UserError(
+                    f"the expert {self.expert.name} cannot go on: {failure}"
+                ) from failure
         if len(failed) == len(answers) >= HOPELESS:
             raise UserError(
                 f"the expert {self.expert.name} failed on {len(failed)} requests in a row, the last time with: "
@@ -57,7 +59,9 @@ class Consultation:
             ) from failed[-1]
         return answers
 
-    async def _gather(self, requests: Sequence[Request[AnyVerdict]]) -> list[AnyVerdict | ExpertError]:
+    async def _gather(
+        self, requests: Sequence[Request[AnyVerdict]]
+    ) -> list[AnyVerdict | ExpertError]:
         slots = asyncio.Semaphore(self.concurrency)
         hopeless = asyncio.Event()
 

@@ -18,7 +18,9 @@ class Refused:
     reason: str
 
 
-def ask(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion] | Refused]:
+def ask(
+    engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
+) -> list[list[Completion] | Refused]:
     """The completions of each request, in order, or why the model refuses it.
 
     Raises:
@@ -29,7 +31,10 @@ def ask(engine: Engine, requests: Sequence[GenerationRequest], sampling: Samplin
     try:
         return list(engine.generate(requests, sampling))
     except RefusedRequests as error:
-        answers = [Refused(str(answer)) if isinstance(answer, UserError) else answer for answer in error.answers]
+        answers = [
+            Refused(str(answer)) if isinstance(answer, UserError) else answer
+            for answer in error.answers
+        ]
         if len(answers) >= HOPELESS and all(isinstance(answer, Refused) for answer in answers):
             raise
         return answers
@@ -37,4 +42,6 @@ def ask(engine: Engine, requests: Sequence[GenerationRequest], sampling: Samplin
 
 def image_request(text: str, image: bytes, seed: int) -> GenerationRequest:
     """One user turn: the image, then the text, as verl's rows have it."""
-    return GenerationRequest([{"role": "user", "content": chat_content(f"<image>\n{text}")}], seed, image)
+    return GenerationRequest(
+        [{"role": "user", "content": chat_content(f"<image>\n{text}")}], seed, image
+    )

@@ -76,9 +76,15 @@ def image_bytes(question: SourceQuestion) -> bytes:
     """
     from PIL import Image
 
-    where = question.image if isinstance(question.image, Path) else f"the image of {question.question_id}"
+    where = (
+        question.image
+        if isinstance(question.image, Path)
+        else f"the image of {question.question_id}"
+    )
     try:
-        content = question.image.read_bytes() if isinstance(question.image, Path) else question.image
+        content = (
+            question.image.read_bytes() if isinstance(question.image, Path) else question.image
+        )
         with Image.open(io.BytesIO(content)) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -93,7 +99,10 @@ def write_questions(path: Path, questions: Iterable[SourceQuestion]) -> int:
 
     schema = pyarrow.schema(
         [
-            *((name, pyarrow.string()) for name in ("question_id", "dataset", "task", "question", "image_id")),
+            *(
+                (name, pyarrow.string())
+                for name in ("question_id", "dataset", "task", "question", "image_id")
+            ),
             ("image_path", pyarrow.string()),
             ("image_bytes", pyarrow.binary()),
             ("ground_truth", pyarrow.string()),
@@ -155,7 +164,11 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
                 for row in batch.to_pylist():
-                    image = Path(row["image_path"]) if row["image_path"] is not None else row.get("image_bytes", b"")
+                    image = (
+                        Path(row["image_path"])
+                        if row["image_path"] is not None
+                        else row.get("image_bytes", b"")
+                    )
                     yield SourceQuestion(
                         **{name: row[name] for name in _TEXT},
                         image=image,

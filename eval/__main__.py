@@ -9,7 +9,9 @@ from reward_fns.errors import UserError
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluate the confidence of checkpoints.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval", description="Evaluate the confidence of checkpoints."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     calibration.add_parser(commands)

@@ -39,7 +39,9 @@ class Decoding:
     def __post_init__(self) -> None:
         if not self.temperature >= 0 or self.max_tokens < 1 or self.samples < 1:
             values = f"{self.temperature}, {self.max_tokens} and {self.samples}"
-            raise UserError(f"temperature must be at least 0, max-tokens and samples at least 1, got {values}")
+            raise UserError(
+                f"temperature must be at least 0, max-tokens and samples at least 1, got {values}"
+            )
 
 
 def answer_questions(
@@ -59,7 +61,9 @@ def answer_questions(
     """
     failures: list[str] = []
     n_answers = len(questions) * decoding.samples
-    with tqdm(total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer") as progress:
+    with tqdm(
+        total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer"
+    ) as progress:
         for start in range(0, len(questions), BATCH):
             batch = questions[start : start + BATCH]
             missing = _missing(batch, log, decoding)
@@ -67,7 +71,9 @@ def answer_questions(
                 continue
             drawn = [
                 (question, sample, completion)
-                for question, completions in zip(batch, _sample(engine, batch, decoding), strict=True)
+                for question, completions in zip(
+                    batch, _sample(engine, batch, decoding), strict=True
+                )
                 for sample, completion in enumerate(completions)
                 if answer_key(question.question_id, sample) in missing
             ]
@@ -96,12 +102,23 @@ def is_whole(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -
 
 
 def _missing(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -> set[str]:
-    return {answer_key(q.question_id, sample) for q in questions for sample in range(decoding.samples)} - log.done
+    return {
+        answer_key(q.question_id, sample) for q in questions for sample in range(decoding.samples)
+    } - log.done
 
 
-def _sample(engine: Engine, questions: Sequence[Question], decoding: Decoding) -> list[list[Completion]]:
-    requests = [GenerationRequest(q.messages, request_seed(decoding.seed, q.question_id), q.image) for q in questions]
-    return ask(engine, requests, Sampling(decoding.temperature, decoding.max_tokens, decoding.samples, _TOP))
+def _sample(
+    engine: Engine, questions: Sequence[Question], decoding: Decoding
+) -> list[list[Completion]]:
+    requests = [
+        GenerationRequest(q.messages, request_seed(decoding.seed, q.question_id), q.image)
+        for q in questions
+    ]
+    return ask(
+        engine,
+        requests,
+        Sampling(decoding.temperature, decoding.max_tokens, decoding.samples, _TOP),
+    )
 
 
 Drawn = Sequence[tuple[Question, int, Completion]]
@@ -109,11 +126,16 @@ Drawn = Sequence[tuple[Question, int, Completion]]
 
 async def _judge(drawn: Drawn, expert: Expert, correctness: str) -> list[Judgement]:
     return await asyncio.gather(
-        *(judge(question, completion.text, expert, correctness) for question, _, completion in drawn)
+        *(
+            judge(question, completion.text, expert, correctness)
+            for question, _, completion in drawn
+        )
     )
 
 
-def _answer(model: str, q: Question, sample: int, completion: Completion, judgement: Judgement) -> Answer:
+def _answer(
+    model: str, q: Question, sample: int, completion: Completion, judgement: Judgement
+) -> Answer:
     parsed = judgement.parsed
     return Answer(
         model=model,

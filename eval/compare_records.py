@@ -35,11 +35,14 @@ def compare_records(
     chosen = [
         record
         for record in records
-        if (models is None or record.model in models) and (protocols is None or record.protocol in protocols)
+        if (models is None or record.model in models)
+        and (protocols is None or record.protocol in protocols)
     ]
     groups = by_model_and_protocol(chosen)
     if len(groups) < 2:
-        raise UserError(f"a comparison needs two models, and there is only {', '.join(groups)}: name another directory")
+        raise UserError(
+            f"a comparison needs two models, and there is only {', '.join(groups)}: name another directory"
+        )
     comparisons = compare_all(groups, metrics, with_checkpoints=True)
     for comparison in comparisons:
         if comparison.n == 0:

@@ -73,7 +73,9 @@ class Comparison:
         if self.verdict == "undefined":
             return f"{a} and {b} cannot be compared: {_TITLES[self.metric]} is undefined for one of them"
         if self.verdict == "undecided":
-            few = f" by fewer than {FEWEST_QUESTIONS} questions" if self.n < FEWEST_QUESTIONS else ""
+            few = (
+                f" by fewer than {FEWEST_QUESTIONS} questions" if self.n < FEWEST_QUESTIONS else ""
+            )
             return f"{a} and {b} cannot be told apart{few}"
         return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
 
@@ -82,7 +84,10 @@ class Comparison:
         n = f"n\u00a0=\u00a0{self.n:,}"
         if self.verdict == "undefined":
             return n
-        values, ends = f"{self.value_a:.3f} against {self.value_b:.3f}", [_signed(end) for end in self.difference]
+        values, ends = (
+            f"{self.value_a:.3f} against {self.value_b:.3f}",
+            [_signed(end) for end in self.difference],
+        )
         return f"{_TITLES[self.metric]} {values}, difference {ends[0]} [{ends[1]}, {ends[2]}], {n}"
 
     def sentence(self) -> str:
@@ -96,7 +101,10 @@ _PHRASES = {
         "better": "tells its right from its wrong answers better than",
         "worse": "tells its right from its wrong answers worse than",
     },
-    "brier": {"better": "has more accurate confidences than", "worse": "has less accurate confidences than"},
+    "brier": {
+        "better": "has more accurate confidences than",
+        "worse": "has less accurate confidences than",
+    },
 }
 
 
@@ -131,7 +139,9 @@ Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
 """model -> protocol -> records, as `report.by_model_and_protocol` gives them."""
 
 
-def compare_all(groups: Groups, metrics: Sequence[str] = COMPARED, with_checkpoints: bool = False) -> list[Comparison]:
+def compare_all(
+    groups: Groups, metrics: Sequence[str] = COMPARED, with_checkpoints: bool = False
+) -> list[Comparison]:
     """Every pair of models, as `KEY_PAIRS` has it, else the later one in the order of training as A.
 
     Args:
@@ -142,7 +152,9 @@ def compare_all(groups: Groups, metrics: Sequence[str] = COMPARED, with_checkpoi
     pairs = [(a, b) if (b, a) not in KEY_PAIRS else (b, a) for b, a in combinations(models, 2)]
     return [
         compare(groups[a][protocol], groups[b][protocol], metric)
-        for protocol in dict.fromkeys(protocol for protocols in groups.values() for protocol in protocols)
+        for protocol in dict.fromkeys(
+            protocol for protocols in groups.values() for protocol in protocols
+        )
         for a, b in pairs
         if protocol in groups[a] and protocol in groups[b]
         for metric in metrics
@@ -153,7 +165,9 @@ def key_comparisons(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Those of `KEY_PAIRS`; all of them if none is such a pair (models with names of their own)."""
     known = {(c.protocol, c.metric, c.a, c.b): c for c in comparisons}
     slots = dict.fromkeys((c.protocol, c.metric) for c in comparisons)
-    found = [known[(*slot, *pair)] for slot in slots for pair in KEY_PAIRS if (*slot, *pair) in known]
+    found = [
+        known[(*slot, *pair)] for slot in slots for pair in KEY_PAIRS if (*slot, *pair) in known
+    ]
     return found or list(comparisons)
 
 
@@ -190,4 +204,10 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         "not adjusted for the number of pairs.",
         *ESTIMATOR_NOTES,
     )
-    return Table("comparisons", "Models against each other, on the same questions", columns, tuple(rows), notes)
+    return Table(
+        "comparisons",
+        "Models against each other, on the same questions",
+        columns,
+        tuple(rows),
+        notes,
+    )

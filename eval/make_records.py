@@ -82,7 +82,9 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
     return paths
 
 
-def _one_model(name: str, engine: Engine, questions: Sequence[Question], expert: Expert, plan: Plan) -> list[Path]:
+def _one_model(
+    name: str, engine: Engine, questions: Sequence[Question], expert: Expert, plan: Plan
+) -> list[Path]:
     path = answers_path(plan.out, name)
     log = JsonlLog(path, key=answers.line_key)
     if not is_whole(questions, log, plan.decoding):
@@ -126,5 +128,7 @@ def _one_protocol(
             log.append(asdict(confidence) for confidence in found)
             progress.update(len(found))
     log.finish()
-    unread = f", {failures} of the new ones without a confidence that can be read" if failures else ""
+    unread = (
+        f", {failures} of the new ones without a confidence that can be read" if failures else ""
+    )
     print(f"{target}: {len(log.done)} answers{unread}")

@@ -67,7 +67,9 @@ def model_title(name: str) -> str:
 def ordered_protocols(names: Iterable[str]) -> list[str]:
     """The paper's protocols in its order, each followed by its variants, then others by name."""
     order = list(_PROTOCOL_TITLES)
-    return sorted(set(names), key=lambda name: (order.index(name) if name in order else len(order), name))
+    return sorted(
+        set(names), key=lambda name: (order.index(name) if name in order else len(order), name)
+    )
 
 
 def protocol_title(name: str) -> str:

@@ -165,7 +165,9 @@ def read_answers(path: Path) -> list[Answer]:
         UserError: the file is missing, a line is malformed (named by its number), or an answer stands twice.
     """
     _require(path)
-    answers = [_parse(Answer, data, f"{path} line {n}") for n, data in enumerate(read_jsonl(path), start=1)]
+    answers = [
+        _parse(Answer, data, f"{path} line {n}") for n, data in enumerate(read_jsonl(path), start=1)
+    ]
     _unique((answer.key for answer in answers), path)
     return answers
 
@@ -190,7 +192,9 @@ def read_records(path: Path, answers: Mapping[str, Answer] | None = None) -> lis
             continue
         confidence = _parse(Confidence, data, where)
         if answers is None:
-            answers = {answer.key: answer for answer in read_answers(answers_path(path.parent, model))}
+            answers = {
+                answer.key: answer for answer in read_answers(answers_path(path.parent, model))
+            }
         if confidence.key not in answers:
             raise UserError(
                 f"{where}: {answers_path(path.parent, model)} holds no answer to question {confidence.question_id} "
@@ -223,9 +227,15 @@ def load_records(directory: Path) -> list[AnswerRecord]:
         raise UserError(
             f"{unfinished[0]} is not whole: run the same `python -m eval calibration` again, it goes on there"
         )
-    files = [path for path in sorted(directory.glob("*.jsonl")) if not path.name.endswith(f".{ANSWERS}.jsonl")]
+    files = [
+        path
+        for path in sorted(directory.glob("*.jsonl"))
+        if not path.name.endswith(f".{ANSWERS}.jsonl")
+    ]
     if not files:
-        raise UserError(f"no record files (*.jsonl) in {directory}: make them with `python -m eval calibration`")
+        raise UserError(
+            f"no record files (*.jsonl) in {directory}: make them with `python -m eval calibration`"
+        )
     answers: dict[str, dict[str, Answer]] = {}
     records: list[AnswerRecord] = []
     for path in files:
@@ -245,10 +255,14 @@ def _unique(keys: Iterable[str], path: Path) -> None:
     seen: set[str] = set()
     for key in keys:
         if key in seen:
-            raise UserError(f"{path}: the answer {key} (question#sample) stands twice; remove one line")
+            raise UserError(
+                f"{path}: the answer {key} (question#sample) stands twice; remove one line"
+            )
         seen.add(key)
 
 
 def write_records(path: Path, records: Iterable[Answer | Confidence]) -> None:
     """Write a whole record file, atomically."""
-    write_text(path, "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records))
+    write_text(
+        path, "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
+    )

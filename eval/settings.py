@@ -15,7 +15,9 @@ def keep_settings(records: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings beside the records to come; records that were made with others, or with none, go aside."""
     path = settings_path(records)
     before = read_mapping(path) if path.exists() else {}
-    changed = sorted(name for name in settings.keys() | before.keys() if before.get(name) != settings.get(name))
+    changed = sorted(
+        name for name in settings.keys() | before.keys() if before.get(name) != settings.get(name)
+    )
     if "versions" in changed:
         changed.remove("versions")
     if path.exists() and not changed:
@@ -36,7 +38,11 @@ def set_aside(records: Path) -> Path | None:
         The directory, None if there are no records.
     """
     settings = settings_path(records)
-    sources = [path for path in (records, records.with_name(records.name + PARTIAL_SUFFIX)) if path.exists()]
+    sources = [
+        path
+        for path in (records, records.with_name(records.name + PARTIAL_SUFFIX))
+        if path.exists()
+    ]
     if not sources:
         return None
     content = settings.read_bytes() if settings.exists() else b""

@@ -84,9 +84,13 @@ def slices(records: Sequence[AnswerRecord], edges: Edges) -> Slices:
     return {dimension: parts for dimension, parts in found.items() if parts}
 
 
-def _grouped(records: Sequence[AnswerRecord], key: Callable[[AnswerRecord], str]) -> dict[str, list[AnswerRecord]]:
+def _grouped(
+    records: Sequence[AnswerRecord], key: Callable[[AnswerRecord], str]
+) -> dict[str, list[AnswerRecord]]:
     """By key, in its order; records with an empty key are left out."""
-    groups: dict[str, list[AnswerRecord]] = {name: [] for name in sorted({key(record) for record in records} - {""})}
+    groups: dict[str, list[AnswerRecord]] = {
+        name: [] for name in sorted({key(record) for record in records} - {""})
+    }
     for record in records:
         if name := key(record):
             groups[name].append(record)
@@ -95,11 +99,17 @@ def _grouped(records: Sequence[AnswerRecord], key: Callable[[AnswerRecord], str]
 
 def _by_subset(records: Sequence[AnswerRecord]) -> dict[str, list[AnswerRecord]]:
     groups = _grouped(records, lambda record: record.subset)
-    return {name: groups[name] for name in (*SUBSETS, *sorted(groups.keys() - set(SUBSETS))) if name in groups}
+    return {
+        name: groups[name]
+        for name in (*SUBSETS, *sorted(groups.keys() - set(SUBSETS)))
+        if name in groups
+    }
 
 
 def _by_quarter(
-    records: Sequence[AnswerRecord], value_of: Callable[[AnswerRecord], float | None], cuts: Sequence[float]
+    records: Sequence[AnswerRecord],
+    value_of: Callable[[AnswerRecord], float | None],
+    cuts: Sequence[float],
 ) -> dict[str, list[AnswerRecord]]:
     names = quarter_names(cuts)
     groups: dict[str, list[AnswerRecord]] = {name: [] for name in names}

@@ -21,7 +21,9 @@ SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 
-_libraries: list[object] = []  # a torch.library.Library takes its declarations back when it is collected
+_libraries: list[
+    object
+] = []  # a torch.library.Library takes its declarations back when it is collected
 
 
 def declare_schemas(torchvision_folder: str) -> bool:

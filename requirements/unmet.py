@@ -32,7 +32,11 @@ def is_whole(distribution: Distribution, version: str) -> bool:
     if version not in (distribution.version, distribution.version.partition("+")[0]):
         return False
     # Compiled files come and go; scripts may have been recorded under another root when an environment was moved.
-    files = [file for file in distribution.files or () if file.suffix != ".pyc" and ".." not in file.parts]
+    files = [
+        file
+        for file in distribution.files or ()
+        if file.suffix != ".pyc" and ".." not in file.parts
+    ]
     return bool(files) and all(Path(str(file.locate())).exists() for file in files)
 
 

@@ -26,7 +26,9 @@ NUMBER_WORDS = MappingProxyType(
         "none": "0",
         **{
             word: str(value)
-            for value, word in enumerate("zero one two three four five six seven eight nine ten".split())
+            for value, word in enumerate(
+                "zero one two three four five six seven eight nine ten".split()
+            )
         },
     }
 )

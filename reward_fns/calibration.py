@@ -34,7 +34,9 @@ class ReliabilityBins:
     mean_correct: NDArray[np.float64]
 
 
-def checked_answers(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+def checked_answers(
+    confidence: ArrayLike, correct: ArrayLike
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     """Both as float arrays of one shape (n,), values in [0, 1]; confidence keeps its float dtype (see Bins above).
 
     Raises:
@@ -42,13 +44,17 @@ def checked_answers(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[
     """
     c, y = np.asarray(confidence), np.asarray(correct)
     if c.ndim != 1 or c.shape != y.shape:
-        raise ValueError(f"confidence and correct must have one shape (n,), got {c.shape} and {y.shape}")
+        raise ValueError(
+            f"confidence and correct must have one shape (n,), got {c.shape} and {y.shape}"
+        )
     c = c if np.issubdtype(c.dtype, np.floating) else c.astype(np.float64)
     y = y.astype(np.float64)
     for name, values in (("confidence", c), ("correct", y)):
         bad = ~((values >= 0) & (values <= 1))  # also true for NaN
         if bad.any():
-            raise ValueError(f"{name} must lie in [0, 1], got {values[bad][0]} at position {int(bad.argmax())}")
+            raise ValueError(
+                f"{name} must lie in [0, 1], got {values[bad][0]} at position {int(bad.argmax())}"
+            )
     return c, y
 
 
@@ -67,7 +73,9 @@ def bin_index(confidence: NDArray[np.floating], n_bins: int) -> NDArray[np.intp]
     return np.searchsorted(inner_edges, confidence, side="right")
 
 
-def reliability_bins(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS) -> ReliabilityBins:
+def reliability_bins(
+    confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS
+) -> ReliabilityBins:
     """Counts and means per equal-width bin of confidence, for the diagram and the ECE.
 
     Args:
@@ -86,7 +94,9 @@ def reliability_bins(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DE
     return ReliabilityBins(np.arange(n_bins + 1) / n_bins, count, mean_confidence, mean_correct)
 
 
-def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS) -> float:
+def expected_calibration_error(
+    confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS
+) -> float:
     """ECE with equal-width bins, the last one closed; in [0, 1], NaN for n = 0.
 
     >>> round(expected_calibration_error([0.9, 0.9, 0.2], [1, 0, 0]), 4)  # 2/3 * |0.5 - 0.9| + 1/3 * |0 - 0.2|
@@ -101,5 +111,7 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, n_bins
     """
     c, y = checked_answers(confidence, correct)
     index = bin_index(c, n_bins)
-    gap = np.bincount(index, weights=y - c, minlength=n_bins)  # n_b * (accuracy - confidence) of each bin
+    gap = np.bincount(
+        index, weights=y - c, minlength=n_bins
+    )  # n_b * (accuracy - confidence) of each bin
     return float(np.abs(gap).sum() / c.size) if c.size else float("nan")

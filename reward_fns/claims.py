@@ -49,7 +49,9 @@ _TAG_SENTENCE = re.compile(_TAG + r"(?= ?(?:[.!?,;:)\]*_\"'”’]|\Z))", re.IGN
 _LONGEST_TAG = len("I am not sure")
 _AFTER_TAG = " .!*_)]\"'”’`"
 _BULLET = re.compile(r"(?:[-*•]|\(?[0-9]{1,3}[.)])(?: |\Z)")
-_CONFIDENCE = re.compile(r"[*_ ]*(?:my )?(?:overall |final )?confidence[*_ ]*[:=]", re.IGNORECASE | re.ASCII)
+_CONFIDENCE = re.compile(
+    r"[*_ ]*(?:my )?(?:overall |final )?confidence[*_ ]*[:=]", re.IGNORECASE | re.ASCII
+)
 _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})) ?(%?)")
 
 
@@ -205,11 +207,19 @@ def parse_response(text: str) -> ParsedResponse:
         defects.add("no_claims")
     if len(reader.confidences) > 1:
         defects.add("conflicting_confidences")
-    unusable = defects & {"unreadable_confidence", "confidence_out_of_range", "conflicting_confidences"}
+    unusable = defects & {
+        "unreadable_confidence",
+        "confidence_out_of_range",
+        "conflicting_confidences",
+    }
     if complete and not reader.confidences and not unusable:
         defects.add("no_confidence")
-    confidence = next(iter(reader.confidences)) if reader.confidences and complete and not unusable else None
-    return ParsedResponse(tuple(reader.claims), confidence, tuple(name for name in DEFECTS if name in defects))
+    confidence = (
+        next(iter(reader.confidences)) if reader.confidences and complete and not unusable else None
+    )
+    return ParsedResponse(
+        tuple(reader.claims), confidence, tuple(name for name in DEFECTS if name in defects)
+    )
 
 
 def _format_confidence(confidence: float) -> str:
@@ -232,7 +242,8 @@ def render_response(claims: Sequence[Claim], confidence: float) -> str:
     if not 0 <= confidence <= 1:
         raise ValueError(f"confidence {confidence!r} is outside [0, 1]")
     lines = [
-        f"{i}. {claim.text} I'm {'sure' if claim.sure else 'not sure'}." for i, claim in enumerate(claims, start=1)
+        f"{i}. {claim.text} I'm {'sure' if claim.sure else 'not sure'}."
+        for i, claim in enumerate(claims, start=1)
     ]
     text = "\n".join([*lines, f"Confidence: {_format_confidence(confidence)}"])
     parsed = parse_response(text)

@@ -57,7 +57,9 @@ def load_coefficients(path: str | os.PathLike[str]) -> dict[str, Coefficients]:
     mapping = {}
     for dataset, values in content.items():
         if not isinstance(values, dict) or values.keys() != set(_NAMES):
-            raise ValueError(f"{path}: dataset {dataset!r} must have exactly the keys alpha, beta, gamma, delta")
+            raise ValueError(
+                f"{path}: dataset {dataset!r} must have exactly the keys alpha, beta, gamma, delta"
+            )
         try:
             mapping[str(dataset)] = Coefficients(**values)
         except ValueError as error:
@@ -67,5 +69,8 @@ def load_coefficients(path: str | os.PathLike[str]) -> dict[str, Coefficients]:
 
 def save_coefficients(path: str | os.PathLike[str], mapping: Mapping[str, Coefficients]) -> None:
     """Write a coefficients file that `load_coefficients` reads back exactly; atomic (written beside, then renamed)."""
-    content = {dataset: {name: float(getattr(values, name)) for name in _NAMES} for dataset, values in mapping.items()}
+    content = {
+        dataset: {name: float(getattr(values, name)) for name in _NAMES}
+        for dataset, values in mapping.items()
+    }
     write_text(Path(path), yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -18,7 +18,13 @@ from typing import Any
 
 from reward_fns.difficulty import find_coefficients
 from reward_fns.expert import TASKS, Expert, make_expert
-from reward_fns.judging import NO_CONFIDENCE, REWARD_KEYS, JudgedResponse, judge_response, reward_dict
+from reward_fns.judging import (
+    NO_CONFIDENCE,
+    REWARD_KEYS,
+    JudgedResponse,
+    judge_response,
+    reward_dict,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +45,9 @@ def _cached_expert(options: str) -> Expert:
     return make_expert(json.loads(options))
 
 
-def expert_for(config: str | Mapping[str, Any] | Expert, reward_router_address: str | None = None) -> Expert:
+def expert_for(
+    config: str | Mapping[str, Any] | Expert, reward_router_address: str | None = None
+) -> Expert:
     """The expert that a configuration names, one object for one configuration; an expert is returned as it is.
 
     Where verl serves a reward model, an "openai" expert without ``base_url`` asks that model.
@@ -50,7 +58,11 @@ def expert_for(config: str | Mapping[str, Any] | Expert, reward_router_address: 
     if not isinstance(config, str | Mapping):
         return config
     options = {"kind": config} if isinstance(config, str) else dict(config)
-    if options.get("kind") == "openai" and options.get("base_url") is None and reward_router_address is not None:
+    if (
+        options.get("kind") == "openai"
+        and options.get("base_url") is None
+        and reward_router_address is not None
+    ):
         options["base_url"] = f"http://{reward_router_address}/v1"
     return _cached_expert(json.dumps(options, sort_keys=True))
 
@@ -110,5 +122,7 @@ async def compute_score(
     )
     if judged.error is not None:
         level = logging.ERROR if judged.fatal else logging.WARNING
-        logger.log(level, "no verdict for question %s: %s", info.get("question_id", "?"), judged.error)
+        logger.log(
+            level, "no verdict for question %s: %s", info.get("question_id", "?"), judged.error
+        )
     return reward_dict(judged, coefficients, rule)

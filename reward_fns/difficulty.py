@@ -63,7 +63,9 @@ class DatasetStatistics:
 
     def __post_init__(self) -> None:
         if self.num_samples < 0 or not 0 <= self.contradiction_pct <= 100:
-            raise ValueError(f"{self.dataset}: num_samples must be >= 0 and contradiction_pct within [0, 100]")
+            raise ValueError(
+                f"{self.dataset}: num_samples must be >= 0 and contradiction_pct within [0, 100]"
+            )
         if not (self.avg_entity_count > 0 and self.avg_entity_rarity > 0):
             raise ValueError(
                 f"{self.dataset}: without named entities the rarity is undefined; "
@@ -73,7 +75,9 @@ class DatasetStatistics:
     @property
     def rarity_score(self) -> float:
         """Eq. (3) times 1e4, as Table 1 prints it."""
-        return 1e4 * self.avg_entity_count / (self.avg_entity_rarity * math.log(self.num_samples + 10))
+        return (
+            1e4 * self.avg_entity_count / (self.avg_entity_rarity * math.log(self.num_samples + 10))
+        )
 
     @property
     def entity_focus(self) -> float:
@@ -113,7 +117,12 @@ def _pool_reference(pool: Sequence[DatasetStatistics]) -> _Reference:
     rarity = [stats.rarity_score for stats in pool]
     focus = [stats.entity_focus for stats in pool]
     return _Reference(
-        fmean(contradiction), pstdev(contradiction), fmean(rarity), pstdev(rarity), min(focus), max(focus)
+        fmean(contradiction),
+        pstdev(contradiction),
+        fmean(rarity),
+        pstdev(rarity),
+        min(focus),
+        max(focus),
     )
 
 
@@ -134,7 +143,12 @@ def _recovered(h: float, z: float, w: float) -> Coefficients:
     return Coefficients(
         alpha=alpha,
         beta=0.84587 + 1.48444 * _sigma(0.29604 + 0.72623 * z * (1 + w)),
-        gamma=min(2.0, 0.99378 - 0.07547 * alpha + 0.59432 * max(0.0, _softplus(1.69002 * h + 0.04518) - 0.69160)),
+        gamma=min(
+            2.0,
+            0.99378
+            - 0.07547 * alpha
+            + 0.59432 * max(0.0, _softplus(1.69002 * h + 0.04518) - 0.69160),
+        ),
         delta=0.70223 + 1.11772 * _sigma(0.30725 + 0.77917 * (h + z)),
     )
 
@@ -163,7 +177,9 @@ _MAPPINGS: dict[str, Callable[[float, float, float], Coefficients]] = {
 
 def _mapping(scheme: str) -> Callable[[float, float, float], Coefficients]:
     if scheme not in _MAPPINGS:
-        raise ValueError(f"unknown coefficient scheme {scheme!r}: choose one of {', '.join(SCHEMES)}")
+        raise ValueError(
+            f"unknown coefficient scheme {scheme!r}: choose one of {', '.join(SCHEMES)}"
+        )
     return _MAPPINGS[scheme]
 
 
@@ -198,7 +214,9 @@ def from_statistics(
         return mapping(*_pool_reference(pool).scaled(stats))
     if reference not in ("paper", "pool"):
         raise ValueError(f"unknown reference {reference!r}: choose 'paper' or 'pool'")
-    raise ValueError("reference 'pool' needs a non-empty pool of DatasetStatistics, reference 'paper' takes none")
+    raise ValueError(
+        "reference 'pool' needs a non-empty pool of DatasetStatistics, reference 'paper' takes none"
+    )
 
 
 @cache

@@ -23,7 +23,9 @@ def packaged_model(distribution: str) -> Path | None:
         listed = files(distribution) or []
     except PackageNotFoundError:
         return None
-    return next((Path(str(file.locate())).parent for file in listed if file.name == "modules.json"), None)
+    return next(
+        (Path(str(file.locate())).parent for file in listed if file.name == "modules.json"), None
+    )
 
 
 @cache
@@ -56,6 +58,10 @@ class Encoder:
         """
         place = {text: index for index, text in enumerate(dict.fromkeys(texts))}
         vectors: npt.NDArray[np.float32] = self._model.encode(
-            list(place), batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+            list(place),
+            batch_size=BATCH,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
         )
         return vectors[[place[text] for text in texts]]

@@ -41,7 +41,11 @@ def without_nan(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write strict JSON, atomically."""
-    write_text(path, json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    write_text(
+        path,
+        json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+        + "\n",
+    )
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -83,7 +87,9 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 record = json.loads(line)
             except ValueError as error:
-                raise UserError(f"{path} line {number} is not JSON ({error}): remove or mend it") from error
+                raise UserError(
+                    f"{path} line {number} is not JSON ({error}): remove or mend it"
+                ) from error
             if not isinstance(record, dict):
                 raise UserError(f"{path} line {number} is no JSON object: remove or mend it")
             yield record
@@ -112,7 +118,9 @@ class JsonlLog:
         if self._partial.exists():
             drop_torn_line(self._partial)
         source = self._partial if self._partial.exists() else path
-        self.done: set[str] = {key(record) for record in read_jsonl(source)} if source.exists() else set()
+        self.done: set[str] = (
+            {key(record) for record in read_jsonl(source)} if source.exists() else set()
+        )
 
     def append(self, records: Iterable[dict[str, Any]]) -> None:
         """Add records; they are on disk when this returns."""
@@ -120,7 +128,9 @@ class JsonlLog:
         self._partial.parent.mkdir(parents=True, exist_ok=True)
         if not self._partial.exists():
             write_bytes(self._partial, self.path.read_bytes() if self.path.exists() else b"")
-        lines = "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+        lines = "".join(
+            json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records
+        )
         with self._partial.open("a", encoding="utf-8") as file:
             file.write(lines)
             file.flush()

@@ -49,7 +49,9 @@ class JudgedResponse:
 
 def _check(verdict: AnswerVerdict, n_claims: int) -> None:
     if len(verdict.claim_labels) != n_claims:
-        raise ExpertError(f"{verdict.source.model} labelled {len(verdict.claim_labels)} of {n_claims} claims")
+        raise ExpertError(
+            f"{verdict.source.model} labelled {len(verdict.claim_labels)} of {n_claims} claims"
+        )
     if any(label not in (0, 1) for label in verdict.claim_labels) or not 0 <= verdict.overall <= 1:
         raise ExpertError(
             f"{verdict.source.model} gave a verdict out of range: {verdict.claim_labels}, {verdict.overall}"
@@ -64,11 +66,19 @@ def answer_text(parsed: ParsedResponse, response: str) -> str:
     """
     if parsed.defects:
         return response
-    return "\n".join(f"{number}. {claim.text}" for number, claim in enumerate(parsed.claims, start=1))
+    return "\n".join(
+        f"{number}. {claim.text}" for number, claim in enumerate(parsed.claims, start=1)
+    )
 
 
 async def judge_response(
-    *, response: str, question: str, task: str, ground_truth: str | None, image: bytes | None, expert: Expert
+    *,
+    response: str,
+    question: str,
+    task: str,
+    ground_truth: str | None,
+    image: bytes | None,
+    expert: Expert,
 ) -> JudgedResponse:
     """Parse a response and have its claims judged.
 
@@ -81,7 +91,9 @@ async def judge_response(
     texts = tuple(claim.text for claim in parsed.claims)
     if not texts or "too_many_claims" in parsed.defects:
         return JudgedResponse(parsed, None, None)
-    request = AnswerRequest(question, task, texts, answer_text(parsed, response), ground_truth, image)
+    request = AnswerRequest(
+        question, task, texts, answer_text(parsed, response), ground_truth, image
+    )
     try:
         verdict = await expert.ask(request)
         _check(verdict, len(texts))
@@ -91,7 +103,9 @@ async def judge_response(
     return JudgedResponse(parsed, verdict, None)
 
 
-def reward_dict(judged: JudgedResponse, coefficients: Coefficients, rule: str = "paper") -> dict[str, float]:
+def reward_dict(
+    judged: JudgedResponse, coefficients: Coefficients, rule: str = "paper"
+) -> dict[str, float]:
     """The reward and what it is made of, under the keys `REWARD_KEYS`, all finite floats.
 
     score: the total (Algorithm 1); factuality, alignment, consistency, penalty: its terms, which sum to it.

@@ -103,11 +103,17 @@ def _check(parsed: ParsedResponse, claim_labels: Sequence[int], overall_label: f
             "pass one label a claim, in the order of parsed.claims"
         )
     if any(label not in (0, 1) for label in claim_labels):
-        raise ValueError(f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded labels before scoring")
+        raise ValueError(
+            f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded labels before scoring"
+        )
     if not 0 <= overall_label <= 1:
-        raise ValueError(f"overall_label {overall_label!r} is outside [0, 1]: divide a grade by its maximum")
+        raise ValueError(
+            f"overall_label {overall_label!r} is outside [0, 1]: divide a grade by its maximum"
+        )
     if parsed.confidence is not None and not 0 <= parsed.confidence <= 1:
-        raise ValueError(f"confidence {parsed.confidence!r} is outside [0, 1]: build the response with parse_response")
+        raise ValueError(
+            f"confidence {parsed.confidence!r} is outside [0, 1]: build the response with parse_response"
+        )
 
 
 def score(
@@ -151,10 +157,13 @@ def score(
     n = len(worst)
     # Either cons is concave in mean(s) or depends only on its side of 1/2, so the lowest value lies at one of the
     # extreme choices.
-    extremes = [sum(pick(tag for _, tag in group) for group in copies.values()) / n for pick in (min, max)]
+    extremes = [
+        sum(pick(tag for _, tag in group) for group in copies.values()) / n for pick in (min, max)
+    ]
     return RewardBreakdown(
         factuality=sum(factuality for factuality, _ in worst) / n,
         alignment=sum(alignment for _, alignment in worst) / n,
-        consistency=coefficients.gamma * min(consistency(parsed.confidence, mean_tag) for mean_tag in extremes),
+        consistency=coefficients.gamma
+        * min(consistency(parsed.confidence, mean_tag) for mean_tag in extremes),
         penalty=-coefficients.delta * loss(parsed.confidence, overall_label),
     )

@@ -114,7 +114,12 @@ def write_questions(tmp_path):
     return write
 
 
-LONGEST_FIRST = ("test_main_job.py", "test_grpo_runs.py", "test_sft_export.py", "test_expert_failure.py")
+LONGEST_FIRST = (
+    "test_main_job.py",
+    "test_grpo_runs.py",
+    "test_sft_export.py",
+    "test_expert_failure.py",
+)
 """Files that take minutes: begun last they would run alone at the end, with a core idle."""
 
 

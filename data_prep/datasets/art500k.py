@@ -20,7 +20,15 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from data_prep.datasets.common import Item, attempt, fields_of, folder, published, read_lines, record_of
+from data_prep.datasets.common import (
+    Item,
+    attempt,
+    fields_of,
+    folder,
+    published,
+    read_lines,
+    record_of,
+)
 from data_prep.datasets.detail import detail_question
 from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
@@ -69,7 +77,9 @@ def _columns(path: Path) -> list[str]:
     try:
         names = ast.literal_eval(path.read_text(encoding="utf-8").strip())
     except (SyntaxError, ValueError) as error:
-        raise UserError(f"{path} does not hold a list of column names: it is not the published file") from error
+        raise UserError(
+            f"{path} does not hold a list of column names: it is not the published file"
+        ) from error
     return [str(name).strip() for name in names]
 
 
@@ -78,7 +88,9 @@ def _delimiter(path: Path) -> str:
     return max("\t|", key=lambda mark: first.count(mark.encode()))
 
 
-def _question(dataset: str, line: bytes, columns: list[str], delimiter: str, directory: Path) -> SourceQuestion:
+def _question(
+    dataset: str, line: bytes, columns: list[str], delimiter: str, directory: Path
+) -> SourceQuestion:
     record = record_of(line, columns, delimiter, quoted=False)
     path = record["FILE"] if "FILE" in record else _path(list(record.values()))
     facts = {label: _first(record, names) for label, names in _FACTS.items()}
@@ -99,7 +111,9 @@ def _question(dataset: str, line: bytes, columns: list[str], delimiter: str, dir
 
 
 def _path(values: list[str]) -> str:
-    return next((value for value in reversed(values) if value.strip().lower().endswith(_IMAGE_SUFFIXES)), "")
+    return next(
+        (value for value in reversed(values) if value.strip().lower().endswith(_IMAGE_SUFFIXES)), ""
+    )
 
 
 def _first(record: dict[str, str], names: tuple[str, ...]) -> str:

@@ -19,7 +19,9 @@ from data_prep.datasets.detail import detail_question
 from data_prep.questions import Rejected, SourceQuestion
 
 
-def coco(dataset: str, root: Path, *, split: str = "val2017", images: str | None = None) -> Iterator[Item]:
+def coco(
+    dataset: str, root: Path, *, split: str = "val2017", images: str | None = None
+) -> Iterator[Item]:
     """COCO; `split` is one that has captions: train2017, val2017, train2014 or val2014."""
     name = f"captions_{split}.json"
     if not (root / name).exists():
@@ -35,14 +37,18 @@ def coco(dataset: str, root: Path, *, split: str = "val2017", images: str | None
         else:
             captions[caption[0]].append(caption[1])
     for index, record in enumerate(content["images"]):
-        yield attempt(dataset, f"{path.name} image {index}", _question, dataset, record, captions, directory)
+        yield attempt(
+            dataset, f"{path.name} image {index}", _question, dataset, record, captions, directory
+        )
 
 
 def _caption(annotation: dict[str, Any]) -> tuple[int, str]:
     return int(annotation["image_id"]), text(annotation, "caption")
 
 
-def _question(dataset: str, record: dict[str, Any], captions: dict[int, list[str]], directory: Path) -> SourceQuestion:
+def _question(
+    dataset: str, record: dict[str, Any], captions: dict[int, list[str]], directory: Path
+) -> SourceQuestion:
     number = int(record["id"])
     given = tuple(captions.get(number, ()))
     if not given:

@@ -31,7 +31,9 @@ def published(root: Path, name: str, source: str) -> Path:
     """
     path = root / name
     if not path.exists():
-        raise UserError(f"no {path}: unpack it there as published ({source}), or correct root and split")
+        raise UserError(
+            f"no {path}: unpack it there as published ({source}), or correct root and split"
+        )
     return path
 
 
@@ -88,9 +90,13 @@ def read_object(path: Path, *arrays: str) -> dict[str, Any]:
     """
     content = read_json(path)
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object: it is not the file that its publisher has by this name")
+        raise UserError(
+            f"{path} holds no JSON object: it is not the file that its publisher has by this name"
+        )
     if missing := [field for field in arrays if not isinstance(content.get(field), list)]:
-        raise UserError(f"{path} lacks the array {missing[0]!r}: it is not its publisher's file of this name")
+        raise UserError(
+            f"{path} lacks the array {missing[0]!r}: it is not its publisher's file of this name"
+        )
     return content
 
 
@@ -106,7 +112,9 @@ def read_array(path: Path) -> Iterator[Any]:
             buffer = file.read(_CHUNK)
             start = _ARRAY.match(buffer)
             if start is None:
-                raise UserError(f"{path} holds no JSON array: it is not the file that its publisher has by this name")
+                raise UserError(
+                    f"{path} holds no JSON array: it is not the file that its publisher has by this name"
+                )
             position = start.end()
             while not buffer.startswith("]", position):
                 try:
@@ -117,7 +125,9 @@ def read_array(path: Path) -> Iterator[Any]:
                 except json.JSONDecodeError as error:
                     more = file.read(max(_CHUNK, len(buffer)))
                     if not more:
-                        raise UserError(f"{path} is broken at item {index} ({error.msg}): fetch it anew") from error
+                        raise UserError(
+                            f"{path} is broken at item {index} ({error.msg}): fetch it anew"
+                        ) from error
                     buffer, position = (buffer[position:] + more).lstrip(), 0
                     continue
                 yield item
@@ -144,7 +154,9 @@ def fields_of(line: bytes, delimiter: str = ",", quoted: bool = True) -> list[st
     return next(csv.reader([content], delimiter=delimiter)) if quoted else content.split(delimiter)
 
 
-def record_of(line: bytes, columns: list[str], delimiter: str = ",", quoted: bool = True) -> dict[str, str]:
+def record_of(
+    line: bytes, columns: list[str], delimiter: str = ",", quoted: bool = True
+) -> dict[str, str]:
     """One line of a delimited file as a record.
 
     Raises:

@@ -44,4 +44,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
 def detail_question(question_id: str, kind: str) -> str:
     """The wording for one question; `kind` is a key of `WORDINGS`."""
     wordings = WORDINGS[kind]
-    return wordings[int.from_bytes(hashlib.sha256(question_id.encode()).digest()[:8], "big") % len(wordings)]
+    return wordings[
+        int.from_bytes(hashlib.sha256(question_id.encode()).digest()[:8], "big") % len(wordings)
+    ]

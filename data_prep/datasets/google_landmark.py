@@ -22,7 +22,9 @@ _IMAGES = ["id", "url", "landmark_id"]
 _CATEGORIES = ["landmark_id", "category"]
 
 
-def google_landmark(dataset: str, root: Path, *, split: str = "train", images: str | None = None) -> Iterator[Item]:
+def google_landmark(
+    dataset: str, root: Path, *, split: str = "train", images: str | None = None
+) -> Iterator[Item]:
     """Google Landmarks; `split` is train (the published index and test files give no landmark).
 
     Raises:
@@ -39,7 +41,9 @@ def google_landmark(dataset: str, root: Path, *, split: str = "train", images: s
 
 def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
     if line.decode("utf-8-sig", errors="replace").split(",") != columns:
-        raise UserError(f"{path} must start with the columns {','.join(columns)}: it is not the published file")
+        raise UserError(
+            f"{path} must start with the columns {','.join(columns)}: it is not the published file"
+        )
 
 
 def _categories(path: Path) -> Iterator[tuple[str, str]]:

@@ -15,19 +15,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep.datasets.common import Item, attempt, folder, published, read_array, read_object, text
+from data_prep.datasets.common import (
+    Item,
+    attempt,
+    folder,
+    published,
+    read_array,
+    read_object,
+    text,
+)
 from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
 
 
-def gqa(dataset: str, root: Path, *, split: str = "val_balanced", images: str | None = None) -> Iterator[Item]:
+def gqa(
+    dataset: str, root: Path, *, split: str = "val_balanced", images: str | None = None
+) -> Iterator[Item]:
     """GQA; `split` is train_balanced, val_balanced or testdev_balanced."""
     path = published(root, f"{split}_questions.json", 'GQA at Stanford, "Download", "Questions"')
     directory = folder(root, images, "images")
     mapping = root / "image_data.json"
     coco = _coco_ids(mapping) if mapping.exists() else {}
     for number, record in read_object(path).items():
-        yield attempt(dataset, f"{path.name} question {number}", _question, dataset, number, record, directory, coco)
+        yield attempt(
+            dataset,
+            f"{path.name} question {number}",
+            _question,
+            dataset,
+            number,
+            record,
+            directory,
+            coco,
+        )
 
 
 def _coco_ids(path: Path) -> dict[str, int]:
@@ -37,7 +56,9 @@ def _coco_ids(path: Path) -> dict[str, int]:
             if image["coco_id"] is not None:
                 found[str(image["image_id"])] = int(image["coco_id"])
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path} item {index} lacks image_id or coco_id: fetch it anew") from error
+            raise UserError(
+                f"{path} item {index} lacks image_id or coco_id: fetch it anew"
+            ) from error
     return found
 
 

@@ -32,14 +32,22 @@ def sharegpt4v_textvqa(dataset: str, root: Path, *, images: str | None = None) -
     return _sharegpt4v(dataset, root, images, "share_textvqa/images/", "openimages", "text")
 
 
-def sharegpt4v_web_landmark(dataset: str, root: Path, *, images: str | None = None) -> Iterator[Item]:
+def sharegpt4v_web_landmark(
+    dataset: str, root: Path, *, images: str | None = None
+) -> Iterator[Item]:
     """ShareGPT4V's landmarks."""
-    return _sharegpt4v(dataset, root, images, "web-landmark/images/", "sharegpt4v/web-landmark", "landmark")
+    return _sharegpt4v(
+        dataset, root, images, "web-landmark/images/", "sharegpt4v/web-landmark", "landmark"
+    )
 
 
-def sharegpt4v_web_celebrity(dataset: str, root: Path, *, images: str | None = None) -> Iterator[Item]:
+def sharegpt4v_web_celebrity(
+    dataset: str, root: Path, *, images: str | None = None
+) -> Iterator[Item]:
     """ShareGPT4V's known persons."""
-    return _sharegpt4v(dataset, root, images, "web-celebrity/images/", "sharegpt4v/web-celebrity", "person")
+    return _sharegpt4v(
+        dataset, root, images, "web-celebrity/images/", "sharegpt4v/web-celebrity", "person"
+    )
 
 
 def sharegpt4v_wikiart(dataset: str, root: Path, *, images: str | None = None) -> Iterator[Item]:
@@ -47,21 +55,31 @@ def sharegpt4v_wikiart(dataset: str, root: Path, *, images: str | None = None) -
     return _sharegpt4v(dataset, root, images, "wikiart/images/", "sharegpt4v/wikiart", "artwork")
 
 
-def _sharegpt4v(dataset: str, root: Path, images: str | None, prefix: str, space: str, kind: str) -> Iterator[Item]:
+def _sharegpt4v(
+    dataset: str, root: Path, images: str | None, prefix: str, space: str, kind: str
+) -> Iterator[Item]:
     path = published(
-        root, _SHAREGPT4V, "Hugging Face, Lin-Chen/ShareGPT4V; its images as data/README of ShareGPT4V says"
+        root,
+        _SHAREGPT4V,
+        "Hugging Face, Lin-Chen/ShareGPT4V; its images as data/README of ShareGPT4V says",
     )
     return _read(dataset, path, prefix, space, kind, folder(root, images, "data"))
 
 
-def _read(dataset: str, path: Path, prefix: str, space: str, kind: str, directory: Path) -> Iterator[Item]:
+def _read(
+    dataset: str, path: Path, prefix: str, space: str, kind: str, directory: Path
+) -> Iterator[Item]:
     for index, record in enumerate(read_array(path)):
         if isinstance(record, dict) and not str(record.get("image", prefix)).startswith(prefix):
             continue  # of another subset
-        yield attempt(dataset, f"{path.name} item {index}", _question, dataset, record, space, kind, directory)
+        yield attempt(
+            dataset, f"{path.name} item {index}", _question, dataset, record, space, kind, directory
+        )
 
 
-def _question(dataset: str, record: dict[str, Any], space: str, kind: str, directory: Path) -> SourceQuestion:
+def _question(
+    dataset: str, record: dict[str, Any], space: str, kind: str, directory: Path
+) -> SourceQuestion:
     image = text(record, "image")
     said = [turn for turn in record["conversations"] if turn["from"] == "gpt"]
     if not said:

@@ -24,7 +24,9 @@ from reward_fns.errors import UserError
 _SOURCE = 'MovieNet, "Data" and "Annotation": keyframes, meta data and annotation of movie1K'
 
 
-def movienet(dataset: str, root: Path, *, per_film: int = 1, images: str | None = None) -> Iterator[Item]:
+def movienet(
+    dataset: str, root: Path, *, per_film: int = 1, images: str | None = None
+) -> Iterator[Item]:
     """MovieNet; `per_film` frames of each film.
 
     Raises:
@@ -37,26 +39,47 @@ def movienet(dataset: str, root: Path, *, per_film: int = 1, images: str | None 
         film = path.stem
         try:
             annotation = read_object(path)
-            meta = read_object(root / "meta" / path.name) if (root / "meta" / path.name).exists() else {}
+            meta = (
+                read_object(root / "meta" / path.name)
+                if (root / "meta" / path.name).exists()
+                else {}
+            )
         except UserError as error:
             yield Rejected(dataset, path.name, "malformed record", str(error))
             continue
         shots = sorted((frames / film).glob("shot_*_img_1.jpg"))
         if not shots:
-            yield Rejected(dataset, path.name, "no keyframes", f"{frames / film} holds no shot_*_img_1.jpg")
+            yield Rejected(
+                dataset, path.name, "no keyframes", f"{frames / film} holds no shot_*_img_1.jpg"
+            )
         for part in range(min(per_film, len(shots))):
             frame = shots[(2 * part + 1) * len(shots) // (2 * min(per_film, len(shots)))]
-            yield attempt(dataset, f"{path.name} {frame.stem}", _question, dataset, film, frame, annotation, meta)
+            yield attempt(
+                dataset,
+                f"{path.name} {frame.stem}",
+                _question,
+                dataset,
+                film,
+                frame,
+                annotation,
+                meta,
+            )
 
 
-def _question(dataset: str, film: str, frame: Path, annotation: dict[str, Any], meta: dict[str, Any]) -> SourceQuestion:
+def _question(
+    dataset: str, film: str, frame: Path, annotation: dict[str, Any], meta: dict[str, Any]
+) -> SourceQuestion:
     shot = int(frame.stem.split("_")[1])
     title = meta.get("title") or ""
     said = [f"This is a frame of the film {title}." if title else ""]
     said += [f"Genre: {', '.join(meta['genres'])}." if meta.get("genres") else ""]
-    said += [f"Story: {part['description'].strip()}" for part in _covering(annotation, "story", shot)]
+    said += [
+        f"Story: {part['description'].strip()}" for part in _covering(annotation, "story", shot)
+    ]
     for field, label in (("place_tag", "Place"), ("action_tag", "Action")):
-        tags = [tag for scene in _covering(annotation, "scene", shot) for tag in scene.get(field) or ()]
+        tags = [
+            tag for scene in _covering(annotation, "scene", shot) for tag in scene.get(field) or ()
+        ]
         said += [f"{label}: {', '.join(tags)}."] if tags else []
     known = " ".join(part for part in said if part)
     if not known:
@@ -75,4 +98,6 @@ def _question(dataset: str, film: str, frame: Path, annotation: dict[str, Any], 
 
 
 def _covering(annotation: dict[str, Any], field: str, shot: int) -> list[dict[str, Any]]:
-    return [part for part in annotation.get(field) or () if part["shot"][0] <= shot <= part["shot"][1]]
+    return [
+        part for part in annotation.get(field) or () if part["shot"][0] <= shot <= part["shot"][1]
+    ]

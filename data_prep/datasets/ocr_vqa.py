@@ -20,7 +20,9 @@ from reward_fns.errors import UserError
 SPLITS = {"train": 1, "val": 2, "test": 3}
 
 
-def ocr_vqa(dataset: str, root: Path, *, split: str = "val", images: str | None = None) -> Iterator[Item]:
+def ocr_vqa(
+    dataset: str, root: Path, *, split: str = "val", images: str | None = None
+) -> Iterator[Item]:
     """OCR-VQA; `split` is train, val or test.
 
     Raises:
@@ -37,7 +39,16 @@ def ocr_vqa(dataset: str, root: Path, *, split: str = "val", images: str | None 
             yield asked
             continue
         for index in range(asked):
-            yield attempt(dataset, f"{place} question {index}", _question, dataset, key, cover, index, directory)
+            yield attempt(
+                dataset,
+                f"{place} question {index}",
+                _question,
+                dataset,
+                key,
+                cover,
+                index,
+                directory,
+            )
 
 
 def _asked(cover: dict[str, Any], split: int) -> int:
@@ -45,7 +56,9 @@ def _asked(cover: dict[str, Any], split: int) -> int:
     return len(cover["questions"]) if cover["split"] == split else 0
 
 
-def _question(dataset: str, key: str, cover: dict[str, Any], index: int, directory: Path) -> SourceQuestion:
+def _question(
+    dataset: str, key: str, cover: dict[str, Any], index: int, directory: Path
+) -> SourceQuestion:
     answer = str(cover["answers"][index])
     suffix = PurePosixPath(urlsplit(text(cover, "imageURL")).path).suffix or ".jpg"
     return SourceQuestion(

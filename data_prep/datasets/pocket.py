@@ -26,7 +26,9 @@ def pocket(dataset: str, root: Path, *, file: str = "rl_train.parquet") -> Itera
 
     path = root / file
     if not path.is_file():
-        raise UserError(f"no questions at {path}: make them with `python -m data_prep.pocket data --out {root}`")
+        raise UserError(
+            f"no questions at {path}: make them with `python -m data_prep.pocket data --out {root}`"
+        )
     tags: set[str] = set()
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
@@ -35,11 +37,15 @@ def pocket(dataset: str, root: Path, *, file: str = "rl_train.parquet") -> Itera
                 for row in batch.to_pylist():
                     tags.add(row["data_source"])
                     if dataset in ("pocket", row["data_source"]):
-                        yield attempt(row["data_source"], f"{path.name} row {number}", _question, row)
+                        yield attempt(
+                            row["data_source"], f"{path.name} row {number}", _question, row
+                        )
                     number += 1
     except (pyarrow.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a parquet file of questions ({reason}): make it anew") from error
+        raise UserError(
+            f"{path} is not a parquet file of questions ({reason}): make it anew"
+        ) from error
     if dataset != "pocket" and dataset not in tags:
         raise UserError(f"{path} holds no questions of {dataset}: it has {', '.join(sorted(tags))}")
 

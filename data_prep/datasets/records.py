@@ -29,16 +29,38 @@ TASKS = ("QA", "Detail")
 
 
 def jsonl(
-    dataset: str, root: Path, *, file: str, images: str = ".", task: str = "QA", fields: Mapping[str, str] | None = None
+    dataset: str,
+    root: Path,
+    *,
+    file: str,
+    images: str = ".",
+    task: str = "QA",
+    fields: Mapping[str, str] | None = None,
 ) -> Iterator[Item]:
     """One JSON object a line of `root / file`."""
     path, names = _checked(dataset, root / file, task, fields)
     for number, (place, line) in enumerate(read_lines(path)):
-        yield attempt(dataset, place, _from_line, dataset, line, number, names, task, folder(root, images, "."))
+        yield attempt(
+            dataset,
+            place,
+            _from_line,
+            dataset,
+            line,
+            number,
+            names,
+            task,
+            folder(root, images, "."),
+        )
 
 
 def parquet(
-    dataset: str, root: Path, *, file: str, images: str = ".", task: str = "QA", fields: Mapping[str, str] | None = None
+    dataset: str,
+    root: Path,
+    *,
+    file: str,
+    images: str = ".",
+    task: str = "QA",
+    fields: Mapping[str, str] | None = None,
 ) -> Iterator[Item]:
     """The rows of `root / file`."""
     import pyarrow
@@ -51,7 +73,9 @@ def parquet(
             for batch in table.iter_batches(batch_size=ROW_GROUP):
                 for row in batch.to_pylist():
                     place = f"{path.name} row {number}"
-                    yield attempt(dataset, place, _question, dataset, row, number, names, task, root / images)
+                    yield attempt(
+                        dataset, place, _question, dataset, row, number, names, task, root / images
+                    )
                     number += 1
     except pyarrow.ArrowException as error:
         raise UserError(
@@ -85,11 +109,23 @@ def huggingface(
             rows = datasets.load_dataset(str(root), config, split=split)
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetNotFoundError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{dataset}: no Hugging Face dataset at {root}, split {split} ({reason})") from error
+        raise UserError(
+            f"{dataset}: no Hugging Face dataset at {root}, split {split} ({reason})"
+        ) from error
     if isinstance(rows.features.get(names["image"]), datasets.Image):
         rows = rows.cast_column(names["image"], datasets.Image(decode=False))
     for number, row in enumerate(rows):
-        yield attempt(dataset, f"{root.name} row {number}", _question, dataset, row, number, names, task, root / images)
+        yield attempt(
+            dataset,
+            f"{root.name} row {number}",
+            _question,
+            dataset,
+            row,
+            number,
+            names,
+            task,
+            root / images,
+        )
 
 
 def _checked(
@@ -100,7 +136,9 @@ def _checked(
     if task not in TASKS:
         raise UserError(f"{dataset}: task must be one of {', '.join(TASKS)}, got {task!r}")
     if unknown := [name for name in fields or {} if name not in FIELDS]:
-        raise UserError(f"{dataset}: fields maps {unknown[0]!r}, which is none of {', '.join(FIELDS)}")
+        raise UserError(
+            f"{dataset}: fields maps {unknown[0]!r}, which is none of {', '.join(FIELDS)}"
+        )
     return path or Path(), {name: (fields or {}).get(name, name) for name in FIELDS}
 
 
@@ -109,7 +147,12 @@ def _from_line(dataset: str, line: bytes, *args: Any) -> SourceQuestion:
 
 
 def _question(
-    dataset: str, row: dict[str, Any], number: int, names: dict[str, str], task: str, directory: Path
+    dataset: str,
+    row: dict[str, Any],
+    number: int,
+    names: dict[str, str],
+    task: str,
+    directory: Path,
 ) -> SourceQuestion:
     question = text(row, names["question"])
     value = {name: row.get(names[name]) for name in FIELDS}

@@ -16,7 +16,9 @@ from data_prep.questions import SourceQuestion
 from reward_fns.accuracy import most_common
 
 
-def textvqa(dataset: str, root: Path, *, split: str = "val", images: str | None = None) -> Iterator[Item]:
+def textvqa(
+    dataset: str, root: Path, *, split: str = "val", images: str | None = None
+) -> Iterator[Item]:
     """TextVQA; `split` is train or val."""
     path = published(root, f"TextVQA_0.5.1_{split}.json", 'textvqa.org, "Dataset", v0.5.1')
     directory = folder(root, images, "train_images")

@@ -17,13 +17,19 @@ from data_prep.questions import SourceQuestion
 from reward_fns.accuracy import most_common
 
 
-def vqav2(dataset: str, root: Path, *, split: str = "val2014", images: str | None = None) -> Iterator[Item]:
+def vqav2(
+    dataset: str, root: Path, *, split: str = "val2014", images: str | None = None
+) -> Iterator[Item]:
     """VQAv2; `split` is train2014 or val2014 (the test splits have no answers)."""
     names = (f"v2_OpenEnded_mscoco_{split}_questions.json", f"v2_mscoco_{split}_annotations.json")
-    return _read(dataset, root, names, split, images, 'visualqa.org, "VQA Download", "Balanced Real Images"')
+    return _read(
+        dataset, root, names, split, images, 'visualqa.org, "VQA Download", "Balanced Real Images"'
+    )
 
 
-def ok_vqa(dataset: str, root: Path, *, split: str = "val2014", images: str | None = None) -> Iterator[Item]:
+def ok_vqa(
+    dataset: str, root: Path, *, split: str = "val2014", images: str | None = None
+) -> Iterator[Item]:
     """OK-VQA; `split` is train2014 or val2014 (its test split)."""
     names = (f"OpenEnded_mscoco_{split}_questions.json", f"mscoco_{split}_annotations.json")
     return _read(dataset, root, names, split, images, 'okvqa.allenai.org, "Download", version 1.1')
@@ -41,7 +47,14 @@ def _read(
     }
     for index, record in enumerate(read_object(questions, "questions")["questions"]):
         yield attempt(
-            dataset, f"{questions.name} question {index}", _question, dataset, record, answers, directory, split
+            dataset,
+            f"{questions.name} question {index}",
+            _question,
+            dataset,
+            record,
+            answers,
+            directory,
+            split,
         )
 
 

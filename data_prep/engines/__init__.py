@@ -5,10 +5,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.engines.interface import Completion, Engine, GenerationRequest, RefusedRequests, Sampling, Token
+from data_prep.engines.interface import (
+    Completion,
+    Engine,
+    GenerationRequest,
+    RefusedRequests,
+    Sampling,
+    Token,
+)
 from reward_fns.errors import UserError
 
-__all__ = ["Completion", "Engine", "GenerationRequest", "RefusedRequests", "Sampling", "Token", "open_engine"]
+__all__ = [
+    "Completion",
+    "Engine",
+    "GenerationRequest",
+    "RefusedRequests",
+    "Sampling",
+    "Token",
+    "open_engine",
+]
 
 # kind -> class; the module is imported when it is asked for. All but the server load a model directory.
 _ENGINES = {
@@ -34,7 +49,9 @@ def open_engine(config: str | Mapping[str, Any], cache: Path) -> Engine:
     kind = options.pop("kind", "vllm")
     target = _ENGINES.get(kind, kind)
     if ":" not in str(target):
-        raise UserError(f"no engine of kind {kind!r}: name {', '.join(_ENGINES)}, or a class as package.module:Class")
+        raise UserError(
+            f"no engine of kind {kind!r}: name {', '.join(_ENGINES)}, or a class as package.module:Class"
+        )
     if kind in _ENGINES and not (isinstance(options.get("model"), str) and options["model"]):
         raise UserError(f"the engine {kind!r} needs the key model, a text")
     if kind in _ENGINES and kind != "openai":

@@ -23,9 +23,13 @@ def chat_text(processor: Any, messages: list[dict[str, Any]]) -> str:
     from jinja2 import TemplateError
 
     try:
-        text: str = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        text: str = processor.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
     except (ValueError, TemplateError) as error:
-        raise UserError(f"the model's chat template does not fit: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"the model's chat template does not fit: {str(error).splitlines()[0]}"
+        ) from error
     tokenizer = processor.tokenizer
     start = tokenizer.bos_token
     if start and text.startswith(start) and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]:

@@ -47,7 +47,12 @@ class Sampling:
     top_logprobs: int = 0
 
     def __post_init__(self) -> None:
-        if not self.temperature >= 0 or self.max_tokens < 1 or self.n < 1 or not 0 <= self.top_logprobs <= 20:
+        if (
+            not self.temperature >= 0
+            or self.max_tokens < 1
+            or self.n < 1
+            or not 0 <= self.top_logprobs <= 20
+        ):
             raise ValueError(
                 f"sampling needs temperature >= 0, max_tokens >= 1, n >= 1 and 0 <= top_logprobs <= 20, got {self}"
             )
@@ -99,7 +104,11 @@ class RefusedRequests(UserError):
 
     def __init__(self, answers: "Sequence[list[Completion] | UserError]") -> None:
         refused = [answer for answer in answers if isinstance(answer, UserError)]
-        many = f"{len(refused)} of {len(answers)} requests refused, the first: " if len(answers) > 1 else ""
+        many = (
+            f"{len(refused)} of {len(answers)} requests refused, the first: "
+            if len(answers) > 1
+            else ""
+        )
         super().__init__(f"{many}{refused[0]}")
         self.answers = list(answers)
 
@@ -128,7 +137,9 @@ class Engine(Protocol):
         """Identifies the weights: a hash of the files, or the served model's name and address."""
         ...
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each request, in the order of the requests.
 
         Raises:

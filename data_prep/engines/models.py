@@ -56,7 +56,9 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
     checkpoint = verl_checkpoint.find_checkpoint(adapter) if adapter.is_dir() else None
     if checkpoint is not None:
         if not verl_checkpoint.has_lora(checkpoint):
-            raise UserError(f"{checkpoint} holds a whole model, no LoRA adapter: name it without a base")
+            raise UserError(
+                f"{checkpoint} holds a whole model, no LoRA adapter: name it without a base"
+            )
 
         def fill(out: Path) -> None:
             with verl_checkpoint.merged(checkpoint) as parts:
@@ -82,7 +84,9 @@ def _located(text: str) -> Path:
         return Path(snapshot_download(text))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"no model directory {text}, and the hub does not give it ({reason})") from error
+        raise UserError(
+            f"no model directory {text}, and the hub does not give it ({reason})"
+        ) from error
 
 
 def _prepare_alone(path: Path, cache: Path) -> ReadyModel:
@@ -90,7 +94,9 @@ def _prepare_alone(path: Path, cache: Path) -> ReadyModel:
     if checkpoint is None:
         return _prepare_directory(path, cache)
     if verl_checkpoint.has_lora(checkpoint):
-        raise UserError(f"{checkpoint} holds a LoRA adapter: name the model it was trained on too, as BASE+{path}")
+        raise UserError(
+            f"{checkpoint} holds a LoRA adapter: name the model it was trained on too, as BASE+{path}"
+        )
     if (model := verl_checkpoint.saved_model(checkpoint)) is not None:
         return _prepare_directory(model, cache)
 
@@ -137,12 +143,16 @@ def _require_model(path: Path) -> None:
             "copy the processor files of the base model beside the weights"
         )
     if not any(path.glob("*.safetensors")):
-        raise UserError(f"no weights (*.safetensors) in {path}: the model is not whole, make it again")
+        raise UserError(
+            f"no weights (*.safetensors) in {path}: the model is not whole, make it again"
+        )
 
 
 def _files(directory: Path) -> list[Path]:
     """Weights, configuration, tokenizer, in a fixed order."""
-    return sorted(file for file in directory.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sorted(
+        file for file in directory.iterdir() if file.is_file() and not file.name.startswith(".")
+    )
 
 
 def _fingerprint(files: Sequence[Path]) -> str:
@@ -150,7 +160,9 @@ def _fingerprint(files: Sequence[Path]) -> str:
     total = hashlib.sha256()
     for file in files:
         with file.open("rb") as content:
-            total.update(file.name.encode() + b"\0" + hashlib.file_digest(content, "sha256").digest())
+            total.update(
+                file.name.encode() + b"\0" + hashlib.file_digest(content, "sha256").digest()
+            )
     return total.hexdigest()
 
 
@@ -189,7 +201,11 @@ def _merge(base: Path, adapter: Path, out: Path) -> None:
         )
     merged.merge_and_unload().save_pretrained(out)
     for file in base.iterdir():
-        if file.is_file() and not file.name.endswith(_WEIGHT_SUFFIXES) and not (out / file.name).exists():
+        if (
+            file.is_file()
+            and not file.name.endswith(_WEIGHT_SUFFIXES)
+            and not (out / file.name).exists()
+        ):
             shutil.copy(file, out / file.name)
     _rename_to_hub(out)
 
@@ -228,5 +244,7 @@ def _rename_to_hub(path: Path) -> None:
         save_file(weights, file, metadata={"format": "pt"})
     for index in path.glob("*.safetensors.index.json"):
         content = json.loads(index.read_text(encoding="utf-8"))
-        content["weight_map"] = {_hub_name(key): file for key, file in content["weight_map"].items()}
+        content["weight_map"] = {
+            _hub_name(key): file for key, file in content["weight_map"].items()
+        }
         index.write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -19,7 +19,14 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from data_prep.engines.chat import media_type
-from data_prep.engines.interface import Completion, GenerationRequest, Sampling, Token, all_answered, sum_by_text
+from data_prep.engines.interface import (
+    Completion,
+    GenerationRequest,
+    Sampling,
+    Token,
+    all_answered,
+    sum_by_text,
+)
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,13 +67,19 @@ class OpenAIEngine:
     ) -> None:
         key = os.environ.get(api_key_env, "")
         if not key and base_url is None:
-            raise UserError(f"no API key: set the environment variable {api_key_env}, or give the engine a base_url")
+            raise UserError(
+                f"no API key: set the environment variable {api_key_env}, or give the engine a base_url"
+            )
         if concurrency < 1 or timeout <= 0 or retries < 0:
-            raise UserError("the openai engine needs concurrency >= 1, timeout > 0 and retries >= 0")
+            raise UserError(
+                "the openai engine needs concurrency >= 1, timeout > 0 and retries >= 0"
+            )
         import openai
 
         self._model, self._concurrency = model, concurrency
-        self._client = openai.OpenAI(api_key=key or _NO_KEY, base_url=base_url, timeout=timeout, max_retries=retries)
+        self._client = openai.OpenAI(
+            api_key=key or _NO_KEY, base_url=base_url, timeout=timeout, max_retries=retries
+        )
         self._address = str(self._client.base_url).rstrip("/")
         self._given_body = dict(extra_body or {})
         self._body: dict[str, Any] | None = None
@@ -82,7 +95,9 @@ class OpenAIEngine:
     def __exit__(self, *_: object) -> None:
         """Nothing to free here: the connections are the client's, and the engine may be asked again."""
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each request, `concurrency` requests at a time.
 
         Raises:
@@ -113,10 +128,14 @@ class OpenAIEngine:
             raise self._refusal(error) from error
         if self._model not in served:
             names = ", ".join(sorted(served)[:5])
-            raise UserError(f"{self._address} serves no model {self._model!r}; it serves {names or 'none'}")
+            raise UserError(
+                f"{self._address} serves no model {self._model!r}; it serves {names or 'none'}"
+            )
         return {"add_special_tokens": True} if served[self._model].owned_by == "vllm" else {}
 
-    def _one_or_refusal(self, request: GenerationRequest, sampling: Sampling) -> list[Completion] | UserError:
+    def _one_or_refusal(
+        self, request: GenerationRequest, sampling: Sampling
+    ) -> list[Completion] | UserError:
         try:
             return self._one(request, sampling)
         except _RefusedError as refusal:
@@ -138,7 +157,9 @@ class OpenAIEngine:
         if sampling.top_logprobs:
             logprobs = {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         try:
-            messages: Any = [turn | {"content": _content(turn["content"], request)} for turn in request.messages]
+            messages: Any = [
+                turn | {"content": _content(turn["content"], request)} for turn in request.messages
+            ]
         except UserError as error:
             raise _RefusedError(str(error)) from error
         try:
@@ -169,7 +190,11 @@ class OpenAIEngine:
         return Completion(
             text,
             tuple(
-                Token(t.token, t.logprob, sum_by_text((top.token, top.logprob) for top in t.top_logprobs))
+                Token(
+                    t.token,
+                    t.logprob,
+                    sum_by_text((top.token, top.logprob) for top in t.top_logprobs),
+                )
                 for t in choice.logprobs.content
             ),
         )
@@ -179,7 +204,9 @@ class OpenAIEngine:
 
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if isinstance(error, openai.APITimeoutError):
-            return UserError(f"{self._address} did not answer in time: raise timeout, or lower concurrency")
+            return UserError(
+                f"{self._address} did not answer in time: raise timeout, or lower concurrency"
+            )
         if isinstance(error, openai.APIConnectionError):
             return UserError(f"no server at {self._address} ({reason}): start it, or mend base_url")
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
@@ -200,4 +227,7 @@ def _image_part(request: GenerationRequest) -> dict[str, Any]:
     if request.image is None:
         raise UserError("a request has an image part and no image")
     encoded = base64.b64encode(request.image).decode("ascii")
-    return {"type": "image_url", "image_url": {"url": f"data:{media_type(request.image)};base64,{encoded}"}}
+    return {
+        "type": "image_url",
+        "image_url": {"url": f"data:{media_type(request.image)};base64,{encoded}"},
+    }

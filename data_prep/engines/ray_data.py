@@ -22,7 +22,11 @@ from data_prep.engines.interface import Completion, GenerationRequest, Sampling,
 from data_prep.engines.models import ReadyModel
 from reward_fns.errors import UserError
 
-_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
+_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
 
 
 class RayEngine:
@@ -38,11 +42,20 @@ class RayEngine:
     """
 
     def __init__(
-        self, model: ReadyModel, concurrency: int = 1, batch_size: int = 64, address: str | None = None
+        self,
+        model: ReadyModel,
+        concurrency: int = 1,
+        batch_size: int = 64,
+        address: str | None = None,
     ) -> None:
         if concurrency < 1 or batch_size < 1:
             raise UserError("the ray engine needs concurrency >= 1 and batch_size >= 1")
-        self._model, self._concurrency, self._batch_size, self._address = model, concurrency, batch_size, address
+        self._model, self._concurrency, self._batch_size, self._address = (
+            model,
+            concurrency,
+            batch_size,
+            address,
+        )
         self._processor: Any = None
 
     @property
@@ -56,7 +69,9 @@ class RayEngine:
     def __exit__(self, *_: object) -> None:
         """Nothing to free: the replicas end with each call."""
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each request.
 
         Raises:
@@ -76,14 +91,23 @@ class RayEngine:
             pipeline = build_processor(self._config(), preprocess=_opened, postprocess=_kept)
             for row in pipeline(ray.data.from_items(rows)).iter_rows() if rows else ():
                 if reason := row.get("__inference_error__"):
-                    refused[row["number"]] = UserError(f"the model refuses a request: {reason.splitlines()[0]}")
+                    refused[row["number"]] = UserError(
+                        f"the model refuses a request: {reason.splitlines()[0]}"
+                    )
                 else:
-                    found[row["number"], row["sample"]] = _completion(json.loads(row["answer"]), sampling.top_logprobs)
+                    found[row["number"], row["sample"]] = _completion(
+                        json.loads(row["answer"]), sampling.top_logprobs
+                    )
         except RayError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"the Ray run failed ({reason}): the logs of the replicas say more") from error
+            raise UserError(
+                f"the Ray run failed ({reason}): the logs of the replicas say more"
+            ) from error
         return all_answered(
-            [refused[i] if i in refused else [found[i, j] for j in range(sampling.n)] for i in range(len(requests))]
+            [
+                refused[i] if i in refused else [found[i, j] for j in range(sampling.n)]
+                for i in range(len(requests))
+            ]
         )
 
     def _start(self) -> None:
@@ -95,7 +119,12 @@ class RayEngine:
 
         if not ray.is_initialized():
             logical = None if self._address or torch.cuda.is_available() else self._concurrency
-            ray.init(address=self._address, num_gpus=logical, log_to_driver=False, logging_level="WARNING")
+            ray.init(
+                address=self._address,
+                num_gpus=logical,
+                log_to_driver=False,
+                logging_level="WARNING",
+            )
         # The caller shows the progress; Ray's own would be a page of text every ten seconds.
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.WARNING)
@@ -113,17 +142,25 @@ class RayEngine:
         rows: list[dict[str, Any]] = []
         refused: dict[int, UserError] = {}
         arguments = {
-            name: value for name, value in vllm_offline.sampling_arguments(sampling).items() if value is not None
+            name: value
+            for name, value in vllm_offline.sampling_arguments(sampling).items()
+            if value is not None
         }
         for number, request in enumerate(requests):
             try:
                 open_image(request.image)
-                row = {"number": number, "prompt": chat_text(self._processor, request.messages), "image": request.image}
+                row = {
+                    "number": number,
+                    "prompt": chat_text(self._processor, request.messages),
+                    "image": request.image,
+                }
             except UserError as error:
                 refused[number] = error
                 continue
             for j in range(sampling.n):
-                rows.append(row | {"sample": j, "sampling_params": arguments | {"seed": request.seed + j}})
+                rows.append(
+                    row | {"sample": j, "sampling_params": arguments | {"seed": request.seed + j}}
+                )
         return rows, refused
 
     def _config(self) -> Any:
@@ -151,7 +188,11 @@ def _opened(row: dict[str, Any]) -> dict[str, Any]:
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
     """After the model, on a worker: place and answer; as JSON, since Arrow has no type for vLLM's log-probabilities."""
-    answer = {"text": row["generated_text"], "ids": list(map(int, row["generated_tokens"])), "choices": row["logprobs"]}
+    answer = {
+        "text": row["generated_text"],
+        "ids": list(map(int, row["generated_tokens"])),
+        "choices": row["logprobs"],
+    }
     return {"number": row["number"], "sample": row["sample"], "answer": json.dumps(answer)}
 
 

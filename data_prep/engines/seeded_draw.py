@@ -18,7 +18,9 @@ class Draw:
     def __init__(self, seeds: Sequence[int], sampling: Sampling) -> None:
         self._seeds, self._sampling = seeds, sampling
         self._generators: list[Any] = []
-        self._steps: list[tuple[Any, Any, Any]] = []  # log p of the drawn (B,), top log p (B, k), their tokens (B, k)
+        self._steps: list[
+            tuple[Any, Any, Any]
+        ] = []  # log p of the drawn (B,), top log p (B, k), their tokens (B, k)
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """From the model's logits (B, V) to 0 at the drawn token and -inf elsewhere."""
@@ -32,14 +34,18 @@ class Draw:
         if self._sampling.top_logprobs:
             logprobs = torch.log_softmax(scores.float(), -1)
             top = logprobs.topk(min(self._sampling.top_logprobs, logprobs.shape[-1]), -1)
-            self._steps.append((logprobs.gather(-1, drawn)[:, 0].cpu(), top.values.cpu(), top.indices.cpu()))
+            self._steps.append(
+                (logprobs.gather(-1, drawn)[:, 0].cpu(), top.values.cpu(), top.indices.cpu())
+            )
         return torch.full_like(scores, -torch.inf).scatter_(-1, drawn, 0.0)
 
     def _exponentials(self, scores: Any) -> Any:
         import torch
 
         if not self._generators:
-            self._generators = [torch.Generator(scores.device).manual_seed(seed) for seed in self._seeds]
+            self._generators = [
+                torch.Generator(scores.device).manual_seed(seed) for seed in self._seeds
+            ]
         q = torch.empty_like(scores, dtype=torch.float32)
         for row, generator in zip(q, self._generators, strict=True):
             row.exponential_(generator=generator)
@@ -52,7 +58,8 @@ class Draw:
                 _text(token_id, tokenizer),
                 drawn[row].item(),
                 sum_by_text(
-                    (_text(i, tokenizer), p) for i, p in zip(ids_[row].tolist(), top[row].tolist(), strict=True)
+                    (_text(i, tokenizer), p)
+                    for i, p in zip(ids_[row].tolist(), top[row].tolist(), strict=True)
                 ),
             )
             for token_id, (drawn, top, ids_) in zip(ids, self._steps, strict=False)

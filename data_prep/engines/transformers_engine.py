@@ -62,10 +62,14 @@ class TransformersEngine:
         on_gpu = torch.cuda.is_available()
         path = self._directory.path
         try:
-            model = AutoModelForImageTextToText.from_pretrained(path, dtype="auto" if on_gpu else torch.float32)
+            model = AutoModelForImageTextToText.from_pretrained(
+                path, dtype="auto" if on_gpu else torch.float32
+            )
             self._processor = AutoProcessor.from_pretrained(path)
         except (ValueError, RuntimeError, OSError) as error:
-            raise UserError(f"transformers cannot load {path}: {str(error).strip().splitlines()[0]}") from error
+            raise UserError(
+                f"transformers cannot load {path}: {str(error).strip().splitlines()[0]}"
+            ) from error
         self._model = model.to("cuda" if on_gpu else "cpu").eval()
         self._processor.tokenizer.padding_side = "left"
         if self._processor.tokenizer.pad_token is None:
@@ -74,7 +78,9 @@ class TransformersEngine:
         ends = model.generation_config.eos_token_id
         self._ends = [ends] if isinstance(ends, int) else list(ends or ())
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each request, `batch_size` at a time.
 
         Raises:
@@ -84,7 +90,9 @@ class TransformersEngine:
         if self._model is None:
             self._load()
         prompts = [self._prompt(request) for request in requests]
-        answers: list[list[Completion] | UserError] = [p if isinstance(p, UserError) else [] for p in prompts]
+        answers: list[list[Completion] | UserError] = [
+            p if isinstance(p, UserError) else [] for p in prompts
+        ]
         readable = [(number, p) for number, p in enumerate(prompts) if not isinstance(p, UserError)]
         for with_image in (True, False):
             kind = [(n, p) for n, p in readable if (p.image is not None) == with_image]
@@ -99,16 +107,25 @@ class TransformersEngine:
         except UserError as error:
             return error
 
-    def _batch(self, rows: "Sequence[_Row]", sampling: Sampling, answers: list[list[Completion] | UserError]) -> None:
+    def _batch(
+        self,
+        rows: "Sequence[_Row]",
+        sampling: Sampling,
+        answers: list[list[Completion] | UserError],
+    ) -> None:
         """Append the rows' completions to the answers of their requests; what is too long becomes a refusal."""
         inputs = self._inputs(rows)
         lengths = inputs["attention_mask"].sum(1).tolist()
-        if too_long := [row for row, length in zip(rows, lengths, strict=True) if length >= self._limit]:
+        if too_long := [
+            row for row, length in zip(rows, lengths, strict=True) if length >= self._limit
+        ]:
             for row in too_long:
                 answers[row.number] = UserError(
                     f"the model refuses a request: its prompt has {self._limit} tokens or more"
                 )
-            if rest := [row for row, length in zip(rows, lengths, strict=True) if length < self._limit]:
+            if rest := [
+                row for row, length in zip(rows, lengths, strict=True) if length < self._limit
+            ]:
                 self._batch(rest, sampling, answers)
             return
         room = [min(sampling.max_tokens, self._limit - length) for length in lengths]
@@ -125,7 +142,9 @@ class TransformersEngine:
         images = [[row.prompt.image] for row in rows if row.prompt.image is not None]
         given = {"images": images} if images else {}
         texts = [row.prompt.text for row in rows]
-        return self._processor(text=texts, padding=True, return_tensors="pt", **given).to(self._model.device)
+        return self._processor(text=texts, padding=True, return_tensors="pt", **given).to(
+            self._model.device
+        )
 
     def _generated(self, inputs: Any, draw: Draw, max_tokens: int) -> list[list[int]]:
         """Ids of the answers, padded on the right."""

@@ -35,9 +35,13 @@ def find_checkpoint(path: Path) -> Path | None:
     if tracker.is_file():
         path = path / f"global_step_{tracker.read_text(encoding='utf-8').strip()}"
         if not path.is_dir():
-            raise UserError(f"{tracker} names {path.name}, which does not exist: name another global_step_N directory")
+            raise UserError(
+                f"{tracker} names {path.name}, which does not exist: name another global_step_N directory"
+            )
     for candidate in (path / "actor", path):
-        if (candidate / "huggingface").is_dir() and (list(candidate.glob(_SHARDS)) or saved_model(candidate)):
+        if (candidate / "huggingface").is_dir() and (
+            list(candidate.glob(_SHARDS)) or saved_model(candidate)
+        ):
             return candidate
     return None
 
@@ -72,7 +76,9 @@ def merged(checkpoint: Path) -> Iterator[Path]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise UserError(f"verl's merger failed on {checkpoint} ({reason}): is the checkpoint whole?")
+            raise UserError(
+                f"verl's merger failed on {checkpoint} ({reason}): is the checkpoint whole?"
+            )
         if has_lora(checkpoint):
             _name_modules(Path(directory) / "lora_adapter")
         yield Path(directory)
@@ -94,7 +100,11 @@ def _name_modules(adapter: Path) -> None:
     from safetensors import safe_open
 
     with safe_open(adapter / "adapter_model.safetensors", "np") as weights:
-        modules = {key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()}
+        modules = {
+            key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()
+        }
     file = adapter / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps(config | {"target_modules": sorted(modules)}, indent=2) + "\n", encoding="utf-8")
+    file.write_text(
+        json.dumps(config | {"target_modules": sorted(modules)}, indent=2) + "\n", encoding="utf-8"
+    )

@@ -18,7 +18,14 @@ from typing import Any
 
 from data_prep.engines.chat import chat_text, open_image
 from data_prep.engines.first_token import TOP_LOGPROBS
-from data_prep.engines.interface import Completion, GenerationRequest, Sampling, Token, all_answered, sum_by_text
+from data_prep.engines.interface import (
+    Completion,
+    GenerationRequest,
+    Sampling,
+    Token,
+    all_answered,
+    sum_by_text,
+)
 from data_prep.engines.models import ReadyModel
 from reward_fns.errors import UserError
 
@@ -83,7 +90,9 @@ class VllmEngine:
                     "{kind: transformers, model: ...}"
                 ) from error
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each request.
 
         Raises:
@@ -97,10 +106,13 @@ class VllmEngine:
         # vLLM compiles a helper of its log-probabilities, eager or not: seconds, and with no gain on a CPU.
         with torch._dynamo.config.patch(disable=not torch.cuda.is_available()):
             refusals = [self._enqueue(request, sampling) for request in requests]
-            outputs = iter(self._llm.wait_for_completion(use_tqdm=False))  # in the order of what was taken
+            outputs = iter(
+                self._llm.wait_for_completion(use_tqdm=False)
+            )  # in the order of what was taken
         return all_answered(
             [
-                refusal or [_completion(answer, sampling.top_logprobs) for answer in next(outputs).outputs]
+                refusal
+                or [_completion(answer, sampling.top_logprobs) for answer in next(outputs).outputs]
                 for refusal in refusals
             ]
         )
@@ -167,19 +179,29 @@ def sampling_arguments(sampling: Sampling) -> dict[str, Any]:
     }
 
 
-def token(token_id: int, choices: Iterable[tuple[int, str, float, int]], top_logprobs: int) -> Token:
+def token(
+    token_id: int, choices: Iterable[tuple[int, str, float, int]], top_logprobs: int
+) -> Token:
     """From vLLM's choices at one position, as (token id, text, log-probability, rank); the drawn one is among them."""
     by_id = {choice[0]: choice for choice in choices}
     _, text, logprob, _ = by_id[token_id]
     # The drawn token stands there too where it is none of the most probable ones.
-    return Token(text, logprob, sum_by_text((t, p) for _, t, p, rank in by_id.values() if rank <= top_logprobs))
+    return Token(
+        text,
+        logprob,
+        sum_by_text((t, p) for _, t, p, rank in by_id.values() if rank <= top_logprobs),
+    )
 
 
 def _completion(output: Any, top_logprobs: int) -> Completion:
     if not top_logprobs:
         return Completion(output.text)
     tokens = (
-        token(token_id, ((i, c.decoded_token, c.logprob, c.rank) for i, c in choices.items()), top_logprobs)
+        token(
+            token_id,
+            ((i, c.decoded_token, c.logprob, c.rank) for i, c in choices.items()),
+            top_logprobs,
+        )
         for token_id, choices in zip(output.token_ids, output.logprobs, strict=True)
     )
     return Completion(output.text, tuple(tokens))

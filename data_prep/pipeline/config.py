@@ -60,7 +60,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     read_mapping(path)
     known = OmegaConf.structured(Config)
-    for node in (known, *(known[entry.name] for entry in fields(Config) if is_dataclass(entry.default_factory))):
+    for node in (
+        known,
+        *(known[entry.name] for entry in fields(Config) if is_dataclass(entry.default_factory)),
+    ):
         OmegaConf.set_readonly(node, False)  # frozen for its readers, not for this merge
     try:
         merged = OmegaConf.merge(known, OmegaConf.load(path))
@@ -68,7 +71,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
             key, equals, _ = override.partition("=")
             if not equals:
                 raise UserError(f"an override is key=value, got {override!r}")
-            value = OmegaConf.select(OmegaConf.from_dotlist([override.replace(key, "value", 1)]), "value")
+            value = OmegaConf.select(
+                OmegaConf.from_dotlist([override.replace(key, "value", 1)]), "value"
+            )
             OmegaConf.update(merged, key, value, merge=True)
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:

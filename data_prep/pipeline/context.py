@@ -46,7 +46,9 @@ class Models:
     def engine(self) -> Engine:
         """The opened model."""
         if self._engine is None:
-            self._engine = self._stack.enter_context(open_engine(self.config, self.cache / "models"))
+            self._engine = self._stack.enter_context(
+                open_engine(self.config, self.cache / "models")
+            )
         return self._engine
 
     def expert(self, config: str | Mapping[str, Any]) -> "Expert":
@@ -99,7 +101,9 @@ class Context:
         """The expert that a configuration names; what has been paid for is kept in the run, unless it says where."""
         return self.models.expert(config)
 
-    def expert_identity(self, config: str | Mapping[str, Any], request: "Request[Any]") -> dict[str, str]:
+    def expert_identity(
+        self, config: str | Mapping[str, Any], request: "Request[Any]"
+    ) -> dict[str, str]:
         """What the verdicts of an expert depend on: who judges, and by which instructions."""
         expert = self.expert(config)
         version = getattr(expert, "prompt_version", None)
@@ -122,7 +126,9 @@ class Context:
 
     def progress(self, log: StepLog, chunks: Iterable[list[T]]) -> Iterator[list[T]]:
         """The chunks, with a progress bar that counts their inputs."""
-        with tqdm(total=self.total, initial=log.n_done, desc=self.step, unit="q", smoothing=0.1) as bar:
+        with tqdm(
+            total=self.total, initial=log.n_done, desc=self.step, unit="q", smoothing=0.1
+        ) as bar:
             for chunk in chunks:
                 yield chunk
                 bar.update(log.n_done - bar.n)

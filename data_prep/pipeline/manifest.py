@@ -38,7 +38,9 @@ class Manifest:
         if self._path.exists():
             steps = read_mapping(self._path).get("steps")
             if not isinstance(steps, dict):
-                raise UserError(f"{self._path} holds no steps: delete it, and finished steps are done again")
+                raise UserError(
+                    f"{self._path} holds no steps: delete it, and finished steps are done again"
+                )
             self.steps = steps
 
     def key(self, name: str, identity: Mapping[str, Any]) -> str:
@@ -49,7 +51,9 @@ class Manifest:
             "seed": self._config["seed"],
             "config": {section: self._config[section] for section in step.sections},
             "identity": dict(identity),
-            "needs": {need: [self.steps[need]["key"], self.steps[need]["files"]] for need in step.needs},
+            "needs": {
+                need: [self.steps[need]["key"], self.steps[need]["files"]] for need in step.needs
+            },
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -120,10 +124,20 @@ def table(manifest: Manifest) -> str:
         counts = manifest.counts(name)
         reasons = [f"{n} {reason}" for reason, n in counts.dropped.items()]
         reasons += [f"({n} kept: {reason})" for reason, n in counts.notes.items()]
-        rows.append((name, str(counts.n_in), str(counts.n_out), str(sum(counts.dropped.values())), ", ".join(reasons)))
+        rows.append(
+            (
+                name,
+                str(counts.n_in),
+                str(counts.n_out),
+                str(sum(counts.dropped.values())),
+                ", ".join(reasons),
+            )
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []
     for row in rows:
-        numbers = "  ".join(cell.rjust(width) for cell, width in zip(row[1:4], widths[1:], strict=True))
+        numbers = "  ".join(
+            cell.rjust(width) for cell, width in zip(row[1:4], widths[1:], strict=True)
+        )
         lines.append(f"{row[0].ljust(widths[0])}  {numbers}  {row[4]}".rstrip())
     return "\n".join(lines)

@@ -22,7 +22,9 @@ def _alone(run: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"another process works on {run}: wait for it, or give another --out") from error
+            raise UserError(
+                f"another process works on {run}: wait for it, or give another --out"
+            ) from error
         yield
 
 
@@ -63,7 +65,8 @@ def _run_step(name: str, context: Context, manifest: Manifest) -> None:
         partial.unlink()
     seconds = manifest.steps[name]["seconds"]
     print(
-        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} dropped, {seconds} s", flush=True
+        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} dropped, {seconds} s",
+        flush=True,
     )
     _show(context.run, step.shows)
 

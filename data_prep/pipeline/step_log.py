@@ -115,9 +115,12 @@ class StepLog:
         if len(entries) != self._expected:
             raise ValueError(f"{len(entries)} entries for {self._expected} inputs")
         lines = [
-            {_FAILED: asdict(entry)} if isinstance(entry, Failure) else entry for entry in entries[self._present :]
+            {_FAILED: asdict(entry)} if isinstance(entry, Failure) else entry
+            for entry in entries[self._present :]
         ]
-        text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+        text = "".join(
+            json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines
+        )
         self.partial.parent.mkdir(parents=True, exist_ok=True)
         with self.partial.open("a", encoding="utf-8") as file:
             file.write(text)
@@ -142,7 +145,13 @@ class StepLog:
                 if line.get("reason"):
                     notes[line["reason"]] += 1
                 records.add(line)
-        return Counts(n_out + dropped.total(), n_out, dict(sorted(dropped.items())), dict(sorted(notes.items())), again)
+        return Counts(
+            n_out + dropped.total(),
+            n_out,
+            dict(sorted(dropped.items())),
+            dict(sorted(notes.items())),
+            again,
+        )
 
 
 class RecordFile:

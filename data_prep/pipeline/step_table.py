@@ -74,12 +74,21 @@ STEPS: dict[str, Step] = {
         packages=("sentence-transformers", "torch"),
     ),
     "label": Step("label", ("questions", "pair"), ("label",), ("labels.jsonl",), "pair"),
-    "entities": Step("entities", ("pair",), ("entities",), ("entities.jsonl",), "pair", packages=("spacy",)),
+    "entities": Step(
+        "entities", ("pair",), ("entities",), ("entities.jsonl",), "pair", packages=("spacy",)
+    ),
     "statistics": Step(
         "statistics.step",
         ("questions", "pair", "label", "entities"),
         ("statistics",),
-        ("statistics.json", "difficulty.jsonl", "table1.csv", "table1.md", "coefficients.yaml", "heatmap.png"),
+        (
+            "statistics.json",
+            "difficulty.jsonl",
+            "table1.csv",
+            "table1.md",
+            "coefficients.yaml",
+            "heatmap.png",
+        ),
         "pair",
         packages=("matplotlib", "scipy"),
         shows="table1.md",

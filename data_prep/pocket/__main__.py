@@ -9,10 +9,14 @@ SHIPPED = Path(__file__).parent / "base_model"
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
-    top = argparse.ArgumentParser(prog="python -m data_prep.pocket", description="the pocket benchmark")
+    top = argparse.ArgumentParser(
+        prog="python -m data_prep.pocket", description="the pocket benchmark"
+    )
     commands = top.add_subparsers(dest="command", required=True)
 
-    data = commands.add_parser("data", help="draw the datasets: RL train, test and SFT questions, manifest")
+    data = commands.add_parser(
+        "data", help="draw the datasets: RL train, test and SFT questions, manifest"
+    )
     data.add_argument("--out", type=Path, required=True)
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--train", type=int, default=2000, help="RL questions in all")
@@ -22,13 +26,21 @@ def parser() -> argparse.ArgumentParser:
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
     base.add_argument("--steps", type=int, default=1200, help="on answers")
-    base.add_argument("--vision-steps", type=int, default=1200, help="of the vision tower alone, before")
-    base.add_argument("--verdict-steps", type=int, default=1200, help="on verdicts over proposed answers, after")
-    base.add_argument("--start", type=Path, help="model directory: train the verdicts of this one only")
+    base.add_argument(
+        "--vision-steps", type=int, default=1200, help="of the vision tower alone, before"
+    )
+    base.add_argument(
+        "--verdict-steps", type=int, default=1200, help="on verdicts over proposed answers, after"
+    )
+    base.add_argument(
+        "--start", type=Path, help="model directory: train the verdicts of this one only"
+    )
     base.add_argument("--seed", type=int, default=0)
     base.add_argument("--threads", type=int, default=2)
 
-    check = commands.add_parser("check", help="measure a model's claim-format answers on test images")
+    check = commands.add_parser(
+        "check", help="measure a model's claim-format answers on test images"
+    )
     check.add_argument("--model", type=Path, default=SHIPPED)
     check.add_argument("-n", type=int, default=400, help="questions for each dataset")
     check.add_argument("--seed", type=int, default=0)

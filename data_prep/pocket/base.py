@@ -36,13 +36,21 @@ class MicroBatch(NamedTuple):
     kind: str
 
 
-def collate(batch: corpus.Examples, tokenizer: PreTrainedTokenizerFast, weight: float, kind: str) -> MicroBatch:
+def collate(
+    batch: corpus.Examples, tokenizer: PreTrainedTokenizerFast, weight: float, kind: str
+) -> MicroBatch:
     """Tokenise prompts and answers, expand <image>, pad on the right; only answers and their end carry a label."""
     image = tokenizer.convert_tokens_to_ids("<image>")
-    prompts = tokenizer([model.prompt_text(text) for text in batch.prompts], add_special_tokens=False)["input_ids"]
-    answers = tokenizer([f" {text}</s>" for text in batch.answers], add_special_tokens=False)["input_ids"]
+    prompts = tokenizer(
+        [model.prompt_text(text) for text in batch.prompts], add_special_tokens=False
+    )["input_ids"]
+    answers = tokenizer([f" {text}</s>" for text in batch.answers], add_special_tokens=False)[
+        "input_ids"
+    ]
     repeats = {image: model.IMAGE_TOKENS}
-    expanded = [[copy for token in ids for copy in [token] * repeats.get(token, 1)] for ids in prompts]
+    expanded = [
+        [copy for token in ids for copy in [token] * repeats.get(token, 1)] for ids in prompts
+    ]
     length = max(len(p) + len(a) for p, a in zip(expanded, answers, strict=True))
     tokens = np.full((len(answers), length), tokenizer.pad_token_id, dtype=np.int64)
     labels = np.full_like(tokens, -100)
@@ -75,7 +83,12 @@ def answers_plan(step: int, steps: int, rng: np.random.Generator) -> Plan:
 
 def verdicts_plan(step: int, steps: int, rng: np.random.Generator) -> Plan:
     """What one step of the second phase is made of; a part of the first goes on, so that it is not forgotten."""
-    kept = [("plain", 24, 0.5), ("claims", 18, 0.5), ("place", 18, 0.5), (str(rng.choice(corpus.NUMBER_KINDS)), 9, 0.5)]
+    kept = [
+        ("plain", 24, 0.5),
+        ("claims", 18, 0.5),
+        ("place", 18, 0.5),
+        (str(rng.choice(corpus.NUMBER_KINDS)), 9, 0.5),
+    ]
     if step < STATEMENTS_ALONE * steps:
         return [("statement", 96, 1.0), kept[step % 3]]
     return [("statement", 36, 0.5), (corpus.VERDICT_KINDS[step % 4], 64, 1.0), kept[step // 2 % 4]]
@@ -101,14 +114,22 @@ class Phase(NamedTuple):
 
 def loss_of(net: LlavaForConditionalGeneration, batch: MicroBatch) -> torch.Tensor:
     """Mean cross-entropy of the answer tokens. Padding is on the right, so that the causal mask alone is enough."""
-    hidden = net.model(input_ids=batch.tokens, pixel_values=batch.pixels, use_cache=False).last_hidden_state
+    hidden = net.model(
+        input_ids=batch.tokens, pixel_values=batch.pixels, use_cache=False
+    ).last_hidden_state
     targets = batch.labels[:, 1:]
     wanted = targets != -100
     return torch.nn.functional.cross_entropy(net.lm_head(hidden[:, :-1][wanted]), targets[wanted])
 
 
 def train(
-    out: Path, steps: int, vision_steps: int, verdict_steps: int, seed: int, threads: int, start: Path | None = None
+    out: Path,
+    steps: int,
+    vision_steps: int,
+    verdict_steps: int,
+    seed: int,
+    threads: int,
+    start: Path | None = None,
 ) -> None:
     """Train from nothing, or go on from `<out>.checkpoint.pt` where an interrupted run left one.
 
@@ -120,9 +141,21 @@ def train(
     torch.manual_seed(seed)
     net, processor = model.load(start) if start else model.build(corpus.tokenizer_corpus())
     net.train()
-    print(f"{sum(p.numel() for p in net.parameters()):,} parameters, {len(processor.tokenizer)} tokens", flush=True)
-    phases = [Phase("answers", steps, 1.5e-3, answers_plan), Phase("verdicts", verdict_steps, 1e-3, verdicts_plan)]
-    run = _Run(net, processor, out, seed, {phase.name: phase.steps for phase in phases} | {"start": str(start)})
+    print(
+        f"{sum(p.numel() for p in net.parameters()):,} parameters, {len(processor.tokenizer)} tokens",
+        flush=True,
+    )
+    phases = [
+        Phase("answers", steps, 1.5e-3, answers_plan),
+        Phase("verdicts", verdict_steps, 1e-3, verdicts_plan),
+    ]
+    run = _Run(
+        net,
+        processor,
+        out,
+        seed,
+        {phase.name: phase.steps for phase in phases} | {"start": str(start)},
+    )
     saved = run.saved_phase()
     if saved is None and start is None:
         vision.pretrain(net, vision_steps, seed)
@@ -137,7 +170,12 @@ class _Run:
     """A training with its checkpoint file, which holds the phase, its step, and the state of everything."""
 
     def __init__(
-        self, net: LlavaForConditionalGeneration, processor: Any, out: Path, seed: int, settings: dict[str, Any]
+        self,
+        net: LlavaForConditionalGeneration,
+        processor: Any,
+        out: Path,
+        seed: int,
+        settings: dict[str, Any],
     ) -> None:
         self.net, self.processor, self.out, self.seed = net, processor, out, seed
         self.settings = settings | {"seed": seed}
@@ -153,7 +191,9 @@ class _Run:
             return None
         state = torch.load(self.checkpoint, weights_only=True)
         if state["settings"] != self.settings:
-            raise ValueError(f"{self.checkpoint} is of a run with {state['settings']}: delete it to start anew")
+            raise ValueError(
+                f"{self.checkpoint} is of a run with {state['settings']}: delete it to start anew"
+            )
         return str(state["phase"])
 
     def train(self, phase: Phase) -> None:
@@ -183,7 +223,9 @@ class _Run:
                 optimizer.zero_grad()
                 if step % 50 == 0 or step == phase.steps - 1:
                     rate = (step + 1 - first) / (time.monotonic() - began)
-                    shown = ", ".join(f"{name} {value:.3f}" for name, value in sorted(losses.items()))
+                    shown = ", ".join(
+                        f"{name} {value:.3f}" for name, value in sorted(losses.items())
+                    )
                     left = (phase.steps - step - 1) / rate / 60
                     where = f"{phase.name} {step + 1}/{phase.steps} {rate:.2f} steps/s, {left:.1f} min left"
                     print(f"{where}; loss {shown}", flush=True)
@@ -195,7 +237,12 @@ class _Run:
     def _save(self, phase: Phase, parts: dict[str, Any], step: int) -> None:
         state = {name: part.state_dict() for name, part in parts.items()}
         partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
-        position = {"phase": phase.name, "step": step, "settings": self.settings, "rng": torch.get_rng_state()}
+        position = {
+            "phase": phase.name,
+            "step": step,
+            "settings": self.settings,
+            "rng": torch.get_rng_state(),
+        }
         torch.save(position | state, partial)
         os.replace(partial, self.checkpoint)
 

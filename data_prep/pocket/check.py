@@ -42,7 +42,10 @@ def sample(
     expand = "<image>" * model.IMAGE_TOKENS
     out: list[Answer] = []
     for start in range(0, len(prompts), BATCH):
-        texts = [model.prompt_text(prompt).replace("<image>", expand) for prompt in prompts[start : start + BATCH]]
+        texts = [
+            model.prompt_text(prompt).replace("<image>", expand)
+            for prompt in prompts[start : start + BATCH]
+        ]
         inputs = tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=False)
         made = net.generate(
             input_ids=inputs["input_ids"],
@@ -59,8 +62,13 @@ def sample(
             return_dict_in_generate=True,
         )
         tokens = made.sequences[:, inputs["input_ids"].shape[1] :]
-        logs = torch.log_softmax(torch.stack(made.scores, 1), -1).gather(2, tokens[..., None])[..., 0]
-        out += [_answer(row, log, tokenizer) for row, log in zip(tokens.tolist(), logs.tolist(), strict=True)]
+        logs = torch.log_softmax(torch.stack(made.scores, 1), -1).gather(2, tokens[..., None])[
+            ..., 0
+        ]
+        out += [
+            _answer(row, log, tokenizer)
+            for row, log in zip(tokens.tolist(), logs.tolist(), strict=True)
+        ]
     return out
 
 
@@ -83,7 +91,10 @@ def says_yes(
     ]
     out = []
     for start in range(0, len(asked), BATCH):
-        texts = [model.prompt_text(prompt).replace("<image>", expand) for prompt in asked[start : start + BATCH]]
+        texts = [
+            model.prompt_text(prompt).replace("<image>", expand)
+            for prompt in asked[start : start + BATCH]
+        ]
         inputs = tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=False)
         hidden = net.model(
             input_ids=inputs["input_ids"],
@@ -112,7 +123,9 @@ def auroc(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> floa
     return float((np.sign(high[:, None] - low[None, :]).mean() + 1) / 2)
 
 
-def judge(answer: str, question: str, things: tuple[Thing, ...], task: str) -> tuple[claims.ParsedResponse, float]:
+def judge(
+    answer: str, question: str, things: tuple[Thing, ...], task: str
+) -> tuple[claims.ParsedResponse, float]:
     """The parsed answer and the oracle's verdict on it; 0 for an answer without claims."""
     parsed = claims.parse_response(answer)
     texts = tuple(claim.text for claim in parsed.claims)
@@ -146,16 +159,35 @@ def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
         questions = [str(rng.choice(dataset.questions)) for _ in range(n)]
         answers = sample(net, processor, drawn.images, [claims.claim_prompt(q) for q in questions])
         rows, seen = [], []
-        plain = [" ".join(claim.text for claim in claims.parse_response(answer.text).claims) for answer in answers]
+        plain = [
+            " ".join(claim.text for claim in claims.parse_response(answer.text).claims)
+            for answer in answers
+        ]
         believed = says_yes(net, processor, drawn.images, questions, plain)
-        for answer, yes, question, things in zip(answers, believed, questions, drawn.things, strict=True):
+        for answer, yes, question, things in zip(
+            answers, believed, questions, drawn.things, strict=True
+        ):
             parsed, verdict = judge(answer.text, question, things, dataset.task)
             confidence = 0.0 if parsed.confidence is None else parsed.confidence
-            rows.append((verdict, parsed.well_formed, confidence, answer.probability, float(yes), answer.tokens))
+            rows.append(
+                (
+                    verdict,
+                    parsed.well_formed,
+                    confidence,
+                    answer.probability,
+                    float(yes),
+                    answer.tokens,
+                )
+            )
             said = {claims.normalise(claim.text) for claim in parsed.claims}
             for thing in things:
                 if thing.emblem:
-                    seen.append((thing.value, claims.normalise(datasets.sentence(thing, dataset.task)) in said))
+                    seen.append(
+                        (
+                            thing.value,
+                            claims.normalise(datasets.sentence(thing, dataset.task)) in said,
+                        )
+                    )
         table[name] = _row(rows, seen)
         pooled += rows
         named += seen
@@ -164,7 +196,9 @@ def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
 
 
 def _row(rows: list[_Measured], named: list[tuple[int, bool]]) -> dict[str, float]:
-    verdict, formed, confidence, probability, yes, tokens = (np.array(column) for column in zip(*rows, strict=True))
+    verdict, formed, confidence, probability, yes, tokens = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
     third = 14
     frequent = [right for rank, right in named if rank < third]
     rare = [right for rank, right in named if rank >= len(emblems.NAMES) - third]
@@ -187,7 +221,9 @@ def as_markdown(table: dict[str, dict[str, float]]) -> str:
     columns = list(next(iter(table.values())))
     lines = ["| dataset | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for name, row in table.items():
-        cells = [f"{row[key]:.3f}" if isinstance(row[key], float) else str(row[key]) for key in columns]
+        cells = [
+            f"{row[key]:.3f}" if isinstance(row[key], float) else str(row[key]) for key in columns
+        ]
         lines.append(f"| {name} | " + " | ".join(cells).replace("nan", "") + " |")
     return "\n".join(lines)
 

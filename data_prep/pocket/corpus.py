@@ -47,7 +47,11 @@ def altered(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> t
     out = list(things)
     which = int(rng.integers(len(out)))
     thing = out[which]
-    change = "value" if task == "QA" else str(rng.choice(["value", "colour", "place", "drop"], p=[0.7, 0.1, 0.1, 0.1]))
+    change = (
+        "value"
+        if task == "QA"
+        else str(rng.choice(["value", "colour", "place", "drop"], p=[0.7, 0.1, 0.1, 0.1]))
+    )
     if change == "drop" and len(out) > 1:
         del out[which]
         return tuple(out)
@@ -69,7 +73,11 @@ def _other(value: int, n: int, rng: np.random.Generator) -> int:
 def _other_value(thing: Thing, rng: np.random.Generator) -> int:
     similar = rng.random() < 0.5
     if not thing.emblem:
-        return int(rng.choice(_SIMILAR_DIGITS[thing.value])) if similar else _other(thing.value, 10, rng)
+        return (
+            int(rng.choice(_SIMILAR_DIGITS[thing.value]))
+            if similar
+            else _other(thing.value, 10, rng)
+        )
     if similar:
         return int(rng.choice(emblems.lookalikes(thing.value)))
     # A wrong name is as frequent as a right one: the name alone must not tell the verdict.
@@ -86,7 +94,10 @@ def plain_answer(things: tuple[Thing, ...], task: str) -> str:
 
 def claims_answer(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> str:
     """The facts in the claim format, with tags and a confidence that carry no information."""
-    facts = [claims.Claim(fact, bool(rng.random() < SURE_SHARE)) for fact in datasets.sentences(things, task)]
+    facts = [
+        claims.Claim(fact, bool(rng.random() < SURE_SHARE))
+        for fact in datasets.sentences(things, task)
+    ]
     return claims.render_response(facts, int(rng.integers(11)) / 10)
 
 
@@ -98,7 +109,9 @@ def _proposal(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
     right = bool(rng.random() < 0.5)
     things = scene.things if right else altered(scene.things, scene.task, rng)
     numbered = rng.random() < 0.2
-    return (claims_answer if numbered else lambda a, b, _: plain_answer(a, b))(things, scene.task, rng), right
+    return (claims_answer if numbered else lambda a, b, _: plain_answer(a, b))(
+        things, scene.task, rng
+    ), right
 
 
 def _plain(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
@@ -114,7 +127,9 @@ def _claims(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
 def _verdict(template: str, yes: str, no: str) -> Writer:
     def write(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
         answer, right = _proposal(scene, rng)
-        return prompts.render(template, question=scene.question, answer=answer), yes if right else no
+        return prompts.render(
+            template, question=scene.question, answer=answer
+        ), yes if right else no
 
     return write
 
@@ -166,7 +181,9 @@ def _vcap_round2(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     values = {"visual_description": seen, "answer": answer}
     if scene.task == "QA":
         values["question"] = scene.question
-    return prompts.render(f"vcap_{scene.task.lower()}_round2", **values), f"Answer confidence: {_number(rng)}"
+    return prompts.render(
+        f"vcap_{scene.task.lower()}_round2", **values
+    ), f"Answer confidence: {_number(rng)}"
 
 
 KINDS: dict[str, Writer] = {
@@ -201,16 +218,22 @@ def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
     names = [name for name, dataset in DATASETS.items() if dataset.task == task]
     parts = [examples(name, kind, -(-n // len(names)), rng) for name in names]
     images = np.concatenate([part.images for part in parts])
-    return Examples(images, sum((p.prompts for p in parts), []), sum((p.answers for p in parts), []))
+    return Examples(
+        images, sum((p.prompts for p in parts), []), sum((p.answers for p in parts), [])
+    )
 
 
 def tokenizer_corpus() -> Iterator[str]:
     """Texts that hold every word of every prompt and answer, for the tokenizer; no drawing, so that none changes it."""
     rng = np.random.default_rng(0)
-    digits = [Thing(False, i % 10, i % len(draw.COLOURS), i % len(datasets.PLACES)) for i in range(60)]
+    digits = [
+        Thing(False, i % 10, i % len(draw.COLOURS), i % len(datasets.PLACES)) for i in range(60)
+    ]
     named = [Thing(True, i % len(emblems.NAMES), 0, i % len(datasets.PLACES)) for i in range(120)]
     for task in ("QA", "Detail"):
-        questions = sorted({q for dataset in DATASETS.values() if dataset.task == task for q in dataset.questions})
+        questions = sorted(
+            {q for dataset in DATASETS.values() if dataset.task == task for q in dataset.questions}
+        )
         for i, thing in enumerate(digits + named):
             scene = Scene(task, questions[i % len(questions)], (thing,))
             for kind in KINDS.values():

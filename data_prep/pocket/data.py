@@ -46,10 +46,15 @@ def rows(name: str, file: str, n: int, seed: int) -> list[dict[str, Any]]:
         out.append(
             {
                 "data_source": name,
-                "prompt": [{"role": "user", "content": f"<image>\n{claims.claim_prompt(question)}"}],
+                "prompt": [
+                    {"role": "user", "content": f"<image>\n{claims.claim_prompt(question)}"}
+                ],
                 "images": [{"bytes": png(image)}],
                 "ability": dataset.task,
-                "reward_model": {"style": "rule", "ground_truth": ground_truth(things, dataset.task)},
+                "reward_model": {
+                    "style": "rule",
+                    "ground_truth": ground_truth(things, dataset.task),
+                },
                 "extra_info": {
                     "split": "test" if part == "test" else "train",
                     "index": index,
@@ -74,7 +79,9 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     """
     small = [file for file, n in counts.items() if n < len(DATASETS)]
     if small:
-        raise ValueError(f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, one for each dataset")
+        raise ValueError(
+            f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, one for each dataset"
+        )
     out.mkdir(parents=True, exist_ok=True)
     manifest_path = out / "manifest.json"
     manifest_path.unlink(missing_ok=True)

@@ -86,7 +86,11 @@ def sentences(things: tuple[Thing, ...], task: str) -> tuple[str, ...]:
 
 
 def draw_batch(
-    name: str, pool: str, n: int, rng: np.random.Generator, exponent: float = emblems.QUESTION_EXPONENT
+    name: str,
+    pool: str,
+    n: int,
+    rng: np.random.Generator,
+    exponent: float = emblems.QUESTION_EXPONENT,
 ) -> Drawn:
     """Draw n images of a dataset with digits of one pool; `exponent` is that of the emblems' Zipf law."""
     dataset = DATASETS[name]
@@ -111,14 +115,18 @@ def draw_batch(
     if dataset.task == "QA":
         place, images = np.zeros(m, dtype=np.int64), cells
     else:
-        place = np.concatenate([np.sort(row[:k]) for row, k in zip(_shuffles(n, rng), counts, strict=True)])
+        place = np.concatenate(
+            [np.sort(row[:k]) for row, k in zip(_shuffles(n, rng), counts, strict=True)]
+        )
         images = _assemble(cells, owner, place, ground, rng)
     hardest = np.zeros(n)
     np.maximum.at(hardest, owner, strength)
     bounds = np.cumsum(counts)[:-1]
     columns = np.stack([is_emblem, value, colour, place], 1)
     groups = np.split(columns, bounds)
-    things = [tuple(Thing(bool(e), int(v), int(c), int(p)) for e, v, c, p in group) for group in groups]
+    things = [
+        tuple(Thing(bool(e), int(v), int(c), int(p)) for e, v, c, p in group) for group in groups
+    ]
     return Drawn(np.rint(images * 255).astype(np.uint8), things, hardest)
 
 
@@ -127,10 +135,21 @@ def _shuffles(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
 
 
 def _assemble(
-    cells: draw.Floats, owner: draw.Ints, place: draw.Ints, ground: draw.Floats, rng: np.random.Generator
+    cells: draw.Floats,
+    owner: draw.Ints,
+    place: draw.Ints,
+    ground: draw.Floats,
+    rng: np.random.Generator,
 ) -> draw.Floats:
     """Cells (m, 16, 16, 3) into the quarters of their images (n, 32, 32, 3); empty quarters show the ground."""
     n, half = len(ground), draw.CELL_SIZE
-    grid = ground[:, None, None, None] + 0.02 * rng.standard_normal((n, 4, half, half, 3), dtype=np.float32)
+    grid = ground[:, None, None, None] + 0.02 * rng.standard_normal(
+        (n, 4, half, half, 3), dtype=np.float32
+    )
     grid[owner, place] = cells
-    return np.clip(grid, 0, 1).reshape(n, 2, 2, half, half, 3).swapaxes(2, 3).reshape(n, 2 * half, 2 * half, 3)
+    return (
+        np.clip(grid, 0, 1)
+        .reshape(n, 2, 2, half, half, 3)
+        .swapaxes(2, 3)
+        .reshape(n, 2 * half, 2 * half, 3)
+    )

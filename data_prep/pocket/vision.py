@@ -49,7 +49,9 @@ def labelled(step: int, seed: int) -> Labelled:
         kinds.append(kind)
         colours.append(colour)
     pixels = model.pixel_values(np.concatenate(images))
-    return Labelled(pixels, torch.from_numpy(np.concatenate(kinds)), torch.from_numpy(np.concatenate(colours)))
+    return Labelled(
+        pixels, torch.from_numpy(np.concatenate(kinds)), torch.from_numpy(np.concatenate(colours))
+    )
 
 
 class Reader(nn.Module):
@@ -68,7 +70,9 @@ class Reader(nn.Module):
         """Logits of kinds (n, 5, 51) and colours (n, 5, 6)."""
         hidden = self.tower(pixels, output_hidden_states=True).hidden_states[self.layer][:, 1:]
         side = draw.IMAGE_SIZE // model.PATCH_SIZE
-        grid = hidden.unflatten(1, (2, side // 2, 2, side // 2)).mean((2, 4)).flatten(1, 2)  # (n, 4, width)
+        grid = (
+            hidden.unflatten(1, (2, side // 2, 2, side // 2)).mean((2, 4)).flatten(1, 2)
+        )  # (n, 4, width)
         features = self.norm(torch.cat([grid, grid.mean(1, keepdim=True)], 1))
         return self.kind(features), self.colour(features)
 
@@ -76,7 +80,9 @@ class Reader(nn.Module):
 def pretrain(net: LlavaForConditionalGeneration, steps: int, seed: int) -> None:
     """Train the tower of `net` in place."""
     reader = Reader(net).train()
-    optimizer = torch.optim.AdamW(reader.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.02)
+    optimizer = torch.optim.AdamW(
+        reader.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.02
+    )
     schedule = model.warmup_cosine(optimizer, WARMUP_STEPS, steps)
     began = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
@@ -86,7 +92,9 @@ def pretrain(net: LlavaForConditionalGeneration, steps: int, seed: int) -> None:
             upcoming = pool.submit(labelled, step + 1, seed)
             kinds, colours = reader(batch.pixels)
             loss = nn.functional.cross_entropy(kinds.flatten(0, 1), batch.kinds.flatten())
-            loss = loss + 0.3 * nn.functional.cross_entropy(colours.flatten(0, 1), batch.colours.flatten())
+            loss = loss + 0.3 * nn.functional.cross_entropy(
+                colours.flatten(0, 1), batch.colours.flatten()
+            )
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
@@ -96,7 +104,9 @@ def pretrain(net: LlavaForConditionalGeneration, steps: int, seed: int) -> None:
                 right = (kinds.argmax(-1) == batch.kinds).float()
                 things = (batch.kinds >= 0) & (batch.kinds != _EMPTY)
                 shown = [
-                    right[i * IMAGES : (i + 1) * IMAGES][things[i * IMAGES : (i + 1) * IMAGES]].mean().item()
+                    right[i * IMAGES : (i + 1) * IMAGES][things[i * IMAGES : (i + 1) * IMAGES]]
+                    .mean()
+                    .item()
                     for i in range(len(datasets.DATASETS))
                 ]
                 rate = (step + 1) / (time.monotonic() - began)

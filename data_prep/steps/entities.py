@@ -79,24 +79,34 @@ def run(context: Context) -> Counts:
         nlp = _pipeline(settings.pipeline)
         return _write(context, _BATCH, lambda texts: _spacy_entities(nlp, texts, settings.exclude))
     with Consultation(context.expert(settings.extractor), settings.concurrency) as consultation:
-        return _write(context, consultation.batch, lambda texts: _expert_entities(consultation, texts))
+        return _write(
+            context, consultation.batch, lambda texts: _expert_entities(consultation, texts)
+        )
 
 
 def _write(
-    context: Context, batch: int, extract: Callable[[Sequence[str]], Sequence[Sequence[str] | ExpertError]]
+    context: Context,
+    batch: int,
+    extract: Callable[[Sequence[str]], Sequence[Sequence[str] | ExpertError]],
 ) -> Counts:
     log = context.log()
     for pairs in context.progress(log, log.chunks(read_jsonl(context.run / "pairs.jsonl"), batch)):
         found = iter(extract([pair["better"] for pair in pairs if pair["better"] is not None]))
-        log.write([_entry(pair, next(found) if pair["better"] is not None else None) for pair in pairs])
+        log.write(
+            [_entry(pair, next(found) if pair["better"] is not None else None) for pair in pairs]
+        )
     return log.finish()
 
 
 def _entry(pair: Mapping[str, Any], found: Sequence[str] | ExpertError | None) -> Record | Failure:
     if found is None:
-        return Failure(pair["dataset"], pair["question_id"], "no Better answer", str(pair["reason"]))
+        return Failure(
+            pair["dataset"], pair["question_id"], "no Better answer", str(pair["reason"])
+        )
     if isinstance(found, ExpertError):
-        return Failure(pair["dataset"], pair["question_id"], f"expert: {found.reason}", str(found), again=True)
+        return Failure(
+            pair["dataset"], pair["question_id"], f"expert: {found.reason}", str(found), again=True
+        )
     return {
         "question_id": pair["question_id"],
         "dataset": pair["dataset"],
@@ -120,16 +130,27 @@ def _pipeline(name: str) -> "Language":
             "its directory as entities.pipeline"
         ) from error
     if "ner" not in nlp.pipe_names:
-        raise UserError(f"the spaCy pipeline {name!r} has no `ner` component: name one that recognises entities")
+        raise UserError(
+            f"the spaCy pipeline {name!r} has no `ner` component: name one that recognises entities"
+        )
     return nlp
 
 
-def _spacy_entities(nlp: "Language", texts: Sequence[str], exclude: Sequence[str]) -> list[list[str]]:
+def _spacy_entities(
+    nlp: "Language", texts: Sequence[str], exclude: Sequence[str]
+) -> list[list[str]]:
     unwanted = frozenset(exclude)
     documents: Iterator[Any] = nlp.pipe(texts)
-    return [[entity.text for entity in document.ents if entity.label_ not in unwanted] for document in documents]
+    return [
+        [entity.text for entity in document.ents if entity.label_ not in unwanted]
+        for document in documents
+    ]
 
 
-def _expert_entities(consultation: Consultation, texts: Sequence[str]) -> list[Sequence[str] | ExpertError]:
+def _expert_entities(
+    consultation: Consultation, texts: Sequence[str]
+) -> list[Sequence[str] | ExpertError]:
     verdicts = consultation.ask([EntitiesRequest(text) for text in texts])
-    return [verdict if isinstance(verdict, ExpertError) else verdict.entities for verdict in verdicts]
+    return [
+        verdict if isinstance(verdict, ExpertError) else verdict.entities for verdict in verdicts
+    ]

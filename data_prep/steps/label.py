@@ -37,13 +37,24 @@ def identity(context: Context) -> Mapping[str, Any]:
 def run(context: Context) -> Counts:
     """Write `labels.jsonl`."""
     settings, log = context.config.label, context.log()
-    pairs = ((q, p) for q, (p,) in join(context.questions(images=False), context.run / "pairs.jsonl") if p is not None)
+    pairs = (
+        (q, p)
+        for q, (p,) in join(context.questions(images=False), context.run / "pairs.jsonl")
+        if p is not None
+    )
     with Consultation(context.expert(settings.expert), settings.concurrency) as consultation:
         for chunk in context.progress(log, log.chunks(pairs, consultation.batch)):
-            requests = [_request(question, pair) for question, pair in chunk if pair["reason"] is None]
+            requests = [
+                _request(question, pair) for question, pair in chunk if pair["reason"] is None
+            ]
             answers = iter(consultation.ask(requests))
             name = consultation.expert.name
-            log.write([_record(p, next(answers) if p["reason"] is None else p["reason"], name) for _, p in chunk])
+            log.write(
+                [
+                    _record(p, next(answers) if p["reason"] is None else p["reason"], name)
+                    for _, p in chunk
+                ]
+            )
     return log.finish()
 
 
@@ -51,7 +62,9 @@ def _request(question: SourceQuestion, pair: Mapping[str, Any]) -> PairRequest:
     return PairRequest(question.question, question.task, pair["better"], pair["worse"])
 
 
-def _record(pair: Mapping[str, Any], answer: PairVerdict | ExpertError | str, expert: str) -> Record:
+def _record(
+    pair: Mapping[str, Any], answer: PairVerdict | ExpertError | str, expert: str
+) -> Record:
     record: Record = {
         "question_id": pair["question_id"],
         "dataset": pair["dataset"],
@@ -63,6 +76,15 @@ def _record(pair: Mapping[str, Any], answer: PairVerdict | ExpertError | str, ex
     if isinstance(answer, str):
         return record | {"reason": answer}
     if isinstance(answer, ExpertError):
-        return record | {"reason": f"expert: {answer.reason}", "expert": expert, "detail": str(answer), "again": True}
+        return record | {
+            "reason": f"expert: {answer.reason}",
+            "expert": expert,
+            "detail": str(answer),
+            "again": True,
+        }
     source = answer.source
-    return record | {"label": answer.label, "expert": source.model, "prompt_version": source.prompt_version}
+    return record | {
+        "label": answer.label,
+        "expert": source.model,
+        "prompt_version": source.prompt_version,
+    }

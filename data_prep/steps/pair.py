@@ -35,9 +35,16 @@ class PairConfig:
 def run(context: Context) -> Counts:
     """Write `pairs.jsonl`."""
     encoder, log = Encoder(context.config.pair.encoder), context.log()
-    votes = ((q, v) for q, (v,) in join(context.questions(images=False), context.run / "votes.jsonl") if v is not None)
+    votes = (
+        (q, v)
+        for q, (v,) in join(context.questions(images=False), context.run / "votes.jsonl")
+        if v is not None
+    )
     for chunk in context.progress(log, log.chunks(votes, context.config.pair.batch)):
-        texts = [[question.question, *(vote["text"] for vote in record["votes"])] for question, record in chunk]
+        texts = [
+            [question.question, *(vote["text"] for vote in record["votes"])]
+            for question, record in chunk
+        ]
         vectors = iter(encoder.encode([text for group in texts for text in group]))
         entries: list[Record] = []
         for _, record in chunk:
@@ -58,8 +65,14 @@ def pair(record: Mapping[str, Any], similarities: Sequence[float]) -> Record:
     voted = [(vote, round(s, 4)) for vote, s in zip(record["votes"], similarities, strict=True)]
     voted = [(vote, similarity) for vote, similarity in voted if vote["verdict"] is not None]
     # max and min give the first of equals.
-    better = max((entry for entry in voted if entry[0]["verdict"]), key=lambda entry: entry[1], default=None)
-    worse = min((entry for entry in voted if not entry[0]["verdict"]), key=lambda entry: entry[1], default=None)
+    better = max(
+        (entry for entry in voted if entry[0]["verdict"]), key=lambda entry: entry[1], default=None
+    )
+    worse = min(
+        (entry for entry in voted if not entry[0]["verdict"]),
+        key=lambda entry: entry[1],
+        default=None,
+    )
     return {
         "question_id": record["question_id"],
         "dataset": record["dataset"],

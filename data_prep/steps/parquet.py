@@ -57,8 +57,12 @@ def run(context: Context) -> Counts:
     names = ("splits.jsonl", "entities.jsonl", "difficulty.jsonl", "sft.jsonl")
     with ExitStack() as stack:
         failures = stack.enter_context(RecordFile(context.failures))
-        train, test = (stack.enter_context(question_writer(context.run / name, kind)) for name in FILES[:2])
-        sft, r_tune = (stack.enter_context(sft_writer(context.run / name, kind)) for name in FILES[2:])
+        train, test = (
+            stack.enter_context(question_writer(context.run / name, kind)) for name in FILES[:2]
+        )
+        sft, r_tune = (
+            stack.enter_context(sft_writer(context.run / name, kind)) for name in FILES[2:]
+        )
         progress = stack.enter_context(tqdm(total=context.total, desc=context.step, unit="q"))
         joined = join(context.questions(), *(context.run / name for name in names))
         for question, (split, entities, difficulty, facts) in joined:
@@ -71,13 +75,21 @@ def run(context: Context) -> Counts:
                     out = train if split["split"] == "train" else test
                     out.write(question_row(question, split, entities, difficulty, out, kind))
                 elif facts is None:
-                    _drop(question, "no SFT record", "its reason is in failures/sft.jsonl", failures, dropped)
+                    _drop(
+                        question,
+                        "no SFT record",
+                        "its reason is in failures/sft.jsonl",
+                        failures,
+                        dropped,
+                    )
                 else:
                     sft.write(sft_row(question, facts["text"], kind))
                     if facts["certain"] is None:
                         notes["no R-Tuning: not judged"] += 1
                     else:
-                        said = r_tuning.render([fact["fact"] for fact in facts["facts"]], facts["certain"])
+                        said = r_tuning.render(
+                            [fact["fact"] for fact in facts["facts"]], facts["certain"]
+                        )
                         r_tune.write(sft_row(question, said, kind))
             except UnreadableImage as error:
                 _drop(question, "unreadable image", str(error), failures, dropped)
@@ -86,7 +98,9 @@ def run(context: Context) -> Counts:
     return Counts(n_in, n_in - dropped.total(), dict(sorted(dropped.items())), dict(notes))
 
 
-def _drop(question: SourceQuestion, reason: str, detail: str, failures: RecordFile, dropped: Counter[str]) -> None:
+def _drop(
+    question: SourceQuestion, reason: str, detail: str, failures: RecordFile, dropped: Counter[str]
+) -> None:
     failures.add(Failure(question.dataset, question.question_id, reason, detail))
     dropped[reason] += 1
 
@@ -118,7 +132,10 @@ def question_row(
             "entity": found[0] if found else "",
             "answers": list(question.answers),
             "subset": split["subset"],
-            **{name: measured.get(name) for name in ("share_true", "vote_margin", "entity_rarity", "entity_count")},
+            **{
+                name: measured.get(name)
+                for name in ("share_true", "vote_margin", "entity_rarity", "entity_count")
+            },
         },
     }
 
@@ -141,5 +158,7 @@ def _image(question: SourceQuestion, kind: ImageKind) -> dict[str, Any]:
     if kind == "bytes":
         return {"bytes": image_bytes(question)}
     if not isinstance(question.image, Path):
-        raise UserError("questions.parquet holds this image itself, so there is no path: set parquet.images=bytes")
+        raise UserError(
+            "questions.parquet holds this image itself, so there is no path: set parquet.images=bytes"
+        )
     return {"image": str(question.image.resolve())}

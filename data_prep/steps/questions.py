@@ -19,7 +19,13 @@ TASKS = ("QA", "Detail")
 
 def identity(context: Context) -> Mapping[str, Any]:
     """Names, sizes and times of all files under the datasets' roots: a changed file makes the step run again."""
-    return {"files": [_state(Path(str(value))) for dataset in context.config.datasets for value in dataset.values()]}
+    return {
+        "files": [
+            _state(Path(str(value)))
+            for dataset in context.config.datasets
+            for value in dataset.values()
+        ]
+    }
 
 
 def _state(path: Path) -> str | None:
@@ -33,7 +39,9 @@ def _state(path: Path) -> str | None:
     for file in paths:
         if file.exists():
             state = file.stat()
-            digest.update(f"{file.relative_to(path)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            digest.update(
+                f"{file.relative_to(path)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
+            )
     return digest.hexdigest()
 
 
@@ -46,14 +54,21 @@ def run(context: Context) -> Counts:
             dropped[failure.reason] += 1
             failures.add(failure)
 
-        taken = write_questions(context.run / "questions.parquet", _accepted(context.config.datasets, reject))
+        taken = write_questions(
+            context.run / "questions.parquet", _accepted(context.config.datasets, reject)
+        )
     if not taken:
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in dropped.items()) or "the datasets are empty"
+        reasons = (
+            ", ".join(f"{count} x {reason}" for reason, count in dropped.items())
+            or "the datasets are empty"
+        )
         raise UserError(f"no question could be read ({reasons}): see {context.failures}")
     return Counts(taken + dropped.total(), taken, dict(sorted(dropped.items())))
 
 
-def _accepted(datasets: Sequence[Mapping[str, Any]], reject: Callable[[Failure], None]) -> Iterator[SourceQuestion]:
+def _accepted(
+    datasets: Sequence[Mapping[str, Any]], reject: Callable[[Failure], None]
+) -> Iterator[SourceQuestion]:
     from data_prep.datasets import open_dataset
 
     seen: set[str] = set()
@@ -69,7 +84,13 @@ def _accepted(datasets: Sequence[Mapping[str, Any]], reject: Callable[[Failure],
 
 
 def _unusable(question: SourceQuestion, seen: set[str]) -> str | None:
-    texts = (question.question_id, question.question, question.image_id, question.ground_truth, *question.answers)
+    texts = (
+        question.question_id,
+        question.question,
+        question.image_id,
+        question.ground_truth,
+        *question.answers,
+    )
     if not all(_is_unicode(text) for text in texts):
         return "text that is not valid Unicode"
     if not question.question_id or not question.question.strip() or not question.image_id:

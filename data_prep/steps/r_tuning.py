@@ -46,8 +46,12 @@ def render(facts: Sequence[str], sure: bool) -> str:
     text = "\n".join(f"{i}. {fact} {tag}" for i, fact in enumerate(facts, start=1))
     parsed = parse_response(text)
     if parsed.defects != ("no_confidence",):
-        reasons = [name for name in parsed.defects if name != "no_confidence"] or ["a confidence line"]
-        raise ValueError(f"these facts cannot be written in the claim format: {DEFECTS.get(reasons[0], reasons[0])}")
+        reasons = [name for name in parsed.defects if name != "no_confidence"] or [
+            "a confidence line"
+        ]
+        raise ValueError(
+            f"these facts cannot be written in the claim format: {DEFECTS.get(reasons[0], reasons[0])}"
+        )
     if [(claim.text, claim.sure) for claim in parsed.claims] != [(fact, sure) for fact in facts]:
         raise ValueError("these facts would be read back as others")
     return text

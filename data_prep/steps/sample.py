@@ -64,9 +64,15 @@ def run(context: Context) -> Counts:
             try:
                 image = image_bytes(question)
             except UnreadableImage as error:
-                entries.append(Failure(question.dataset, question.question_id, "unreadable image", str(error)))
+                entries.append(
+                    Failure(question.dataset, question.question_id, "unreadable image", str(error))
+                )
                 continue
-            text = claim_prompt(question.question) if settings.prompt == "claims" else question.question
+            text = (
+                claim_prompt(question.question)
+                if settings.prompt == "claims"
+                else question.question
+            )
             requests.append(image_request(text, image, context.seed(question.question_id)))
             entries.append(None)
         answers = iter(ask(context.engine(), requests, settings.sampling()))
@@ -81,11 +87,18 @@ def run(context: Context) -> Counts:
 
 def _record(question: SourceQuestion, answers: list[Completion] | Refused) -> Record | Failure:
     if isinstance(answers, Refused):
-        return Failure(question.dataset, question.question_id, "refused by the model", answers.reason)
+        return Failure(
+            question.dataset, question.question_id, "refused by the model", answers.reason
+        )
     texts = [answer.text.strip().encode(errors="replace").decode() for answer in answers]
     counts = Counter(text for text in texts if text)
     if not counts:
-        return Failure(question.dataset, question.question_id, "empty answers", f"all {len(texts)} answers are empty")
+        return Failure(
+            question.dataset,
+            question.question_id,
+            "empty answers",
+            f"all {len(texts)} answers are empty",
+        )
     return {
         "question_id": question.question_id,
         "dataset": question.dataset,

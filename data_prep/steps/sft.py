@@ -83,9 +83,13 @@ class SftConfig:
 
     def __post_init__(self) -> None:
         if self.confidence not in CONFIDENCES:
-            raise ValueError(f"sft.confidence is one of {', '.join(CONFIDENCES)}, got {self.confidence!r}")
+            raise ValueError(
+                f"sft.confidence is one of {', '.join(CONFIDENCES)}, got {self.confidence!r}"
+            )
         if self.workers < 1 or self.batch < 1:
-            raise ValueError(f"sft.workers and sft.batch must be at least 1, got {self.workers} and {self.batch}")
+            raise ValueError(
+                f"sft.workers and sft.batch must be at least 1, got {self.workers} and {self.batch}"
+            )
         self.sampling()
 
     def sampling(self) -> Sampling:
@@ -123,7 +127,9 @@ def run(context: Context) -> Counts:
     context, log = replace(context, total=n_inputs), context.log()
     with ExitStack() as stack:
         roles = {
-            role: stack.enter_context(Consultation(context.expert(getattr(settings, role)), settings.workers))
+            role: stack.enter_context(
+                Consultation(context.expert(getattr(settings, role)), settings.workers)
+            )
             for role in ROLES
             if getattr(settings, role) is not None
         }
@@ -142,11 +148,15 @@ def run(context: Context) -> Counts:
 
 def _require_roles(settings: SftConfig, prompt: str) -> None:
     needed = (
-        ["extractor"] * (prompt == "plain") + ["rewriter", "verifier"] + ["judge"] * (settings.confidence == "samples")
+        ["extractor"] * (prompt == "plain")
+        + ["rewriter", "verifier"]
+        + ["judge"] * (settings.confidence == "samples")
     )
     for role in needed:
         if getattr(settings, role) is None:
-            raise UserError(f"sft.{role} is not set: name an expert, such as {{kind: openai, model: gpt-4o}}")
+            raise UserError(
+                f"sft.{role} is not set: name an expert, such as {{kind: openai, model: gpt-4o}}"
+            )
 
 
 def _inputs(context: Context) -> Iterator[tuple[SourceQuestion, Record | None]]:

@@ -53,10 +53,14 @@ class Draft:
 
     def fail(self, reason: str, detail: str = "", again: bool = False) -> None:
         """Leave this question out."""
-        self.failure = Failure(self.question.dataset, self.question.question_id, reason, detail, again)
+        self.failure = Failure(
+            self.question.dataset, self.question.question_id, reason, detail, again
+        )
 
     @classmethod
-    def start(cls, question: SourceQuestion, candidates: Mapping[str, Any] | None, prompt: str) -> "Draft":
+    def start(
+        cls, question: SourceQuestion, candidates: Mapping[str, Any] | None, prompt: str
+    ) -> "Draft":
         """A draft from a question's record in `candidates.jsonl`; of the claim format it has its facts already."""
         draft = cls(question)
         if candidates is None:
@@ -115,7 +119,14 @@ class Draft:
         """To the judge: every readable answer."""
         asked = self.question
         return [
-            AnswerRequest(asked.question, asked.task, answer.claims, answer.text, asked.ground_truth, self.image)
+            AnswerRequest(
+                asked.question,
+                asked.task,
+                answer.claims,
+                answer.text,
+                asked.ground_truth,
+                self.image,
+            )
             for answer in self.answers
         ]
 
@@ -148,7 +159,9 @@ class Draft:
         """The record, of a draft that has passed every role, with a confidence by "facts" or "samples"."""
         judged = list(zip(self.verdicts, (answer.count for answer in self.answers), strict=False))
         if confidence == "samples":
-            stated = round(chance_of_right(sum(verdict * count for verdict, count in judged), self.n), 1)
+            stated = round(
+                chance_of_right(sum(verdict * count for verdict, count in judged), self.n), 1
+            )
         else:
             stated = round(sum(self.truths) / len(self.truths), 2)
         correct = self.verdicts[self.answers.index(self.answer)] if self.verdicts else None
@@ -161,7 +174,9 @@ class Draft:
             "count": self.answer.count,
             "facts": [
                 {"fact": fact, "question": question, "answer": own, "true": true}
-                for fact, question, own, true in zip(self.facts, self.questions, self.own, self.truths, strict=True)
+                for fact, question, own, true in zip(
+                    self.facts, self.questions, self.own, self.truths, strict=True
+                )
             ],
             "confidence": stated,
             "samples": [{"count": count, "correct": verdict} for verdict, count in judged],

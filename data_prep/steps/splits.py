@@ -55,7 +55,9 @@ class SplitsConfig:
 
     def __post_init__(self) -> None:
         if self.train < 0 or self.sft < 0:
-            raise ValueError(f"splits.train and splits.sft must be at least 0, got {self.train} and {self.sft}")
+            raise ValueError(
+                f"splits.train and splits.sft must be at least 0, got {self.train} and {self.sft}"
+            )
 
 
 def run(context: Context) -> Counts:
@@ -80,17 +82,33 @@ def run(context: Context) -> Counts:
     sides = fixed | allocate(free, wanted, context.seed())
     counts: Counter[tuple[Cell, str]] = Counter()
     left_out = 0
-    with RecordFile(context.run / "splits.jsonl") as splits, RecordFile(context.failures) as failures:
+    with (
+        RecordFile(context.run / "splits.jsonl") as splits,
+        RecordFile(context.failures) as failures,
+    ):
         for question, label, cell in _cells(context):
             if cell not in sizes:
                 left_out += 1
-                failures.add(Failure(question.dataset, question.question_id, UNPAIRED, str(label["reason"])))
+                failures.add(
+                    Failure(question.dataset, question.question_id, UNPAIRED, str(label["reason"]))
+                )
                 continue
             split = sides.get(question.image_id, "evaluation")
             counts[cell, split] += 1
-            splits.add({"question_id": question.question_id, "dataset": cell[0], "subset": cell[1], "split": split})
-    write_text(context.run / "splits.md", table(counts, sizes, divided, (settings.train, settings.sft)))
-    return Counts(sizes.total() + left_out, counts.total(), {UNPAIRED: left_out} if left_out else {})
+            splits.add(
+                {
+                    "question_id": question.question_id,
+                    "dataset": cell[0],
+                    "subset": cell[1],
+                    "split": split,
+                }
+            )
+    write_text(
+        context.run / "splits.md", table(counts, sizes, divided, (settings.train, settings.sft))
+    )
+    return Counts(
+        sizes.total() + left_out, counts.total(), {UNPAIRED: left_out} if left_out else {}
+    )
 
 
 def _cells(context: Context) -> Iterator[tuple[SourceQuestion, Record, Cell]]:
@@ -112,7 +130,9 @@ def quota(size: int, train: int, sft: int) -> tuple[int, int]:
     return half * train // both, half * sft // both
 
 
-def allocate(images: Mapping[str, Sequence[Cell]], wanted: Mapping[Cell, tuple[int, int]], seed: int) -> dict[str, str]:
+def allocate(
+    images: Mapping[str, Sequence[Cell]], wanted: Mapping[Cell, tuple[int, int]], seed: int
+) -> dict[str, str]:
     """The side of each image that goes to "train" or "sft"; all others are for evaluation.
 
     Args:
@@ -160,11 +180,15 @@ def table(
     for cell in sorted(sizes, key=lambda cell: (order.index(cell[0]), SUBSETS.index(cell[1]))):
         numbers = {split: counts.get((cell, split), 0) for split in SPLITS}
         if sum(numbers.values()) != sizes[cell]:
-            raise RuntimeError(f"the splits of {cell} hold {numbers}, which are not its {sizes[cell]} questions")
+            raise RuntimeError(
+                f"the splits of {cell} hold {numbers}, which are not its {sizes[cell]} questions"
+            )
         total.update(numbers)
         wanted = zip(SPLITS[:2], asked, strict=True) if divided.get(cell) else ()
         short = {split: n for split, n in wanted if numbers[split] < n}
         shown = {split: f"{numbers[split]} of {n}" for split, n in short.items()}
-        rows.append((*cell, str(sizes[cell]), *(shown.get(split, str(numbers[split])) for split in SPLITS)))
+        rows.append(
+            (*cell, str(sizes[cell]), *(shown.get(split, str(numbers[split])) for split in SPLITS))
+        )
     rows.append(("all", "", str(total.total()), *(str(total[split]) for split in SPLITS)))
     return markdown_table(rows) + "\n"

@@ -58,9 +58,13 @@ class VerifyConfig:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES or self.rule not in RULES:
-            raise ValueError(f"verify.mode is one of {MODES}, verify.rule one of {RULES}: got {self.mode}, {self.rule}")
+            raise ValueError(
+                f"verify.mode is one of {MODES}, verify.rule one of {RULES}: got {self.mode}, {self.rule}"
+            )
         if self.votes < 1 or self.batch < 1:
-            raise ValueError(f"verify.votes and verify.batch must be at least 1, got {self.votes}, {self.batch}")
+            raise ValueError(
+                f"verify.votes and verify.batch must be at least 1, got {self.votes}, {self.batch}"
+            )
 
     def sampling(self) -> Sampling:
         """As the model is asked."""
@@ -77,13 +81,19 @@ def identity(context: Context) -> Mapping[str, Any]:
 def run(context: Context) -> Counts:
     """Write `votes.jsonl`."""
     log = context.log()
-    sampled = ((q, c) for q, (c,) in join(context.questions(), context.run / "candidates.jsonl") if c is not None)
+    sampled = (
+        (q, c)
+        for q, (c,) in join(context.questions(), context.run / "candidates.jsonl")
+        if c is not None
+    )
     for chunk in context.progress(log, log.chunks(sampled, context.config.verify.batch)):
         log.write(_verify(context, chunk))
     return log.finish()
 
 
-def _verify(context: Context, chunk: Sequence[tuple[SourceQuestion, Record]]) -> list[Record | Failure]:
+def _verify(
+    context: Context, chunk: Sequence[tuple[SourceQuestion, Record]]
+) -> list[Record | Failure]:
     settings = context.config.verify
     requests: list[GenerationRequest] = []
     unreadable: dict[str, Failure] = {}
@@ -91,15 +101,22 @@ def _verify(context: Context, chunk: Sequence[tuple[SourceQuestion, Record]]) ->
         try:
             image = image_bytes(question)
         except UnreadableImage as error:
-            failure = Failure(question.dataset, question.question_id, "unreadable image", str(error))
+            failure = Failure(
+                question.dataset, question.question_id, "unreadable image", str(error)
+            )
             unreadable[question.question_id] = failure
             continue
         for candidate in record["candidates"]:
-            text = prompts.render("self_verification", question=question.question, answer=candidate["text"])
-            requests.append(image_request(text, image, context.seed(question.question_id, candidate["text"])))
+            text = prompts.render(
+                "self_verification", question=question.question, answer=candidate["text"]
+            )
+            requests.append(
+                image_request(text, image, context.seed(question.question_id, candidate["text"]))
+            )
     replies = iter(zip(requests, ask(context.engine(), requests, settings.sampling()), strict=True))
     return [
-        unreadable.get(question.question_id) or _record(question, record["candidates"], replies, settings)
+        unreadable.get(question.question_id)
+        or _record(question, record["candidates"], replies, settings)
         for question, record in chunk
     ]
 
@@ -120,7 +137,9 @@ def _record(
             counted = count(answer, request.seed, settings)
         votes.append({"text": candidate["text"], "count": candidate["count"], **counted})
     if refused is not None and all(vote["verdict"] is None for vote in votes):
-        return Failure(question.dataset, question.question_id, "refused by the model", refused.reason)
+        return Failure(
+            question.dataset, question.question_id, "refused by the model", refused.reason
+        )
     return {"question_id": question.question_id, "dataset": question.dataset, "votes": votes}
 
 

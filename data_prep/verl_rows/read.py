@@ -43,16 +43,22 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
     if not path.is_file():
-        raise UserError(f"no questions at {path}: make the pocket ones with `python -m data_prep.pocket data`")
+        raise UserError(
+            f"no questions at {path}: make the pocket ones with `python -m data_prep.pocket data`"
+        )
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             if missing := [column for column in COLUMNS if column not in file.schema_arrow.names]:
-                raise UserError(f"{path} lacks the column {missing[0]}; a question file has {', '.join(COLUMNS)}")
+                raise UserError(
+                    f"{path} lacks the column {missing[0]}; a question file has {', '.join(COLUMNS)}"
+                )
             for batch in file.iter_batches(batch_size=_BATCH):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a readable parquet file ({reason}): make it anew") from error
+        raise UserError(
+            f"{path} is not a readable parquet file ({reason}): make it anew"
+        ) from error
 
 
 def load_questions(path: Path, limit: int | None = None) -> list[Question]:
@@ -70,7 +76,9 @@ def load_questions(path: Path, limit: int | None = None) -> list[Question]:
             continue
         question = _question(row, f"{path} row {number}")
         if question.question_id in seen:
-            raise UserError(f"{path} row {number}: question_id {question.question_id} stands twice; ids must be unique")
+            raise UserError(
+                f"{path} row {number}: question_id {question.question_id} stands twice; ids must be unique"
+            )
         seen.add(question.question_id)
         per_dataset[dataset] += 1
         questions.append(question)
@@ -85,7 +93,10 @@ def _question(row: dict[str, Any], where: str) -> Question:
     return Question(
         dataset=row["data_source"],
         image=image,
-        messages=[{"role": turn["role"], "content": chat_content(turn["content"])} for turn in row["prompt"]],
+        messages=[
+            {"role": turn["role"], "content": chat_content(turn["content"])}
+            for turn in row["prompt"]
+        ],
         ground_truth=row["reward_model"]["ground_truth"],
         subset=info.get("subset") or "",
         share_true=info.get("share_true"),

@@ -39,7 +39,12 @@ TASKS = ("QA", "Detail")
 SUBSETS = ("entailment", "contradiction", "neutral", "unpaired", "")
 COLUMNS = ("data_source", "prompt", "images", "reward_model", "extra_info")
 NEEDED = ("question_id", "question", "task", "image_id", "entity")
-_RANGES = {"share_true": 1.0, "vote_margin": 1.0, "entity_rarity": math.inf, "entity_count": math.inf}
+_RANGES = {
+    "share_true": 1.0,
+    "vote_margin": 1.0,
+    "entity_rarity": math.inf,
+    "entity_count": math.inf,
+}
 
 _TURNS = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 _EXTRA_INFO = pa.struct(
@@ -77,7 +82,12 @@ def question_schema(images: ImageKind) -> pa.Schema:
 
 def sft_schema(images: ImageKind) -> pa.Schema:
     """Schema of a file of SFT rows."""
-    fields = {"messages": _TURNS, "images": _images(images), "data_source": pa.string(), "question_id": pa.string()}
+    fields = {
+        "messages": _TURNS,
+        "images": _images(images),
+        "data_source": pa.string(),
+        "question_id": pa.string(),
+    }
     return pa.schema(fields)
 
 
@@ -88,7 +98,9 @@ def chat_content(text: str) -> list[dict[str, str]]:
     [{'type': 'image'}, {'type': 'text', 'text': '\\nWhich digit?'}]
     """
     parts = [part for part in re.split("(<image>)", text) if part]
-    return [{"type": "image"} if part == "<image>" else {"type": "text", "text": part} for part in parts]
+    return [
+        {"type": "image"} if part == "<image>" else {"type": "text", "text": part} for part in parts
+    ]
 
 
 def check_question(row: Mapping[str, Any], where: str) -> bytes:
@@ -105,11 +117,16 @@ def check_question(row: Mapping[str, Any], where: str) -> bytes:
     if info["task"] not in TASKS:
         raise UserError(f"{where}: task is {info['task']!r}; it must be QA or Detail")
     if info.get("subset") not in (None, *SUBSETS):
-        raise UserError(f"{where}: subset is {info['subset']!r}; it must be one of {', '.join(SUBSETS[:-1])} or empty")
+        raise UserError(
+            f"{where}: subset is {info['subset']!r}; it must be one of {', '.join(SUBSETS[:-1])} or empty"
+        )
     for name, highest in _RANGES.items():
         value = info.get(name)
         if value is not None and not 0 <= value <= highest:
-            raise UserError(f"{where}: {name} is {value}; it must be at least 0" + (" and at most 1" * (highest == 1)))
+            raise UserError(
+                f"{where}: {name} is {value}; it must be at least 0"
+                + (" and at most 1" * (highest == 1))
+            )
     if (row["reward_model"] or {}).get("ground_truth") is None:
         raise UserError(f"{where}: reward_model lacks ground_truth")
     return _check_image(row["prompt"], row["images"], where)
@@ -130,7 +147,9 @@ def check_sft(row: Mapping[str, Any], where: str) -> bytes:
 def _check_image(turns: list[dict[str, Any]], images: list[Any] | None, where: str) -> bytes:
     marks = sum(part["type"] == "image" for turn in turns for part in chat_content(turn["content"]))
     if marks != 1 or len(images or []) != 1:
-        raise UserError(f"{where}: needs one image and one <image> mark, has {len(images or [])} and {marks}")
+        raise UserError(
+            f"{where}: needs one image and one <image> mark, has {len(images or [])} and {marks}"
+        )
     return image_bytes((images or [None])[0], where)
 
 
@@ -149,9 +168,13 @@ def image_bytes(image: Mapping[str, Any] | None, where: str) -> bytes:
             content = Path(str(reference).removeprefix("file://")).read_bytes()
         except OSError as error:
             reason = error.strerror or error
-            raise UserError(f"{where}: image {reference} cannot be opened ({reason}): mend the path") from error
+            raise UserError(
+                f"{where}: image {reference} cannot be opened ({reason}): mend the path"
+            ) from error
     if not content:
-        raise UserError(f"{where}: the image holds no bytes; write it as {{'bytes': <PNG>}} or {{'image': <path>}}")
+        raise UserError(
+            f"{where}: the image holds no bytes; write it as {{'bytes': <PNG>}} or {{'image': <path>}}"
+        )
     try:
         with Image.open(io.BytesIO(content)) as opened:
             opened.verify()

@@ -9,7 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.verl_rows.schema import ImageKind, check_question, check_sft, question_schema, sft_schema
+from data_prep.verl_rows.schema import (
+    ImageKind,
+    check_question,
+    check_sft,
+    question_schema,
+    sft_schema,
+)
 from reward_fns.errors import UserError
 
 _GROUP_BYTES = 16 * 2**20  # of images in a row group, at which it is written
@@ -72,7 +78,9 @@ class RowWriter:
     def _flush(self) -> None:
         if self._writer is None:
             raise ValueError("write to a RowWriter inside its `with` block")
-        self._writer.write_table(pa.Table.from_batches(self._group, schema=self._schema).combine_chunks())
+        self._writer.write_table(
+            pa.Table.from_batches(self._group, schema=self._schema).combine_chunks()
+        )
         self._group, self._bytes = [], 0
 
     def __enter__(self) -> "RowWriter":
@@ -81,7 +89,10 @@ class RowWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         writer = self._writer
         assert writer is not None
@@ -101,20 +112,31 @@ class RowWriter:
 def _check_fields(row: Mapping[str, Any], schema: pa.Schema, where: str) -> None:
     """Arrow drops what the schema does not name and fills what is missing: neither may happen unseen."""
     if wrong := sorted(row.keys() ^ set(schema.names)):
-        raise UserError(f"{where}: columns {', '.join(wrong)} are missing or unknown; it has {', '.join(schema.names)}")
+        raise UserError(
+            f"{where}: columns {', '.join(wrong)} are missing or unknown; it has {', '.join(schema.names)}"
+        )
     for field in schema:
         if pa.types.is_struct(field.type) and isinstance(row[field.name], Mapping):
             known = {inner.name for inner in field.type}
             if unknown := sorted(row[field.name].keys() - known):
-                raise UserError(f"{where}: {field.name} has no field {unknown[0]}; it has {', '.join(sorted(known))}")
+                raise UserError(
+                    f"{where}: {field.name} has no field {unknown[0]}; it has {', '.join(sorted(known))}"
+                )
     kind = schema.field("images").type.value_type.field(0).name
     if any(image.keys() != {kind} for image in row["images"] or []):
-        raise UserError(f"{where}: the images of this file are given as {{'{kind}': ...}}, and as nothing else")
+        raise UserError(
+            f"{where}: the images of this file are given as {{'{kind}': ...}}, and as nothing else"
+        )
 
 
 def question_writer(path: Path, images: ImageKind) -> RowWriter:
     """A writer of questions (RL training, evaluation) with images as bytes, or by reference."""
-    return RowWriter(path, question_schema(images), check_question, lambda row: str(row["extra_info"]["question_id"]))
+    return RowWriter(
+        path,
+        question_schema(images),
+        check_question,
+        lambda row: str(row["extra_info"]["question_id"]),
+    )
 
 
 def sft_writer(path: Path, images: ImageKind) -> RowWriter:

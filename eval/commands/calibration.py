@@ -55,19 +55,40 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=_model, action="append", required=True, metavar="NAME=SPEC", help=_SPEC)
-    parser.add_argument("--questions", type=Path, required=True, help="parquet of questions (verl's form)")
-    parser.add_argument("--out", type=Path, required=True, help="directory of the record files")
-    parser.add_argument("--temperature", type=float, default=1.0, help="1 samples as rollouts do (default); 0: greedy")
-    parser.add_argument("--max-tokens", type=_positive, default=64, help="of an answer, and of VCAP's description")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--samples", type=_positive, default=1, help="answers a question, each a record of its own")
     parser.add_argument(
-        "--expert", type=_json_or_text, default="oracle", help='who judges: oracle, or JSON: {"kind": "openai", ...}'
+        "--model", type=_model, action="append", required=True, metavar="NAME=SPEC", help=_SPEC
     )
-    parser.add_argument("--limit", type=_positive, help="ask only the first so many questions of each dataset")
     parser.add_argument(
-        "--protocols", nargs="+", metavar="PROTOCOL", help="see above; default: dp sc pcr verbal vcap, the paper's five"
+        "--questions", type=Path, required=True, help="parquet of questions (verl's form)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="directory of the record files")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="1 samples as rollouts do (default); 0: greedy",
+    )
+    parser.add_argument(
+        "--max-tokens", type=_positive, default=64, help="of an answer, and of VCAP's description"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--samples", type=_positive, default=1, help="answers a question, each a record of its own"
+    )
+    parser.add_argument(
+        "--expert",
+        type=_json_or_text,
+        default="oracle",
+        help='who judges: oracle, or JSON: {"kind": "openai", ...}',
+    )
+    parser.add_argument(
+        "--limit", type=_positive, help="ask only the first so many questions of each dataset"
+    )
+    parser.add_argument(
+        "--protocols",
+        nargs="+",
+        metavar="PROTOCOL",
+        help="see above; default: dp sc pcr verbal vcap, the paper's five",
     )
     parser.add_argument("--sc-samples", type=_positive, default=10, help="k of sc (default 10)")
     parser.add_argument(
@@ -87,7 +108,9 @@ def run(arguments: argparse.Namespace) -> None:
     models = dict(arguments.model)
     if len(models) < len(arguments.model):
         raise UserError("two --model options have the same name; give each model a name of its own")
-    decoding = Decoding(arguments.temperature, arguments.max_tokens, arguments.seed, arguments.samples)
+    decoding = Decoding(
+        arguments.temperature, arguments.max_tokens, arguments.seed, arguments.samples
+    )
     protocols = tuple(dict.fromkeys(arguments.protocols or DEFAULT))
     if unknown := [name for name in protocols if name not in PROTOCOLS]:
         raise UserError(f"no protocol {unknown[0]!r}; there are {', '.join(PROTOCOLS)}")

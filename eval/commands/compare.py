@@ -24,14 +24,26 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--records", type=Path, nargs="+", metavar="DIR", help="directories of record files")
-    what.add_argument("--reports", type=Path, nargs="+", metavar="FILE", help="report.json files")
-    parser.add_argument("--models", nargs="+", metavar="NAME", help="with --records: only these (default: all)")
-    parser.add_argument("--protocols", nargs="+", metavar="NAME", help="with --records: only these (default: all)")
-    parser.add_argument(
-        "--metrics", nargs="+", choices=_METRICS, default=list(_METRICS), help="with --records (default: all)"
+    what.add_argument(
+        "--records", type=Path, nargs="+", metavar="DIR", help="directories of record files"
     )
-    parser.add_argument("--out", type=Path, help="file to write besides printing: .md, .csv or .tex")
+    what.add_argument("--reports", type=Path, nargs="+", metavar="FILE", help="report.json files")
+    parser.add_argument(
+        "--models", nargs="+", metavar="NAME", help="with --records: only these (default: all)"
+    )
+    parser.add_argument(
+        "--protocols", nargs="+", metavar="NAME", help="with --records: only these (default: all)"
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=_METRICS,
+        default=list(_METRICS),
+        help="with --records (default: all)",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="file to write besides printing: .md, .csv or .tex"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -52,7 +64,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.reports:
         table = seed_table(read_reports(arguments.reports))
     else:
-        comparisons = compare_records(arguments.records, arguments.models, arguments.protocols, arguments.metrics)
+        comparisons = compare_records(
+            arguments.records, arguments.models, arguments.protocols, arguments.metrics
+        )
         for comparison in comparisons:
             print(comparison.sentence())
         table = comparison_table(comparisons)

@@ -24,16 +24,33 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--records", type=Path, required=True, help="directory that `python -m eval calibration` wrote")
+    parser.add_argument(
+        "--records",
+        type=Path,
+        required=True,
+        help="directory that `python -m eval calibration` wrote",
+    )
     parser.add_argument("--out", type=Path, required=True, help="directory of the report's files")
     parser.add_argument(
-        "--questions", type=Path, help="the parquet that was asked: shows the images of the example answers"
+        "--questions",
+        type=Path,
+        help="the parquet that was asked: shows the images of the example answers",
     )
-    parser.add_argument("--config", type=Path, help="JSON or YAML file of the run's settings, kept in the report")
-    parser.add_argument("--stages", type=Path, help='directory of files {"stage": name, "seconds": float}')
-    parser.add_argument("--curves", type=Path, help="directory <model>/*.jsonl of verl's file logger: training curves")
     parser.add_argument(
-        "--coefficients", type=Path, help="YAML file of the reward's coefficients by dataset: shown beside the paper's"
+        "--config", type=Path, help="JSON or YAML file of the run's settings, kept in the report"
+    )
+    parser.add_argument(
+        "--stages", type=Path, help='directory of files {"stage": name, "seconds": float}'
+    )
+    parser.add_argument(
+        "--curves",
+        type=Path,
+        help="directory <model>/*.jsonl of verl's file logger: training curves",
+    )
+    parser.add_argument(
+        "--coefficients",
+        type=Path,
+        help="YAML file of the reward's coefficients by dataset: shown beside the paper's",
     )
     parser.add_argument(
         "--track",

@@ -44,20 +44,36 @@ def checkpoint_courses(models: Models, sliced: Mapping[str, Any]) -> list[Course
         sliced: report.json's "slices".
     """
     families = [checkpoint(model)[0] for model in models if checkpoint(model)[1] is not None]
-    return [_course(family, models, sliced) for family in dict.fromkeys(families) if families.count(family) > 1]
+    return [
+        _course(family, models, sliced)
+        for family in dict.fromkeys(families)
+        if families.count(family) > 1
+    ]
 
 
 def _course(family: str, models: Models, sliced: Mapping[str, Any]) -> Course:
     run = ordered_models(model for model in models if checkpoint(model)[0] == family)
     names = [*(name for name in ("base", "sft") if name in models and name != family), *run]
-    protocol = VERBAL if all(VERBAL in models[name] for name in run) else protocols_of({run[0]: models[run[0]]})[0]
+    protocol = (
+        VERBAL
+        if all(VERBAL in models[name] for name in run)
+        else protocols_of({run[0]: models[run[0]]})[0]
+    )
     panels: dict[str, dict[str, list[Interval | None]]] = {}
     datasets = dict.fromkeys(name for model in names for name in models[model].get(protocol, {}))
     for dataset in sorted(datasets, key=lambda name: (name != POOLED, name)):
-        lines = {"all": [interval(models[model].get(protocol, {}).get(dataset), "ece") for model in names]}
-        dimension, prefix = ("subset", "") if dataset == POOLED else ("dataset_subset", f"{dataset}/")
+        lines = {
+            "all": [
+                interval(models[model].get(protocol, {}).get(dataset), "ece") for model in names
+            ]
+        }
+        dimension, prefix = (
+            ("subset", "") if dataset == POOLED else ("dataset_subset", f"{dataset}/")
+        )
         cells = [sliced.get(model, {}).get(protocol, {}).get(dimension, {}) for model in names]
-        subsets = dict.fromkeys(name.removeprefix(prefix) for part in cells for name in part if name.startswith(prefix))
+        subsets = dict.fromkeys(
+            name.removeprefix(prefix) for part in cells for name in part if name.startswith(prefix)
+        )
         for subset in subsets:
             lines[subset] = [interval(part.get(f"{prefix}{subset}"), "ece") for part in cells]
         panels["all questions" if dataset == POOLED else dataset] = lines
@@ -95,7 +111,9 @@ def draw_checkpoints(path: Path, courses: list[Course]) -> None:
     save_figure(figure, path)
 
 
-def _draw_panel(axis: Any, course: Course, dataset: str, lines: Mapping[str, list[Interval | None]]) -> None:
+def _draw_panel(
+    axis: Any, course: Course, dataset: str, lines: Mapping[str, list[Interval | None]]
+) -> None:
     for (name, values), colour in zip(lines.items(), SERIES * len(lines), strict=False):
         known = [(place, value) for place, value in enumerate(values) if value is not None]
         places, heights = [place for place, _ in known], [value.value for _, value in known]
@@ -104,8 +122,20 @@ def _draw_panel(axis: Any, course: Course, dataset: str, lines: Mapping[str, lis
         if name == "all":
             for place, value in known:
                 if not math.isnan(value.low):
-                    axis.plot([place, place], [value.low, value.high], color=colour, linewidth=1, alpha=0.6)
-    axis.set_title(f"{model_title(course.family)}: {dataset}", loc="left", fontsize=10, fontweight="bold", color=INK)
+                    axis.plot(
+                        [place, place],
+                        [value.low, value.high],
+                        color=colour,
+                        linewidth=1,
+                        alpha=0.6,
+                    )
+    axis.set_title(
+        f"{model_title(course.family)}: {dataset}",
+        loc="left",
+        fontsize=10,
+        fontweight="bold",
+        color=INK,
+    )
     axis.set_xticks(range(len(course.labels)), labels=course.labels, rotation=30, ha="right")
     axis.set(xlabel="checkpoint (GRPO step)", ylabel="ECE")
     axis.set_ylim(bottom=0)

@@ -35,7 +35,9 @@ def draw_coefficients(path: Path, ours: Mapping[str, Coefficients]) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     panels = {"this run": ours, "paper, Table 4": paper_coefficients()}
-    top = max(getattr(row, name) for rows in panels.values() for row in rows.values() for name in NAMES)
+    top = max(
+        getattr(row, name) for rows in panels.values() for row in rows.values() for name in NAMES
+    )
     scale = LinearSegmentedColormap.from_list("accent", ["#f5f8f8", ACCENT])
     widths = [max(len(rows), 3) for rows in panels.values()]
     figure = new_figure(0.62 * sum(widths) + 1.6, 3.9)
@@ -46,15 +48,36 @@ def draw_coefficients(path: Path, ours: Mapping[str, Coefficients]) -> None:
     save_figure(figure, path)
 
 
-def _draw_panel(axis: Any, title: str, rows: Mapping[str, Coefficients], scale: Any, top: float) -> None:
-    values = np.array([[getattr(row, name) for row in rows.values()] for name in NAMES])  # (4, datasets)
+def _draw_panel(
+    axis: Any, title: str, rows: Mapping[str, Coefficients], scale: Any, top: float
+) -> None:
+    values = np.array(
+        [[getattr(row, name) for row in rows.values()] for name in NAMES]
+    )  # (4, datasets)
     axis.pcolormesh(values, cmap=scale, vmin=0, vmax=top, edgecolors="white", linewidth=1.5)
     for i, j in np.ndindex(*values.shape):
         ink = "white" if values[i, j] > 0.55 * top else INK
-        axis.text(j + 0.5, i + 0.5, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=7.5, color=ink)
+        axis.text(
+            j + 0.5,
+            i + 0.5,
+            f"{values[i, j]:.2f}",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color=ink,
+        )
     axis.invert_yaxis()
-    axis.set_xticks(np.arange(len(rows)) + 0.5, labels=list(rows), rotation=40, ha="right", fontsize=8, color=INK)
-    axis.set_yticks(np.arange(len(NAMES)) + 0.5, labels=list(NAMES.values()), fontsize=11, color=INK)
+    axis.set_xticks(
+        np.arange(len(rows)) + 0.5,
+        labels=list(rows),
+        rotation=40,
+        ha="right",
+        fontsize=8,
+        color=INK,
+    )
+    axis.set_yticks(
+        np.arange(len(NAMES)) + 0.5, labels=list(NAMES.values()), fontsize=11, color=INK
+    )
     axis.tick_params(length=0)
     axis.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
     axis.set_frame_on(False)

@@ -44,7 +44,10 @@ def _pair(model: str, sliced: Mapping[str, Any]) -> FixedAndDynamic:
         for task, cell in dynamic[protocol].get("task", {}).items():
             other = fixed[protocol].get("task", {}).get(task)
             for metric, _ in _METRICS:
-                values.setdefault((task, metric), {})[protocol] = (interval(other, metric), interval(cell, metric))
+                values.setdefault((task, metric), {})[protocol] = (
+                    interval(other, metric),
+                    interval(cell, metric),
+                )
     return FixedAndDynamic(model, values)
 
 
@@ -78,7 +81,9 @@ def draw_fixed_and_dynamic(path: Path, pairs: list[FixedAndDynamic]) -> None:
     """
     from matplotlib.patches import Patch
 
-    tasks = sorted({task for pair in pairs for task, _ in pair.values}, reverse=True)  # QA before Detail
+    tasks = sorted(
+        {task for pair in pairs for task, _ in pair.values}, reverse=True
+    )  # QA before Detail
     figure = new_figure(4.2 * len(tasks) + 0.4, 2.7 * 2 * len(pairs) + 0.8)
     axes = figure.subplots(2 * len(pairs), len(tasks), squeeze=False, sharey="row")
     for place, pair in enumerate(pairs):
@@ -87,17 +92,30 @@ def draw_fixed_and_dynamic(path: Path, pairs: list[FixedAndDynamic]) -> None:
                 axis = axes[2 * place + row, column]
                 _draw_bars(axis, pair.values.get((task, metric), {}))
                 axis.set_title(
-                    f"{model_title(pair.model)}: {task}", loc="left", fontsize=10, fontweight="bold", color=INK
+                    f"{model_title(pair.model)}: {task}",
+                    loc="left",
+                    fontsize=10,
+                    fontweight="bold",
+                    color=INK,
                 )
                 axis.set_ylabel("" if column else title)
             axes[2 * place + row, 0].set_ylim(bottom=0)
     figure_title(figure, "Fixed and dynamic reward coefficients (bars: 95 % bootstrap)")
     handles = [Patch(color=_FIXED, label="fixed (all 1)"), Patch(color=_DYNAMIC, label="dynamic")]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=INK,
+    )
     save_figure(figure, path)
 
 
-def _draw_bars(axis: Any, by_protocol: Mapping[str, tuple[Interval | None, Interval | None]]) -> None:
+def _draw_bars(
+    axis: Any, by_protocol: Mapping[str, tuple[Interval | None, Interval | None]]
+) -> None:
     for place, pair in enumerate(by_protocol.values()):
         for offset, value, colour in zip((-0.2, 0.2), pair, (_FIXED, _DYNAMIC), strict=True):
             if value is None:

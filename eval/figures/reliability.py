@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.figures.style import INK, OVER, UNDER, figure_title, new_figure, percent, save_figure, tidy
+from eval.figures.style import (
+    INK,
+    OVER,
+    UNDER,
+    figure_title,
+    new_figure,
+    percent,
+    save_figure,
+    tidy,
+)
 from eval.metrics import DEFAULT_BINS, ReliabilityBins, reliability_bins
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
@@ -24,7 +33,10 @@ _PANELS_A_ROW = 4
 
 
 def draw_reliability(
-    path: Path, answers: Mapping[str, Sequence[AnswerRecord]], cells: Mapping[str, Mapping[str, Any]], protocol: str
+    path: Path,
+    answers: Mapping[str, Sequence[AnswerRecord]],
+    cells: Mapping[str, Mapping[str, Any]],
+    protocol: str,
 ) -> None:
     """Write the diagram as PNG and SVG, atomically; at most four panels side by side.
 
@@ -39,7 +51,9 @@ def draw_reliability(
     columns = min(len(models), _PANELS_A_ROW)
     rows = -(-len(models) // columns)
     figure = new_figure(max(2.75 * columns + 0.7, 5.2), 4.8 * rows + 0.5)
-    axes = figure.subplots(2 * rows, columns, sharex=True, sharey=False, squeeze=False, height_ratios=[3.1, 1] * rows)
+    axes = figure.subplots(
+        2 * rows, columns, sharex=True, sharey=False, squeeze=False, height_ratios=[3.1, 1] * rows
+    )
     bins_of = {model: reliability_bins(*scored(answers[model])) for model in models}
     shares = {model: bins.count / max(bins.count.sum(), 1) for model, bins in bins_of.items()}
     highest = max(0.1, *(share.max() for share in shares.values()))
@@ -48,7 +62,14 @@ def draw_reliability(
         top, below = axes[2 * row, column], axes[2 * row + 1, column]
         bins, share = bins_of[model], shares[model]
         _draw_bins(top, bins)
-        below.bar(bins.edges[:-1], share, width=1 / DEFAULT_BINS, align="edge", color=_BAR, edgecolor="white")
+        below.bar(
+            bins.edges[:-1],
+            share,
+            width=1 / DEFAULT_BINS,
+            align="edge",
+            color=_BAR,
+            edgecolor="white",
+        )
         _label_shares(below, bins.edges, share)
         _title(top, model, cells[model][POOLED])
         for axis in (top, below):
@@ -75,7 +96,9 @@ def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
     filled = bins.count > 0
     left, width = bins.edges[:-1][filled], 1 / DEFAULT_BINS
     accuracy, confidence = bins.mean_correct[filled], bins.mean_confidence[filled]
-    agreed = np.minimum(accuracy, confidence)  # the gap stands on it, so that its colour is not mixed with the bar's
+    agreed = np.minimum(
+        accuracy, confidence
+    )  # the gap stands on it, so that its colour is not mixed with the bar's
     axis.bar(left, agreed, width=width, align="edge", color=_BAR, edgecolor="white", zorder=2)
     for mask, colour in ((confidence > accuracy, OVER), (confidence < accuracy, UNDER)):
         axis.bar(
@@ -97,12 +120,22 @@ def _label_shares(axis: "Axes", edges: NDArray[np.float64], share: NDArray[np.fl
     for left, value in zip(edges[:-1], share, strict=True):
         if value > 0:
             text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
-            axis.text(left + 0.5 / DEFAULT_BINS, value, text, ha="center", va="bottom", fontsize=6.5, color=INK)
+            axis.text(
+                left + 0.5 / DEFAULT_BINS,
+                value,
+                text,
+                ha="center",
+                va="bottom",
+                fontsize=6.5,
+                color=INK,
+            )
 
 
 def _title(axis: "Axes", model: str, cell: Mapping[str, Any]) -> None:
     failures = f", {cell['parse_failures']} parse failures" if cell["parse_failures"] else ""
-    axis.set_title(model_title(model), loc="left", fontsize=11, fontweight="bold", color=INK, pad=34)
+    axis.set_title(
+        model_title(model), loc="left", fontsize=11, fontweight="bold", color=INK, pad=34
+    )
     axis.text(
         0,
         1.02,
@@ -123,8 +156,15 @@ def _legend(figure: "Figure", columns: int) -> None:
         Line2D([], [], color=INK, linewidth=1.6, label="accuracy in the bin"),
         Patch(color=OVER, label="over-confident by"),
         Patch(color=UNDER, label="under-confident by"),
-        Line2D([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"),
+        Line2D(
+            [], [], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect calibration"
+        ),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK
+        handles=handles,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=INK,
     )

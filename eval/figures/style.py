@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 INK, GRID = "#263238", "#e6eaed"
 ACCENT = "#0f6b6b"
 OVER, UNDER = "#e9a374", "#74b0d6"  # over- and under-confident: told apart with any colour vision
-SERIES = ("#0f6b6b", "#c8622d", "#5b6c9e", "#8a8f3c", "#7d4f73")  # lines and bars, apart in hue and lightness
+SERIES = (
+    "#0f6b6b",
+    "#c8622d",
+    "#5b6c9e",
+    "#8a8f3c",
+    "#7d4f73",
+)  # lines and bars, apart in hue and lightness
 MODEL_COLOURS = {"rl": "#762a83", "rl_proper": "#3f9a4b"}
 _OTHER_MODELS = ("#546e7a", "#b0722a", "#90a4ae")
 
@@ -61,8 +67,13 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """Write the figure as PNG to `path` and as SVG beside it, each whole or not at all; no date in it."""
     from matplotlib import rc_context
 
-    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+    for suffix, metadata in (
+        (".png", {"Software": None}),
+        (".svg", {"Date": None, "Creator": None}),
+    ):
         content = io.BytesIO()
-        with rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "path"}):  # the same figure, the same file
+        with rc_context(
+            {"svg.hashsalt": path.stem, "svg.fonttype": "path"}
+        ):  # the same figure, the same file
             figure.savefig(content, format=suffix[1:], dpi=160, metadata=metadata)
         write_bytes(path.with_suffix(suffix), content.getvalue())

@@ -24,7 +24,12 @@ from eval.metrics.estimates import (
 from eval.metrics.ranking import auprc, aurc, auroc, prediction_rejection_ratio
 from eval.metrics.scores import accuracy, brier_score, negative_log_likelihood
 from eval.metrics.smooth import smooth_ece
-from reward_fns.calibration import DEFAULT_BINS, ReliabilityBins, expected_calibration_error, reliability_bins
+from reward_fns.calibration import (
+    DEFAULT_BINS,
+    ReliabilityBins,
+    expected_calibration_error,
+    reliability_bins,
+)
 
 __all__ = [
     "DEFAULT_BINS",

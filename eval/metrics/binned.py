@@ -51,13 +51,20 @@ def adaptive_ece_rows(answers: Ranked, weights: Floats, n_bins: int = DEFAULT_BI
     """Adaptive ECE of each resample."""
     zero = np.zeros((weights.shape[0], 1))
     mass = np.hstack([zero, answers.by_confidence(weights).cumsum(axis=1)])
-    gap = np.hstack([zero, answers.by_confidence(weights * (answers.correct - answers.confidence)).cumsum(axis=1)])
+    gap = np.hstack(
+        [
+            zero,
+            answers.by_confidence(weights * (answers.correct - answers.confidence)).cumsum(axis=1),
+        ]
+    )
     at = np.linspace(0, 1, n_bins + 1)
     cut = np.stack([np.interp(at * m[-1], m, g) for m, g in zip(mass, gap, strict=True)])
     return divide(np.abs(np.diff(cut, axis=1)).sum(axis=1), mass[:, -1])
 
 
-def maximum_calibration_error(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS) -> float:
+def maximum_calibration_error(
+    confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS
+) -> float:
     """MCE with bins of equal width, in [0, 1]; NaN for n = 0. A bin of one answer counts as much as any other.
 
     Raises:
@@ -66,7 +73,9 @@ def maximum_calibration_error(confidence: ArrayLike, correct: ArrayLike, n_bins:
     return estimate(lambda a, w: mce_rows(a, w, n_bins), confidence, correct)
 
 
-def adaptive_calibration_error(confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS) -> float:
+def adaptive_calibration_error(
+    confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS
+) -> float:
     """ECE with bins of equal mass, in [0, 1]; NaN for n = 0.
 
     >>> adaptive_calibration_error([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], n_bins=2)  # (|0 - 0.3| + |2 - 1.7|) / 4
@@ -89,10 +98,14 @@ class BrierDecomposition:
     resolution: float
     uncertainty: float
     within_variance: float  # of confidence, within the groups; 0 for groups of equal confidence
-    within_covariance: float  # twice the covariance of confidence and verdict within the groups; likewise
+    within_covariance: (
+        float  # twice the covariance of confidence and verdict within the groups; likewise
+    )
 
 
-def brier_decomposition(confidence: ArrayLike, correct: ArrayLike, n_bins: int | None = None) -> BrierDecomposition:
+def brier_decomposition(
+    confidence: ArrayLike, correct: ArrayLike, n_bins: int | None = None
+) -> BrierDecomposition:
     """Murphy's decomposition, exact; all NaN for n = 0.
 
     With few answers a confidence, as when every confidence is distinct, reliability and resolution by distinct
@@ -113,7 +126,9 @@ def brier_decomposition(confidence: ArrayLike, correct: ArrayLike, n_bins: int |
     c = c.astype(np.float64)
     share = np.bincount(group) / c.size
     with np.errstate(invalid="ignore"):
-        mean_c, mean_y = (np.nan_to_num(np.bincount(group, weights=v) / np.bincount(group)) for v in (c, y))
+        mean_c, mean_y = (
+            np.nan_to_num(np.bincount(group, weights=v) / np.bincount(group)) for v in (c, y)
+        )
     rest_c, rest_y = c - mean_c[group], y - mean_y[group]
     return BrierDecomposition(
         brier=float(np.mean((c - y) ** 2)),

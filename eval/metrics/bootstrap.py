@@ -39,7 +39,9 @@ class Difference:
     p_value: float
 
 
-def distinct(columns: Sequence[NDArray[np.floating]], strata: ArrayLike | None) -> tuple[NDArray[np.intp], ...]:
+def distinct(
+    columns: Sequence[NDArray[np.floating]], strata: ArrayLike | None
+) -> tuple[NDArray[np.intp], ...]:
     """Distinct rows of equally long columns (n,), within strata.
 
     Returns:
@@ -51,7 +53,11 @@ def distinct(columns: Sequence[NDArray[np.floating]], strata: ArrayLike | None) 
         ValueError: strata are not one a row.
     """
     n = columns[0].size
-    labels = np.zeros(n, dtype=np.intp) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    labels = (
+        np.zeros(n, dtype=np.intp)
+        if strata is None
+        else np.unique(np.asarray(strata), return_inverse=True)[1]
+    )
     if labels.shape != (n,):
         raise ValueError(f"strata must have shape ({n},), got {labels.shape}")
     order = np.lexsort([*reversed(columns), labels])
@@ -70,7 +76,9 @@ def resampled_counts(
 ) -> Iterator[Floats]:
     """Batches (rows, m) of how often each distinct answer is drawn; a stratum's counts add up to its size."""
     rows_per_batch = max(1, _VALUES_PER_BATCH // count.size)
-    strata = [(low, high, count[low:high]) for low, high in zip(border[:-1], border[1:], strict=True)]
+    strata = [
+        (low, high, count[low:high]) for low, high in zip(border[:-1], border[1:], strict=True)
+    ]
     for start in range(0, n_resamples, rows_per_batch):
         rows = min(rows_per_batch, n_resamples - start)
         drawn = np.empty((rows, count.size))
@@ -79,7 +87,9 @@ def resampled_counts(
         yield drawn
 
 
-def _multinomial(kinds: NDArray[np.intp], rows: int, rng: np.random.Generator) -> NDArray[np.integer]:
+def _multinomial(
+    kinds: NDArray[np.intp], rows: int, rng: np.random.Generator
+) -> NDArray[np.integer]:
     """`kinds.sum()` draws over the kinds in proportion to their counts, (rows, kinds): one law, two ways to draw."""
     n = int(kinds.sum())
     if kinds.size * 4 <= n:

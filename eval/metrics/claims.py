@@ -43,7 +43,9 @@ class ClaimCalibration:
     estimates: dict[str, ClaimEstimate]
 
 
-def claim_calibration(answers: Sequence[Answer], n_resamples: int = N_RESAMPLES, seed: int = 0) -> ClaimCalibration:
+def claim_calibration(
+    answers: Sequence[Answer], n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> ClaimCalibration:
     """Calibration of the tags of some answers; answers whose claims were not judged are left out."""
     judged = [a for a in answers if a.claims and len(a.claims) == len(a.claim_labels)]
     owner = np.array([i for i, a in enumerate(judged) for _ in a.claims], dtype=np.intp)
@@ -58,7 +60,9 @@ def claim_calibration(answers: Sequence[Answer], n_resamples: int = N_RESAMPLES,
         one, border = np.ones(len(judged), dtype=np.intp), np.array([0, len(judged)])
         drawn = resampled_counts(one, border, n_resamples, np.random.default_rng(seed))
         here = float(value(np.ones((1, label.size)))[0])
-        low, high = percentile_interval(np.concatenate([value(counts[:, owner]) for counts in drawn]))
+        low, high = percentile_interval(
+            np.concatenate([value(counts[:, owner]) for counts in drawn])
+        )
         estimates[name] = ClaimEstimate(here, low, high)
     return ClaimCalibration(len(judged), label.size, int(sure.sum()), estimates)
 
@@ -66,12 +70,18 @@ def claim_calibration(answers: Sequence[Answer], n_resamples: int = N_RESAMPLES,
 def _probabilities(judged: Sequence[Answer]) -> Floats | None:
     """P(sure) of each claim; None if one of them is unknown."""
     found = [p for a in judged for p in (a.tag_probabilities or [None] * len(a.claims))]
-    if not found or len(found) != sum(len(a.claims) for a in judged) or any(p is None for p in found):
+    if (
+        not found
+        or len(found) != sum(len(a.claims) for a in judged)
+        or any(p is None for p in found)
+    ):
         return None
     return np.array(found, dtype=np.float64)
 
 
-def _values(label: Floats, sure: Floats, probability: Floats | None) -> dict[str, Callable[[Floats], Floats]]:
+def _values(
+    label: Floats, sure: Floats, probability: Floats | None
+) -> dict[str, Callable[[Floats], Floats]]:
     """Functions of weights (rows, claims) -> (rows,)."""
 
     def mean(values: Floats, of: Floats) -> Callable[[Floats], Floats]:

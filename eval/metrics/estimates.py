@@ -17,8 +17,12 @@ from eval.metrics.bootstrap import (
 from eval.metrics.ranked import Rows, estimate
 from reward_fns.calibration import DEFAULT_BINS, expected_calibration_error
 
-PARSE_FAILURE_POLICY = "answers whose confidence cannot be read are counted, left out of all metrics but accuracy"
-INTERVAL = f"95 % percentile bootstrap over questions, stratified by dataset, {N_RESAMPLES:,} resamples"
+PARSE_FAILURE_POLICY = (
+    "answers whose confidence cannot be read are counted, left out of all metrics but accuracy"
+)
+INTERVAL = (
+    f"95 % percentile bootstrap over questions, stratified by dataset, {N_RESAMPLES:,} resamples"
+)
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,30 @@ class Metric:
 _WIDTH = f"{DEFAULT_BINS} bins of equal width, the last one closed"
 METRICS: dict[str, Metric] = {
     "ece": Metric(binned.ece_rows, _WIDTH, True, DEFAULT_BINS),
-    "adaptive_ece": Metric(binned.adaptive_ece_rows, f"{DEFAULT_BINS} bins of equal mass", True, DEFAULT_BINS),
-    "smooth_ece": Metric(smooth.smooth_ece_rows, "reflected Gaussian kernel, own width (Blasiok and Nakkiran)", True),
+    "adaptive_ece": Metric(
+        binned.adaptive_ece_rows, f"{DEFAULT_BINS} bins of equal mass", True, DEFAULT_BINS
+    ),
+    "smooth_ece": Metric(
+        smooth.smooth_ece_rows, "reflected Gaussian kernel, own width (Blasiok and Nakkiran)", True
+    ),
     "mce": Metric(binned.mce_rows, f"largest gap of {_WIDTH}", True, DEFAULT_BINS),
     "brier": Metric(scores.brier_rows, "mean squared difference", True),
-    "nll": Metric(scores.nll_rows, f"mean, confidences clipped to [{scores.NLL_CLIP}, {1 - scores.NLL_CLIP}]", True),
-    "auroc": Metric(ranking.auroc_rows, "ties count one half, graded verdicts on both sides", False),
+    "nll": Metric(
+        scores.nll_rows,
+        f"mean, confidences clipped to [{scores.NLL_CLIP}, {1 - scores.NLL_CLIP}]",
+        True,
+    ),
+    "auroc": Metric(
+        ranking.auroc_rows, "ties count one half, graded verdicts on both sides", False
+    ),
     "auprc": Metric(ranking.auprc_rows, "average precision, ties together", False),
     "aurc": Metric(ranking.aurc_rows, "mean selective risk, ties in random order", True),
-    "prr": Metric(ranking.prr_rows, "AURC between that of a random and that of the best order", False),
-    "accuracy": Metric(scores.accuracy_rows, "mean verdict of all answers", False, needs_confidence=False),
+    "prr": Metric(
+        ranking.prr_rows, "AURC between that of a random and that of the best order", False
+    ),
+    "accuracy": Metric(
+        scores.accuracy_rows, "mean verdict of all answers", False, needs_confidence=False
+    ),
 }
 
 _NAME_OF: dict[Callable[..., float], str] = {
@@ -110,7 +128,9 @@ def bootstrap_interval(
     rows = _metric(metric).rows
     if np.isnan(estimate(rows, confidence, correct)):
         return float("nan"), float("nan")
-    return percentile_interval(bootstrap_rows({"": rows}, confidence, correct, strata, n_resamples, seed)[""])
+    return percentile_interval(
+        bootstrap_rows({"": rows}, confidence, correct, strata, n_resamples, seed)[""]
+    )
 
 
 def paired_bootstrap_difference(
@@ -129,7 +149,9 @@ def paired_bootstrap_difference(
         ValueError: an unknown metric, shapes differ, or a value is NaN or outside [0, 1].
     """
     rows = _metric(metric).rows
-    return paired_difference(rows, (confidence_a, correct_a), (confidence_b, correct_b), strata, n_resamples, seed)
+    return paired_difference(
+        rows, (confidence_a, correct_a), (confidence_b, correct_b), strata, n_resamples, seed
+    )
 
 
 def estimate_all(
@@ -153,19 +175,31 @@ def estimate_all(
     y = np.asarray(correct, dtype=np.float64)
     known = np.array([c is not None for c in confidence], dtype=bool)
     if y.shape != known.shape:
-        raise ValueError(f"confidence and correct must have one shape (n,), got {known.shape} and {y.shape}")
+        raise ValueError(
+            f"confidence and correct must have one shape (n,), got {known.shape} and {y.shape}"
+        )
     c = np.array([0.0 if value is None else value for value in confidence], dtype=np.float64)
     labels = np.zeros(y.size, dtype=np.intp) if strata is None else np.asarray(strata)
     result: dict[str, Estimate] = {}
     chosen = {name: _metric(name) for name in metrics}
     for needs in (True, False):
-        part = {name: metric.rows for name, metric in chosen.items() if metric.needs_confidence is needs}
+        part = {
+            name: metric.rows for name, metric in chosen.items() if metric.needs_confidence is needs
+        }
         use = known if needs else np.ones(y.size, dtype=bool)
         values = {name: estimate(rows, c[use], y[use]) for name, rows in part.items()}
         defined = {name: part[name] for name, value in values.items() if not np.isnan(value)}
-        resampled = bootstrap_rows(defined, c[use], y[use], labels[use], n_resamples, seed) if defined else {}
+        resampled = (
+            bootstrap_rows(defined, c[use], y[use], labels[use], n_resamples, seed)
+            if defined
+            else {}
+        )
         for name, value in values.items():
-            low, high = percentile_interval(resampled[name]) if name in resampled else (float("nan"), float("nan"))
+            low, high = (
+                percentile_interval(resampled[name])
+                if name in resampled
+                else (float("nan"), float("nan"))
+            )
             metric = chosen[name]
             failures = int(y.size - known.sum())
             reason = _reason(int(y.size), y[use]) if np.isnan(value) else ""

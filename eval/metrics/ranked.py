@@ -38,7 +38,11 @@ class Ranked:
 
     def by_confidence(self, weighted: Floats) -> Floats:
         """Sums over answers of equal confidence: (rows, m) -> (rows, u)."""
-        return weighted if self.first.size == weighted.shape[1] else np.add.reduceat(weighted, self.first, axis=1)
+        return (
+            weighted
+            if self.first.size == weighted.shape[1]
+            else np.add.reduceat(weighted, self.first, axis=1)
+        )
 
 
 Rows = Callable[[Ranked, Floats], Floats]
@@ -60,14 +64,22 @@ def rank(confidence: ArrayLike, correct: ArrayLike) -> Ranked:
     order = None if is_sorted else np.argsort(c, kind="stable")
     if order is not None:
         c, y = c[order], y[order]
-    first = np.flatnonzero(np.concatenate([[True], c[1:] != c[:-1]])) if c.size else np.zeros(0, np.intp)
+    first = (
+        np.flatnonzero(np.concatenate([[True], c[1:] != c[:-1]]))
+        if c.size
+        else np.zeros(0, np.intp)
+    )
     return Ranked(c, y, order, first)
 
 
 def estimate(rows: Rows, confidence: ArrayLike, correct: ArrayLike) -> float:
     """A metric's value on the answers themselves; NaN for n = 0."""
     answers = rank(confidence, correct)
-    return float(rows(answers, np.ones((1, answers.correct.size)))[0]) if answers.correct.size else float("nan")
+    return (
+        float(rows(answers, np.ones((1, answers.correct.size)))[0])
+        if answers.correct.size
+        else float("nan")
+    )
 
 
 def divide(numerator: Floats, denominator: Floats | float) -> Floats:

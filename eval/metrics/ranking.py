@@ -59,7 +59,9 @@ def prr_rows(answers: Ranked, weights: Floats) -> Floats:
     best = rank(answers.correct, answers.correct)  # verdicts as confidences: the best order
     random = divide(weights @ (1 - answers.correct), weights.sum(axis=1))
     gain = random - aurc_rows(best, best.weights(weights))
-    possible = np.where(gain > 1e-12, gain, 0.0)  # all verdicts equal: rounding apart, nothing to gain
+    possible = np.where(
+        gain > 1e-12, gain, 0.0
+    )  # all verdicts equal: rounding apart, nothing to gain
     return divide(random - aurc_rows(answers, weights), possible)
 
 

@@ -50,7 +50,9 @@ def brier_score(confidence: ArrayLike, correct: ArrayLike) -> float:
     return estimate(brier_rows, confidence, correct)
 
 
-def negative_log_likelihood(confidence: ArrayLike, correct: ArrayLike, clip: float = NLL_CLIP) -> float:
+def negative_log_likelihood(
+    confidence: ArrayLike, correct: ArrayLike, clip: float = NLL_CLIP
+) -> float:
     """Mean negative log-likelihood of the verdicts in nats; NaN for n = 0.
 
     Args:

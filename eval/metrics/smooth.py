@@ -69,7 +69,10 @@ class _Grid:
             share = c * (size - 1) - left
             item = np.arange(c.size)
             split = csr_array(
-                (np.concatenate([1 - share, share]), (np.tile(item, 2), np.concatenate([left, left + 1]))),
+                (
+                    np.concatenate([1 - share, share]),
+                    (np.tile(item, 2), np.concatenate([left, left + 1])),
+                ),
                 shape=(c.size, size),
             )
             self._sums[size] = (self._weights * self._residual) @ split, self._weights @ split
@@ -91,7 +94,9 @@ class _Grid:
 
 def _smooth(residual: Floats, weight: Floats, width: float) -> Floats:
     """Both on a grid (rows, size) -> smECE_s (rows,)."""
-    return np.abs(_at_mesh(residual, width)).sum(axis=1) / (_at_mesh(weight, width) + _DENSITY_OFFSET).sum(axis=1)
+    return np.abs(_at_mesh(residual, width)).sum(axis=1) / (
+        _at_mesh(weight, width) + _DENSITY_OFFSET
+    ).sum(axis=1)
 
 
 def _at_mesh(values: Floats, width: float) -> Floats:

@@ -71,7 +71,9 @@ def accuracy(dataset: str, subset: str, model: str) -> float | None:
     return _accuracy().get((dataset_of(dataset) or "", subset, name))
 
 
-def mean_calibration(model: str, protocol: str, metric: str, task: str | None = None) -> float | None:
+def mean_calibration(
+    model: str, protocol: str, metric: str, task: str | None = None
+) -> float | None:
     """Mean of ECE or AUROC over the paper's datasets and subsets, None where it has no such model or protocol.
 
     Args:

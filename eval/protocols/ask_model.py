@@ -28,10 +28,16 @@ class Asked:
 
         A response without readable claims stands as it is.
         """
-        return " ".join(str(claim["text"]) for claim in self.answer.claims) or self.answer.response.strip()
+        return (
+            " ".join(str(claim["text"]) for claim in self.answer.claims)
+            or self.answer.response.strip()
+        )
 
     def found(
-        self, confidence: float | None, texts: Sequence[str] = (), detail: Mapping[str, Any] | None = None
+        self,
+        confidence: float | None,
+        texts: Sequence[str] = (),
+        detail: Mapping[str, Any] | None = None,
     ) -> Confidence:
         """The record of what a protocol found for this answer."""
         return Confidence(
@@ -48,7 +54,9 @@ class Asked:
         The seed is this answer's and this prompt's own. An image mark in a value, which some processors would read as a
         second image, is broken up.
         """
-        text = prompts.render(prompt, **{k: v.replace(IMAGE_MARK, "< image >") for k, v in values.items()})
+        text = prompts.render(
+            prompt, **{k: v.replace(IMAGE_MARK, "< image >") for k, v in values.items()}
+        )
         content = [{"type": "image"}, {"type": "text", "text": f"\n{text}"}]
         own = request_seed(seed, f"{prompt}:{self.answer.key}")
         return GenerationRequest([{"role": "user", "content": content}], own, self.question.image)
@@ -71,7 +79,9 @@ class ConfidenceProtocol(Protocol):
         ...
 
 
-def ask(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[list[Completion]]:
+def ask(
+    engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
+) -> list[list[Completion]]:
     """The completions of each request. One that the model refuses (a prompt too long, ...) has empty ones.
 
     So it is counted as an answer that cannot be read, and the others are kept; a line says how many and why.

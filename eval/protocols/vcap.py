@@ -30,17 +30,27 @@ class Vcap:
     def settings(self) -> dict[str, Any]:
         """The four prompts and how the replies are decoded."""
         names = [f"vcap_{task}_round{number}" for task in ("qa", "detail") for number in (1, 2)]
-        return {"prompts": [prompts.template(name) for name in names], "max_tokens": [self._max_tokens, MAX_TOKENS]}
+        return {
+            "prompts": [prompts.template(name) for name in names],
+            "max_tokens": [self._max_tokens, MAX_TOKENS],
+        }
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Both rounds for a batch."""
         questions = {item.question.question_id: item for item in batch}
         requests = [
-            item.request(f"vcap_{item.question.task.lower()}_round1", self._seed, question=item.question.question)
+            item.request(
+                f"vcap_{item.question.task.lower()}_round1",
+                self._seed,
+                question=item.question.question,
+            )
             for item in questions.values()
         ]
         replies = ask(engine, requests, Sampling(temperature=0, max_tokens=self._max_tokens))
-        seen = {question_id: reply.text for question_id, (reply,) in zip(questions, replies, strict=True)}
+        seen = {
+            question_id: reply.text
+            for question_id, (reply,) in zip(questions, replies, strict=True)
+        }
         second = [self._round2(item, seen[item.question.question_id]) for item in batch]
         verdicts = ask(engine, second, Sampling(temperature=0, max_tokens=MAX_TOKENS))
         return [
@@ -56,4 +66,8 @@ class Vcap:
 
     def _found(self, item: Asked, seen: str, verdict: str) -> Confidence:
         visual = read_confidence(seen, "visual confidence")
-        return item.found(read_confidence(verdict, "answer confidence"), [seen, verdict], {"visual_confidence": visual})
+        return item.found(
+            read_confidence(verdict, "answer confidence"),
+            [seen, verdict],
+            {"visual_confidence": visual},
+        )

@@ -45,10 +45,13 @@ class VerbalAsked:
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Ask for the number."""
         requests = [
-            item.request("verbal_confidence", self._seed, question=item.question.question, answer=item.text)
+            item.request(
+                "verbal_confidence", self._seed, question=item.question.question, answer=item.text
+            )
             for item in batch
         ]
         replies = ask(engine, requests, Sampling(temperature=0, max_tokens=MAX_TOKENS))
         return [
-            item.found(read_confidence(reply.text), [reply.text]) for item, (reply,) in zip(batch, replies, strict=True)
+            item.found(read_confidence(reply.text), [reply.text])
+            for item, (reply,) in zip(batch, replies, strict=True)
         ]

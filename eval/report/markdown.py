@@ -25,13 +25,17 @@ def render_summary(summary: Sequence[ProtocolSummary], tables: Sequence[Table]) 
     """Headlines, the verdicts on calibration, and the tables over all questions."""
     parts = ["# Calibration report\n"]
     for item in summary:
-        sentences = [comparison.sentence() for comparison in item.verdicts if comparison.metric == "ece"]
+        sentences = [
+            comparison.sentence() for comparison in item.verdicts if comparison.metric == "ece"
+        ]
         parts += [f"**{item.headline}**\n", "".join(f"- {sentence}\n" for sentence in sentences)]
     parts += [_section(table) for table in tables if table.name in _IN_SUMMARY]
     return "\n".join(part for part in parts if part)
 
 
-def render_report(report: Mapping[str, Any], summary: Sequence[ProtocolSummary], tables: Sequence[Table]) -> str:
+def render_report(
+    report: Mapping[str, Any], summary: Sequence[ProtocolSummary], tables: Sequence[Table]
+) -> str:
     """The whole report as Markdown.
 
     Args:
@@ -45,7 +49,10 @@ def render_report(report: Mapping[str, Any], summary: Sequence[ProtocolSummary],
         elif table.name in _IN_FULL or table.name.startswith("calibration_"):
             parts += [_section(table)]
     parts += ["Every table: `tables/` (CSV, LaTeX, Markdown) and report.html.\n"]
-    parts += ["## How to read the numbers\n", "".join(f"- {name}: {text}.\n" for name, text in ESTIMATOR.items())]
+    parts += [
+        "## How to read the numbers\n",
+        "".join(f"- {name}: {text}.\n" for name, text in ESTIMATOR.items()),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -58,4 +65,8 @@ def _section(table: Table, with_notes: bool = False) -> str:
 def theory_text(training: Mapping[str, Any]) -> str:
     """What theory expects of each trained model's rule; "" if it says nothing of them."""
     lines = [f"- {model_title(model)}: {THEORY[model]}.\n" for model in training if model in THEORY]
-    return "\n".join(["What theory says of each rule's optimum (not measured):\n", "".join(lines)]) if lines else ""
+    return (
+        "\n".join(["What theory says of each rule's optimum (not measured):\n", "".join(lines)])
+        if lines
+        else ""
+    )

@@ -32,11 +32,15 @@ SLICED_METRICS = ("ece", "auroc", "brier")
 
 def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
     """Confidences and verdicts of the records that state a confidence, both (n - parse_failures,)."""
-    pairs = [(record.confidence, record.correct) for record in records if record.confidence is not None]
+    pairs = [
+        (record.confidence, record.correct) for record in records if record.confidence is not None
+    ]
     return [c for c, _ in pairs], [y for _, y in pairs]
 
 
-def summarise(records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS) -> dict[str, Any]:
+def summarise(
+    records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS
+) -> dict[str, Any]:
     """Values of one cell (model, protocol, slice); NaN where undefined. See `ESTIMATOR`.
 
     Each metric under its name with `<name>_interval` [low, high]; n; parse_failures; mean_confidence; extreme_share:
@@ -61,7 +65,9 @@ def summarise(records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED
         "extreme_share": _mean([float(c in (0.0, 1.0)) for c in confidence]),
         "well_formed": _mean([float(record.well_formed) for record in records]),
         "mean_claims": _mean([float(len(record.claims)) for record in records]),
-        "reasons": {name: estimate.reason for name, estimate in estimates.items() if estimate.reason},
+        "reasons": {
+            name: estimate.reason for name, estimate in estimates.items() if estimate.reason
+        },
     }
 
 
@@ -77,7 +83,9 @@ def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any
     for model in ordered_models(answers):
         claims = claim_calibration(list(answers[model].values()))
         if claims.n_claims:
-            values: dict[str, Any] = {name: getattr(claims, name) for name in ("n_answers", "n_claims", "n_sure")}
+            values: dict[str, Any] = {
+                name: getattr(claims, name) for name in ("n_answers", "n_claims", "n_sure")
+            }
             for name, estimate in claims.estimates.items():
                 values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
             found[model] = values
@@ -92,14 +100,20 @@ Cells = dict[str, dict[str, Any]]
 """Slice -> `summarise`."""
 
 
-def by_model_and_protocol(records: Sequence[AnswerRecord]) -> dict[str, dict[str, list[AnswerRecord]]]:
+def by_model_and_protocol(
+    records: Sequence[AnswerRecord],
+) -> dict[str, dict[str, list[AnswerRecord]]]:
     """Records under model and protocol, in the order of `ordered_models` and `ordered_protocols`."""
     groups: dict[tuple[str, str], list[AnswerRecord]] = defaultdict(list)
     for record in records:
         groups[record.model, record.protocol].append(record)
     protocols = ordered_protocols(protocol for _, protocol in groups)
     return {
-        model: {protocol: groups[model, protocol] for protocol in protocols if (model, protocol) in groups}
+        model: {
+            protocol: groups[model, protocol]
+            for protocol in protocols
+            if (model, protocol) in groups
+        }
         for model in ordered_models(model for model, _ in groups)
     }
 
@@ -117,8 +131,14 @@ def summarise_all(
     groups = by_model_and_protocol(records)
     models: dict[str, dict[str, Cells]] = {model: {} for model in groups}
     sliced: dict[str, dict[str, dict[str, Cells]]] = {model: {} for model in groups}
-    parts = [(model, protocol, part) for model, protocols in groups.items() for protocol, part in protocols.items()]
-    for model, protocol, answers in tqdm(parts, desc="metrics and their intervals", unit="record file"):
+    parts = [
+        (model, protocol, part)
+        for model, protocols in groups.items()
+        for protocol, part in protocols.items()
+    ]
+    for model, protocol, answers in tqdm(
+        parts, desc="metrics and their intervals", unit="record file"
+    ):
         cells = {
             dimension: {name: summarise(part) for name, part in by_slice.items()}
             for dimension, by_slice in slices(answers, edges).items()
@@ -128,7 +148,9 @@ def summarise_all(
     return models, sliced
 
 
-def ece_ratios(models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], protocol: str) -> dict[str, Any]:
+def ece_ratios(
+    models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], protocol: str
+) -> dict[str, Any]:
     """ECE of each model divided by the base's: the pooled ECE, and the mean over datasets, as the paper has it."""
 
     def mean_over_datasets(cells: Mapping[str, Mapping[str, Any]]) -> float:
@@ -140,7 +162,9 @@ def ece_ratios(models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]
     return {
         name: {
             "pooled": _ratio(protocols[protocol][POOLED]["ece"], base[POOLED]["ece"]),
-            "mean_over_datasets": _ratio(mean_over_datasets(protocols[protocol]), mean_over_datasets(base)),
+            "mean_over_datasets": _ratio(
+                mean_over_datasets(protocols[protocol]), mean_over_datasets(base)
+            ),
         }
         for name, protocols in models.items()
         if name != BASE and protocol in protocols

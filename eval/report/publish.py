@@ -8,7 +8,11 @@ from typing import Any
 from eval.comparison import Comparison, compare_all, comparison_table
 from eval.figures.checkpoints import checkpoint_courses, draw_checkpoints
 from eval.figures.coefficients import draw_coefficients
-from eval.figures.fixed_dynamic import draw_fixed_and_dynamic, fixed_and_dynamic, fixed_dynamic_table
+from eval.figures.fixed_dynamic import (
+    draw_fixed_and_dynamic,
+    fixed_and_dynamic,
+    fixed_dynamic_table,
+)
 from eval.figures.reliability import draw_reliability
 from eval.figures.training import draw_training
 from eval.records import VERBAL, AnswerRecord, load_records
@@ -86,9 +90,14 @@ def publish(sources: Sources, out: Path) -> None:
     _write_tables(out / "tables", tables)
     figures = _draw(out, report, groups, coefficients)
     write_text(out / "report.md", render_report(report, summary, tables))
-    write_text(out / "report.html", render_page(report, records, summary, tables, coefficients, sources.questions))
+    write_text(
+        out / "report.html",
+        render_page(report, records, summary, tables, coefficients, sources.questions),
+    )
     print(render_summary(summary, tables))
-    print(f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}")
+    print(
+        f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
+    )
 
 
 def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any]:
@@ -178,9 +187,18 @@ def _draw(
     """Write the figures that there is something for, each as PNG and SVG; names of the PNG files."""
     models, figures = report["models"], []
     for protocol in protocols_of(models):
-        answers = {name: by_protocol[protocol] for name, by_protocol in groups.items() if protocol in by_protocol}
+        answers = {
+            name: by_protocol[protocol]
+            for name, by_protocol in groups.items()
+            if protocol in by_protocol
+        }
         figures.append("reliability.png" if protocol == VERBAL else f"reliability_{protocol}.png")
-        draw_reliability(out / figures[-1], answers, {model: models[model][protocol] for model in answers}, protocol)
+        draw_reliability(
+            out / figures[-1],
+            answers,
+            {model: models[model][protocol] for model in answers},
+            protocol,
+        )
     if report["training"]:
         figures.append("training.png")
         draw_training(out / figures[-1], report["training"])

@@ -10,7 +10,13 @@ from eval.tables.table import Cell, Column, Table
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping
 
-_VALUES = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier", "accuracy": "accuracy", "extreme_share": "at 0 or 1"}
+_VALUES = {
+    "ece": "ECE",
+    "auroc": "AUROC",
+    "brier": "Brier",
+    "accuracy": "accuracy",
+    "extreme_share": "at 0 or 1",
+}
 
 
 def read_reports(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -25,7 +31,9 @@ def read_reports(paths: Sequence[Path]) -> list[dict[str, Any]]:
             raise UserError(f"{path} is no report: make it with `python -m eval report`")
     for path, content in zip(paths, contents, strict=True):
         if content.get("estimator") != contents[0].get("estimator"):
-            raise UserError(f"{path} has other estimators than {paths[0]}: make both with this version's `report`")
+            raise UserError(
+                f"{path} has other estimators than {paths[0]}: make both with this version's `report`"
+            )
     return contents
 
 
@@ -34,12 +42,23 @@ def seed_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
     A model that some reports lack is averaged over the others; the column `runs` says over how many.
     """
-    present = {(protocol, model) for report in reports for model, ps in report["models"].items() for protocol in ps}
+    present = {
+        (protocol, model)
+        for report in reports
+        for model, ps in report["models"].items()
+        for protocol in ps
+    }
     rows: list[tuple[Cell, ...]] = []
     for protocol in ordered_protocols(protocol for protocol, _ in present):
         for model in ordered_models(model for p, model in present if p == protocol):
-            cells = [r["models"][model][protocol][POOLED] for r in reports if protocol in r["models"].get(model, {})]
-            ratios = [r["ece_ratios"].get(protocol, {}).get(model, {}).get("pooled") for r in reports]
+            cells = [
+                r["models"][model][protocol][POOLED]
+                for r in reports
+                if protocol in r["models"].get(model, {})
+            ]
+            ratios = [
+                r["ece_ratios"].get(protocol, {}).get(model, {}).get("pooled") for r in reports
+            ]
             rows.append(
                 (
                     protocol_title(protocol),
@@ -51,7 +70,8 @@ def seed_table(reports: Sequence[Mapping[str, Any]]) -> Table:
                 )
             )
     columns = [
-        Column(name) for name in ("protocol", "model", "ECE / base", *_VALUES.values(), "parse failures", "runs")
+        Column(name)
+        for name in ("protocol", "model", "ECE / base", *_VALUES.values(), "parse failures", "runs")
     ]
     seeds = ", ".join(str(report.get("seed")) for report in reports)
     title = f"Over {len(reports)} runs (seeds {seeds}), all questions: mean [lowest, highest]"

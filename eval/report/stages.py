@@ -15,7 +15,9 @@ def read_stage_seconds(directory: Path) -> dict[str, float]:
     if not directory.is_dir():
         raise UserError(f"no directory of stage times {directory}")
     seconds = {}
-    for file in sorted(directory.glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name)):
+    for file in sorted(
+        directory.glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name)
+    ):
         content = read_mapping(file)
         if not {"stage", "seconds"} <= content.keys():
             raise UserError(f'{file} needs the keys "stage" and "seconds"')

@@ -32,8 +32,16 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
     return [
         ProtocolSummary(
             protocol,
-            _headline(models, [c for c in comparisons if c.protocol == protocol and c.metric == "ece"], protocol),
-            tuple(c for c in key_comparisons(comparisons) if c.protocol == protocol and c.metric in ("ece", "auroc")),
+            _headline(
+                models,
+                [c for c in comparisons if c.protocol == protocol and c.metric == "ece"],
+                protocol,
+            ),
+            tuple(
+                c
+                for c in key_comparisons(comparisons)
+                if c.protocol == protocol and c.metric in ("ece", "auroc")
+            ),
         )
         for protocol in protocols_of(models)
     ]
@@ -47,7 +55,9 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
         for model, cells in models.items()
         if protocol in cells and checkpoint(model)[1] is None
     }
-    known = {model: value for model, value in values.items() if value is not None and value == value}
+    known = {
+        model: value for model, value in values.items() if value is not None and value == value
+    }
     if not known:
         return f"{title}: no model states a confidence that can be read."
     best = min(known, key=lambda model: known[model])
@@ -60,7 +70,11 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
     if not others:
         return f"{text}, and is better calibrated than every other model."
     tied = f"cannot be told apart from {_listed(others)}"
-    return f"{text}; it {tied}." if not beaten else f"{text}; it is better than {_listed(beaten)} and {tied}."
+    return (
+        f"{text}; it {tied}."
+        if not beaten
+        else f"{text}; it is better than {_listed(beaten)} and {tied}."
+    )
 
 
 def _wins(comparison: Comparison, model: str) -> bool:

@@ -58,7 +58,9 @@ def _package(name: str, distribution: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f"{distribution} is not installed ({error}): pip install {distribution}") from error
+        raise UserError(
+            f"{distribution} is not installed ({error}): pip install {distribution}"
+        ) from error
 
 
 def _wandb(steps: Series, settings: Mapping[str, Any], out: Path) -> None:
@@ -70,7 +72,9 @@ def _wandb(steps: Series, settings: Mapping[str, Any], out: Path) -> None:
 
 def _tensorboard(steps: Series, settings: Mapping[str, Any], out: Path) -> None:
     _package("tensorboard", "tensorboard")
-    with _package("torch.utils.tensorboard", "torch").SummaryWriter(str(out / "tensorboard")) as writer:
+    with _package("torch.utils.tensorboard", "torch").SummaryWriter(
+        str(out / "tensorboard")
+    ) as writer:
         for name, value in settings.items():
             writer.add_text(name, str(value))
         for step in sorted(steps):

@@ -40,8 +40,15 @@ def read_training(directory: Path) -> dict[str, Curves]:
     """
     if not directory.is_dir():
         return {}
-    logs = {folder.name: sorted(folder.glob("*.jsonl")) for folder in directory.iterdir() if folder.is_dir()}
-    training = {name: _curves(_merged([_read_log(file) for file in logs[name]])) for name in ordered_models(list(logs))}
+    logs = {
+        folder.name: sorted(folder.glob("*.jsonl"))
+        for folder in directory.iterdir()
+        if folder.is_dir()
+    }
+    training = {
+        name: _curves(_merged([_read_log(file) for file in logs[name]]))
+        for name in ordered_models(list(logs))
+    }
     return {name: curves for name, curves in training.items() if curves["steps"]}
 
 
@@ -81,7 +88,9 @@ def _read_log(file: Path) -> dict[int, Mapping[str, Any]]:
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines):  # a kill in the middle of a write: no newline ends it
                 break
-            raise UserError(f"{file} line {number} is no line of verl's file logger: remove it or the file") from error
+            raise UserError(
+                f"{file} line {number} is no line of verl's file logger: remove it or the file"
+            ) from error
         if any(metric in data for metric in CURVES.values()):
             steps[step] = data
     return steps

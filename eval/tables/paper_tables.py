@@ -14,7 +14,8 @@ from eval.tables.report_tables import ESTIMATOR_NOTES, protocols_of
 from eval.tables.table import Cell, Column, Table, interval
 
 _PAPER_NOTE = (
-    "Columns “paper”: Tables 2 and 5 to 10 of the paper; its bins and parse-failure policy are not stated there."
+    "Columns “paper”: Tables 2 and 5 to 10 of the paper; its bins and parse-failure policy are "
+    "not stated there."
 )
 
 BySubset = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
@@ -28,7 +29,9 @@ def paper_tables(sliced: Mapping[str, Any]) -> list[Table]:
         sliced: report.json's "slices".
     """
     cells: dict[str, dict[str, Any]] = {
-        model: {p: dims["dataset_subset"] for p, dims in protocols.items() if "dataset_subset" in dims}
+        model: {
+            p: dims["dataset_subset"] for p, dims in protocols.items() if "dataset_subset" in dims
+        }
         for model, protocols in sliced.items()
     }
     names = {name for protocols in cells.values() for part in protocols.values() for name in part}
@@ -52,7 +55,10 @@ def _calibration_table(dataset: str, cells: BySubset) -> Table:
                 cell = protocols.get(protocol, {}).get(f"{dataset}/{subset}")
                 row += [_value(cell, "ece"), _value(cell, "auroc")]
                 if in_paper:
-                    row += [paper.calibration(dataset, subset, model, protocol, m) for m in ("ece", "auroc")]
+                    row += [
+                        paper.calibration(dataset, subset, model, protocol, m)
+                        for m in ("ece", "auroc")
+                    ]
             if any(value is not None for value in row[2:]):
                 rows.append(tuple(row))
     notes = (*([_PAPER_NOTE] if in_paper else []), _sizes(dataset, cells), *ESTIMATOR_NOTES)
@@ -67,17 +73,31 @@ def _calibration_table(dataset: str, cells: BySubset) -> Table:
 
 def _accuracy_table(datasets: list[str], cells: BySubset) -> Table:
     """Accuracy by dataset, model and subset; of the first protocol, as all protocols judge the same answers."""
-    with_paper = any(paper.accuracy(dataset, paper.SUBSETS[0], "base") is not None for dataset in datasets)
+    with_paper = any(
+        paper.accuracy(dataset, paper.SUBSETS[0], "base") is not None for dataset in datasets
+    )
     columns = [Column("dataset"), Column("model")]
     for subset in paper.SUBSETS:
-        columns += [Column("accuracy", subset, better="high"), *([Column("paper", subset)] if with_paper else [])]
+        columns += [
+            Column("accuracy", subset, better="high"),
+            *([Column("paper", subset)] if with_paper else []),
+        ]
     rows = []
     for dataset in datasets:
         for model, protocols in cells.items():
             row: list[Cell] = [dataset, model_title(model)]
             for subset in paper.SUBSETS:
                 name = f"{dataset}/{subset}"
-                row.append(next((_value(part[name], "accuracy") for part in protocols.values() if name in part), None))
+                row.append(
+                    next(
+                        (
+                            _value(part[name], "accuracy")
+                            for part in protocols.values()
+                            if name in part
+                        ),
+                        None,
+                    )
+                )
                 if with_paper:
                     row.append(paper.accuracy(dataset, subset, model))
             if any(value is not None for value in row[2:]):
@@ -87,7 +107,9 @@ def _accuracy_table(datasets: list[str], cells: BySubset) -> Table:
         *(["Columns “paper”: Tables 11 and 12 of the paper."] if with_paper else []),
         *(_sizes(dataset, cells) for dataset in datasets),
     )
-    return Table("paper_accuracy", "Accuracy by dataset and subset", tuple(columns), tuple(rows), notes)
+    return Table(
+        "paper_accuracy", "Accuracy by dataset and subset", tuple(columns), tuple(rows), notes
+    )
 
 
 def _value(cell: Mapping[str, Any] | None, metric: str) -> Cell:
@@ -101,10 +123,14 @@ def _sizes(dataset: str, cells: BySubset) -> str:
     counts = []
     for subset in paper.SUBSETS:
         name = f"{dataset}/{subset}"
-        n = next((part[name]["n"] for ps in cells.values() for part in ps.values() if name in part), 0)
+        n = next(
+            (part[name]["n"] for ps in cells.values() for part in ps.values() if name in part), 0
+        )
         counts.append(f"{subset} {n:,}")
     return f"{dataset}, answers a model (n): {', '.join(counts)}."
 
 
 def _file_stem(dataset: str) -> str:
-    return "".join(character if character.isalnum() or character in "-." else "_" for character in dataset)
+    return "".join(
+        character if character.isalnum() or character in "-." else "_" for character in dataset
+    )

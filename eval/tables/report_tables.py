@@ -36,7 +36,9 @@ _MAIN = ("ece", "auroc", "brier", "accuracy")
 
 def metric_column(metric: str) -> Column:
     """A metric's column, with the arrow of its better direction."""
-    return Column(_TITLES[metric], better="low" if metrics.METRICS[metric].lower_is_better else "high")
+    return Column(
+        _TITLES[metric], better="low" if metrics.METRICS[metric].lower_is_better else "high"
+    )
 
 
 _TRAINING_NOTES = (
@@ -83,9 +85,15 @@ def protocol_table(models: Models, metric: str) -> Table:
     """One metric at a glance, all questions: a row a model, a column a protocol."""
     protocols = protocols_of(models)
     better = metric_column(metric).better
-    columns = (Column("model"), *(Column(protocol_title(protocol), better=better) for protocol in protocols))
+    columns = (
+        Column("model"),
+        *(Column(protocol_title(protocol), better=better) for protocol in protocols),
+    )
     rows: list[tuple[Cell, ...]] = [
-        (model_title(model), *(interval(cells.get(protocol, {}).get(POOLED), metric) for protocol in protocols))
+        (
+            model_title(model),
+            *(interval(cells.get(protocol, {}).get(POOLED), metric) for protocol in protocols),
+        )
         for model, cells in models.items()
     ]
     title = f"{_TITLES[metric]} by protocol, all questions"
@@ -94,7 +102,14 @@ def protocol_table(models: Models, metric: str) -> Table:
 
 def all_metrics_table(models: Models) -> Table:
     """Every metric over all questions, with intervals: a row a protocol, model and metric."""
-    columns = (Column("protocol"), Column("model"), Column("metric"), Column("value"), Column("n"), Column("estimator"))
+    columns = (
+        Column("protocol"),
+        Column("model"),
+        Column("metric"),
+        Column("value"),
+        Column("n"),
+        Column("estimator"),
+    )
     rows: list[tuple[Cell, ...]] = [
         (
             protocol_title(protocol),
@@ -109,7 +124,9 @@ def all_metrics_table(models: Models) -> Table:
         if (cell := protocols.get(protocol, {}).get(POOLED))
         for metric in _TITLES
     ]
-    return Table("all_metrics", "Every metric, all questions", columns, tuple(rows), ESTIMATOR_NOTES)
+    return Table(
+        "all_metrics", "Every metric, all questions", columns, tuple(rows), ESTIMATOR_NOTES
+    )
 
 
 _CLAIM_TITLES = {
@@ -128,7 +145,11 @@ def claim_table(claims: Mapping[str, Mapping[str, Any]]) -> Table | None:
     Args:
         claims: report.json's "claims".
     """
-    shown = {name: column for name, column in _CLAIM_TITLES.items() if any(name in row for row in claims.values())}
+    shown = {
+        name: column
+        for name, column in _CLAIM_TITLES.items()
+        if any(name in row for row in claims.values())
+    }
     rows: list[tuple[Cell, ...]] = [
         (
             model_title(model),
@@ -150,7 +171,11 @@ def claim_table(claims: Mapping[str, Mapping[str, Any]]) -> Table | None:
         "Brackets: 95 % percentile bootstrap over answers with all their claims. Answers without claims are left out.",
     )
     return (
-        Table("claims", "Claims: “I'm sure” against the judge's labels", columns, tuple(rows), notes) if rows else None
+        Table(
+            "claims", "Claims: “I'm sure” against the judge's labels", columns, tuple(rows), notes
+        )
+        if rows
+        else None
     )
 
 
@@ -170,12 +195,16 @@ def slice_tables(models: Models, sliced: Mapping[str, Any]) -> list[Table]:
     for dimension in DIMENSIONS:
         if dimension == "dataset":
             by_model: dict[str, Any] = {
-                model: {p: {name: cell for name, cell in cells.items() if name != POOLED} for p, cells in ps.items()}
+                model: {
+                    p: {name: cell for name, cell in cells.items() if name != POOLED}
+                    for p, cells in ps.items()
+                }
                 for model, ps in models.items()
             }
         else:
             by_model = {
-                m: {p: dims[dimension] for p, dims in ps.items() if dimension in dims} for m, ps in sliced.items()
+                m: {p: dims[dimension] for p, dims in ps.items() if dimension in dims}
+                for m, ps in sliced.items()
             }
         if any(protocols for protocols in by_model.values()):
             tables += [_slice_table(dimension, by_model, metric) for metric in _MAIN]
@@ -186,7 +215,9 @@ def _slice_table(dimension: str, by_model: Models, metric: str) -> Table:
     cells = [part for protocols in by_model.values() for part in protocols.values()]
     names = list(dict.fromkeys(name for part in cells for name in part))
     if metric == "accuracy":  # the protocols share their answers, so one row a model says it
-        by_model = {model: dict(list(protocols.items())[:1]) for model, protocols in by_model.items()}
+        by_model = {
+            model: dict(list(protocols.items())[:1]) for model, protocols in by_model.items()
+        }
     sizes = {name: {part[name]["n"] for part in cells if name in part} for name in names}
     counts = "; ".join(f"{name} {_span(sizes[name])}" for name in names)
     columns = (
@@ -264,9 +295,14 @@ def training_table(training: Mapping[str, Curves]) -> Table | None:
         Column("model"),
         Column("steps"),
         *(Column(phase, group="ECE", better="low") for phase in _PHASES),
-        *(Column(phase, group="confidences at 0 or 1", percent=True, digits=0) for phase in _PHASES),
+        *(
+            Column(phase, group="confidences at 0 or 1", percent=True, digits=0)
+            for phase in _PHASES
+        ),
     )
-    return Table("training", "How confidence moved during GRPO", columns, tuple(rows), _TRAINING_NOTES)
+    return Table(
+        "training", "How confidence moved during GRPO", columns, tuple(rows), _TRAINING_NOTES
+    )
 
 
 _PHASES = ("first", "middle", "last")

@@ -54,7 +54,9 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"table {self.name}: a row of {len(row)} cells under {len(self.columns)} columns")
+                raise ValueError(
+                    f"table {self.name}: a row of {len(row)} cells under {len(self.columns)} columns"
+                )
 
 
 def interval(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
@@ -83,7 +85,11 @@ def show(cell: Cell, column: Column) -> str:
     if isinstance(cell, str):
         return cell
     if isinstance(cell, Interval):
-        ends = "" if math.isnan(cell.low) else f" [{_number(cell.low, column)}, {_number(cell.high, column)}]"
+        ends = (
+            ""
+            if math.isnan(cell.low)
+            else f" [{_number(cell.low, column)}, {_number(cell.high, column)}]"
+        )
         return _number(cell.value, column) + ends
     return f"{cell:,}" if isinstance(cell, int) else _number(cell, column)
 
@@ -106,7 +112,9 @@ def columns_are_text(table: Table) -> list[bool]:
 
 def to_csv(table: Table) -> str:
     """Unrounded values; notes as `#` lines above the header."""
-    spread = [any(isinstance(row[i], Interval) for row in table.rows) for i in range(len(table.columns))]
+    spread = [
+        any(isinstance(row[i], Interval) for row in table.rows) for i in range(len(table.columns))
+    ]
     header: list[str] = []
     for column, wide in zip(table.columns, spread, strict=True):
         name = f"{column.group}: {column.name}" if column.group else column.name
@@ -118,29 +126,45 @@ def to_csv(table: Table) -> str:
     for row in table.rows:
         cells: list[str] = []
         for cell, wide in zip(row, spread, strict=True):
-            parts = list(cell) if isinstance(cell, Interval) else [cell, *([None, None] if wide else [])]
+            parts = (
+                list(cell)
+                if isinstance(cell, Interval)
+                else [cell, *([None, None] if wide else [])]
+            )
             cells += ["" if part is None or part != part else str(part) for part in parts]
         writer.writerow(cells)
     return file.getvalue()
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[bool]) -> str:
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[bool]
+) -> str:
     """A Markdown table padded to be read in a terminal; text columns left, the others right."""
-    header, *rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (header, *rows)]
+    header, *rows = [
+        [cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (header, *rows)
+    ]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
 
     def render(line: Sequence[str]) -> str:
         cells = zip(line, widths, text, strict=True)
         return f"| {' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} |"
 
-    rule = "|".join("-" * (w + 2) if left else "-" * (w + 1) + ":" for w, left in zip(widths, text, strict=True))
+    rule = "|".join(
+        "-" * (w + 2) if left else "-" * (w + 1) + ":" for w, left in zip(widths, text, strict=True)
+    )
     return "\n".join([render(header), f"|{rule}|", *map(render, rows)]) + "\n"
 
 
 def to_markdown(table: Table) -> str:
     """The table with its notes below; a group stands before the name of each of its columns."""
-    header = [f"{column.group}: {column.heading}" if column.group else column.heading for column in table.columns]
-    rows = [[show(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
+    header = [
+        f"{column.group}: {column.heading}" if column.group else column.heading
+        for column in table.columns
+    ]
+    rows = [
+        [show(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
     body = markdown_table(header, rows, columns_are_text(table))
     return body + ("\n" + "".join(f"- {note}\n" for note in table.notes) if table.notes else "")
 
@@ -193,7 +217,10 @@ def to_latex(table: Table) -> str:
         " & ".join(latex_escape(column.heading) for column in table.columns) + r" \\",
         r"\midrule",
         *(
-            " & ".join(latex_escape(show(cell, column)) for cell, column in zip(row, table.columns, strict=True))
+            " & ".join(
+                latex_escape(show(cell, column))
+                for cell, column in zip(row, table.columns, strict=True)
+            )
             + r" \\"
             for row in table.rows
         ),
@@ -228,7 +255,11 @@ def _latex_groups(columns: Sequence[Column]) -> list[str]:
         return []
     cells, rules, start = [], [], 1
     for group, width in column_groups(columns):
-        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_escape(group)}}}" if group else " & ".join([""] * width))
+        cells.append(
+            rf"\multicolumn{{{width}}}{{c}}{{{latex_escape(group)}}}"
+            if group
+            else " & ".join([""] * width)
+        )
         if group:
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width

@@ -26,11 +26,15 @@ def open_image(item: dict[str, Any]) -> Image.Image:
     image = item.get("image")
     if isinstance(image, Image.Image):
         return image.convert("RGB")
-    source = BytesIO(item["bytes"]) if item.get("bytes") else Path(str(image).removeprefix("file://"))
+    source = (
+        BytesIO(item["bytes"]) if item.get("bytes") else Path(str(image).removeprefix("file://"))
+    )
     try:
         return Image.open(source).convert("RGB")
     except FileNotFoundError as error:
-        raise ValueError(f"image {image} does not exist: check the image folder that the parquet refers to") from error
+        raise ValueError(
+            f"image {image} does not exist: check the image folder that the parquet refers to"
+        ) from error
     except UnidentifiedImageError as error:
         raise ValueError(
             f"image {image or '(bytes in the parquet)'} cannot be read: replace it or drop the row"
@@ -78,13 +82,19 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
             raise ValueError(
                 f"SFT rows hold one user and one assistant message, got {[m['role'] for m in full_message]}"
             )
-        prompt = self._tokenize(full_message[:1], self._text(full_message[:1], add_generation_prompt=True))
+        prompt = self._tokenize(
+            full_message[:1], self._text(full_message[:1], add_generation_prompt=True)
+        )
         prompt_ids = prompt.pop("input_ids")[0]
         if index == 0:
             mask = torch.ones_like(prompt_ids)
             prompt.pop("attention_mask")
             return prompt_ids, torch.zeros_like(prompt_ids), mask, prompt
-        text = self._text(full_message, add_generation_prompt=False).rstrip().removesuffix(self.tokenizer.eos_token)
+        text = (
+            self._text(full_message, add_generation_prompt=False)
+            .rstrip()
+            .removesuffix(self.tokenizer.eos_token)
+        )
         whole_ids = self._tokenize(full_message, text + self.tokenizer.eos_token)["input_ids"][0]
         if not torch.equal(whole_ids[: len(prompt_ids)], prompt_ids):
             raise ValueError(
@@ -96,11 +106,18 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
     def _text(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
         template = self.processor.apply_chat_template
         return template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt, **self.apply_chat_template_kwargs
+            messages,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            **self.apply_chat_template_kwargs,
         )
 
     def _tokenize(self, messages: list[dict[str, Any]], text: str) -> dict[str, torch.Tensor]:
-        return dict(build_multimodal_processor_inputs(self.processor, text=[text], images=images_of(messages)))
+        return dict(
+            build_multimodal_processor_inputs(
+                self.processor, text=[text], images=images_of(messages)
+            )
+        )
 
     def sanity_check(self, *args: Any, **kwargs: Any) -> None:
         """The ids are the whole conversation's by construction; stock verl would miss the end-of-sequence token."""

@@ -74,7 +74,9 @@ class ExpertWatch:
 
     def _take_in(self, told: Mapping[str, Any]) -> None:
         if told["fatal"] is not None:
-            raise ExpertFailureError(f"the run ends, since the expert cannot be asked any more: {told['fatal']}")
+            raise ExpertFailureError(
+                f"the run ends, since the expert cannot be asked any more: {told['fatal']}"
+            )
         known = self._latest.setdefault(told["worker"], {})
         for name, total in told["totals"].items():
             # Reports may arrive out of order.
@@ -91,6 +93,8 @@ class ExpertWatch:
     def counts_since_last(self) -> dict[str, float]:
         """Metric ``expert/<count>`` -> what was added since the last call of this method, for one step's curves."""
         now = self.totals()
-        counts = {f"expert/{name}": total - self._before.get(name, 0.0) for name, total in now.items()}
+        counts = {
+            f"expert/{name}": total - self._before.get(name, 0.0) for name, total in now.items()
+        }
         self._before = now
         return counts

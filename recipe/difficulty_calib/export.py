@@ -28,10 +28,14 @@ def newest_checkpoint(run: Path) -> Path:
     """
     tracker = run / _TRACKER
     if not tracker.is_file():
-        raise ValueError(f"no checkpoint in {run} ({_TRACKER} is missing): run the training stage first")
+        raise ValueError(
+            f"no checkpoint in {run} ({_TRACKER} is missing): run the training stage first"
+        )
     checkpoint = run / f"global_step_{tracker.read_text().strip()}"
     if not checkpoint.is_dir():
-        raise ValueError(f"{tracker} names {checkpoint.name}, which does not exist: delete {run} and train again")
+        raise ValueError(
+            f"{tracker} names {checkpoint.name}, which does not exist: delete {run} and train again"
+        )
     return checkpoint
 
 
@@ -49,7 +53,9 @@ def export_sft(run: Path, target: Path, base: str | None = None) -> None:
     with _written_beside(target) as beside:
         if (checkpoint / "lora_train_meta.json").is_file():
             if base is None:
-                raise ValueError(f"{checkpoint} holds a LoRA adapter: name the model it was trained on with --base")
+                raise ValueError(
+                    f"{checkpoint} holds a LoRA adapter: name the model it was trained on with --base"
+                )
             from peft import PeftModel
             from transformers import AutoModelForImageTextToText
 
@@ -76,7 +82,14 @@ def export_lora(run: Path, target: Path) -> None:
 def _merged(checkpoint: Path) -> Iterator[Path]:
     """A temporary directory with what verl's merger makes of a sharded checkpoint: base model and ``lora_adapter``."""
     with tempfile.TemporaryDirectory() as directory:
-        command = ["verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(checkpoint)]
+        command = [
+            "verl.model_merger",
+            "merge",
+            "--backend",
+            "fsdp",
+            "--local_dir",
+            str(checkpoint),
+        ]
         subprocess.run([sys.executable, "-m", *command, "--target_dir", directory], check=True)
         yield Path(directory)
 
@@ -93,7 +106,9 @@ def _adapter_of(merged: Path) -> Path:
     if not adapter.is_dir():
         raise ValueError("the checkpoint holds no LoRA adapter: it was trained with lora_rank=0")
     with safe_open(adapter / "adapter_model.safetensors", "np") as weights:
-        modules = {key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()}
+        modules = {
+            key.removeprefix("base_model.model.").split(".lora_")[0] for key in weights.keys()
+        }
     config = json.loads((adapter / "adapter_config.json").read_text())
     config["target_modules"] = sorted(modules)
     (adapter / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -127,7 +142,9 @@ def main() -> int:
     parser.add_argument("kind", choices=("sft", "lora"))
     parser.add_argument("run", type=Path, help="trainer.default_local_dir of the training")
     parser.add_argument("target", type=Path, help="directory to write")
-    parser.add_argument("--base", help="sft with LoRA: the model it was trained on, directory or hub name")
+    parser.add_argument(
+        "--base", help="sft with LoRA: the model it was trained on, directory or hub name"
+    )
     options = parser.parse_args()
     try:
         if options.kind == "sft":

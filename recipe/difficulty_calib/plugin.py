@@ -29,7 +29,12 @@ from recipe.difficulty_calib.patches import (
 )
 
 LLAVA_PATCHES = (llava_processor.PATCH, llava_image_tokens.PATCH, llava_weight_names.PATCH)
-CPU_PATCHES = (cpu_vllm_distribution.PATCH, cpu_process_group.PATCH, cpu_linear_weights.PATCH, cpu_offload.PATCH)
+CPU_PATCHES = (
+    cpu_vllm_distribution.PATCH,
+    cpu_process_group.PATCH,
+    cpu_linear_weights.PATCH,
+    cpu_offload.PATCH,
+)
 
 #: Module of verl -> module of ours that registers something in it.
 REGISTRATIONS = {

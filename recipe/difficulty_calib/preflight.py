@@ -13,7 +13,10 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from recipe.difficulty_calib.patches import UnsupportedVersionError
-from recipe.difficulty_calib.patches.llava_image_tokens import collapse_image_tokens, tokens_per_image
+from recipe.difficulty_calib.patches.llava_image_tokens import (
+    collapse_image_tokens,
+    tokens_per_image,
+)
 from recipe.difficulty_calib.plugin import CPU_PATCHES, LLAVA_PATCHES, on_cpu
 from reward_fns.difficulty import find_coefficients
 
@@ -30,7 +33,9 @@ def check(config: DictConfig) -> None:
     options = config.reward.custom_reward_function.reward_kwargs
     for path in _as_list(config.data.train_files):
         rows = check_parquet(path, config.data.image_key)
-        check_tags(path, {row["data_source"] for row in rows}, options.scheme, options.coefficients_file)
+        check_tags(
+            path, {row["data_source"] for row in rows}, options.scheme, options.coefficients_file
+        )
         first_prompt = first_prompt or rows[0]["prompt"]
     if type(processor).__name__ == "LlavaProcessor" and first_prompt is not None:
         check_image_tokens(processor)
@@ -49,8 +54,12 @@ def check_model(path: str) -> Any:
     """The model's processor, as verl will load it."""
     from verl.utils import hf_processor
 
-    if not Path(path).is_dir() and (path.startswith((".", "/", "~")) or os.environ.get("HF_HUB_OFFLINE") == "1"):
-        raise PreflightError(f"no model directory {path}: mend actor_rollout_ref.model.path, or train the model first")
+    if not Path(path).is_dir() and (
+        path.startswith((".", "/", "~")) or os.environ.get("HF_HUB_OFFLINE") == "1"
+    ):
+        raise PreflightError(
+            f"no model directory {path}: mend actor_rollout_ref.model.path, or train the model first"
+        )
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise PreflightError(f"no config.json in {path}: name a Hugging Face model directory")
     try:
@@ -132,8 +141,13 @@ def check_image_tokens(processor: Any) -> None:
     images = [Image.new("RGB", (64, 48))] * 2
     ids = processor(text="<image>\n<image>\nWhat differs?", images=images)["input_ids"][0]
     expanded = sum(token == processor.image_token_id for token in ids)
-    collapsed = collapse_image_tokens(list(ids), processor.image_token_id, tokens_per_image(processor))
-    if expanded != 2 * per_image or sum(token == processor.image_token_id for token in collapsed) != 2:
+    collapsed = collapse_image_tokens(
+        list(ids), processor.image_token_id, tokens_per_image(processor)
+    )
+    if (
+        expanded != 2 * per_image
+        or sum(token == processor.image_token_id for token in collapsed) != 2
+    ):
         raise PreflightError(
             f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the processor is "
             "not this model's; copy the right processor_config.json"

@@ -32,7 +32,9 @@ def step_line(line: str) -> tuple[int, str] | None:
     if match is None:
         return None
     metrics = {name: float(value) for name, value in _METRIC.findall(match[2])}
-    shown = [f"{label} {form.format(metrics[name])}" for label, name, form in _SHOWN if name in metrics]
+    shown = [
+        f"{label} {form.format(metrics[name])}" for label, name, form in _SHOWN if name in metrics
+    ]
     return (int(match[1]), "  ".join(shown)) if shown else None
 
 

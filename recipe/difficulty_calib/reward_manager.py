@@ -54,7 +54,11 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
         self.rule: str = options.rule
         self.scheme: str = options.scheme
         self.coefficients_file: str | None = options.coefficients_file
-        expert: Any = OmegaConf.to_container(options.expert) if OmegaConf.is_config(options.expert) else options.expert
+        expert: Any = (
+            OmegaConf.to_container(options.expert)
+            if OmegaConf.is_config(options.expert)
+            else options.expert
+        )
         self.expert = expert_for(expert, reward_router_address)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
@@ -73,7 +77,9 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
             expert=self.expert,
         )
         if judged.error is not None:
-            logger.warning("no verdict for question %s: %s", info.get("question_id", "?"), judged.error)
+            logger.warning(
+                "no verdict for question %s: %s", info.get("question_id", "?"), judged.error
+            )
         coefficients = find_coefficients(fields["data_source"], self.scheme, self.coefficients_file)
         reward = reward_dict(judged, coefficients, self.rule)
         extra = {**reward, REPORT_KEY: report(self.expert, judged)}

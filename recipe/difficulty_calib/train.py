@@ -15,7 +15,9 @@ from verl.trainer import main_ppo
 from recipe.difficulty_calib.preflight import PreflightError, check
 
 
-@hydra.main(config_path="pkg://recipe.difficulty_calib.config", config_name="pocket", version_base=None)
+@hydra.main(
+    config_path="pkg://recipe.difficulty_calib.config", config_name="pocket", version_base=None
+)
 def main(config: DictConfig) -> None:
     try:
         check(config)

@@ -87,7 +87,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     # Rollout against actor -------------------------------------------------------------------------------------------
 
-    def _compute_old_log_prob(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
+    def _compute_old_log_prob(
+        self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
+    ) -> tq.KVBatchMeta:
         batch = super()._compute_old_log_prob(batch, metrics)
         correlation = float(metrics.get(_CORRELATION, 1.0))
         if not correlation >= self.options.min_probs_correlation:
@@ -116,7 +118,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["rm_scores"])
         zeros = [torch.zeros_like(scores) for scores in data["rm_scores"].unbind()]
         own_group = TensorDict(
-            {"rm_scores": torch.nested.as_nested_tensor(zeros, layout=torch.jagged), "uid": NonTensorStack(*keys)},
+            {
+                "rm_scores": torch.nested.as_nested_tensor(zeros, layout=torch.jagged),
+                "uid": NonTensorStack(*keys),
+            },
             batch_size=len(keys),
         )
         tq.kv_batch_put(keys=keys, partition_id=partition_id, fields=own_group)
@@ -138,5 +143,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     @staticmethod
     def _rewards(batch: tq.KVBatchMeta) -> dict[str, Mapping[str, Any]]:
         """What the reward returned for each rollout of the batch, by its key; padding rows left out."""
-        keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+        keys = [
+            key
+            for key, tag in zip(batch.keys, batch.tags, strict=True)
+            if not tag.get("is_padding", False)
+        ]
         return rewards_of(keys, batch.partition_id)

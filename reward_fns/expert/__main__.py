@@ -41,7 +41,9 @@ def _config(text: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UserError(f"the expert is no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict):
-        raise UserError(f"the expert must be a mapping such as {{kind: openai, model: gpt-4o}}, got {text!r}")
+        raise UserError(
+            f"the expert must be a mapping such as {{kind: openai, model: gpt-4o}}, got {text!r}"
+        )
     return config
 
 
@@ -57,7 +59,9 @@ def _check(config: dict[str, Any]) -> int:
     )
     findings = asyncio.run(check(transport))
     for finding in findings:
-        print(f"{finding.name:<12} {'works' if finding.works else 'FAILS':<6} {finding.seconds:6.2f} s  {finding.note}")
+        print(
+            f"{finding.name:<12} {'works' if finding.works else 'FAILS':<6} {finding.seconds:6.2f} s  {finding.note}"
+        )
     works = {finding.name: finding.works for finding in findings}
     return 0 if works["json schema"] or works["no schema"] else 1
 
@@ -69,14 +73,17 @@ def _inspect(recorded: Path) -> int:
     for entry in read_entries(recorded):
         counts[(entry["judge"], entry["model"], entry["kind"], entry["prompt_version"])] += 1
         usage = entry["usage"]
-        tokens.update({name: usage[name] for name in ("calls", "prompt_tokens", "completion_tokens")})
+        tokens.update(
+            {name: usage[name] for name in ("calls", "prompt_tokens", "completion_tokens")}
+        )
         cost += usage["cost"]
         times.append(entry["time"])
     if not counts:
         print(f"{recorded} holds no verdict yet")
         return 0
     first, last = (
-        datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M") for moment in (min(times), max(times))
+        datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
+        for moment in (min(times), max(times))
     )
     print(f"{counts.total()} verdicts from {first} to {last} UTC, {cost:.2f} USD")
     print(", ".join(f"{name} {n}" for name, n in tokens.items()))
@@ -105,7 +112,9 @@ def _agreement(answers: Path, config: dict[str, Any]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m reward_fns.expert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m reward_fns.expert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="try an endpoint").add_argument("--expert", required=True)

@@ -21,7 +21,10 @@ def _openai(
     **options: Any,
 ) -> VersionedExpert:
     limits = None if cache is None else Path(cache) / "limits"
-    return _in_mode(mode, CachedExpert(OpenAIExpert(**options, limits_directory=limits), cache, lease, concurrency))
+    return _in_mode(
+        mode,
+        CachedExpert(OpenAIExpert(**options, limits_directory=limits), cache, lease, concurrency),
+    )
 
 
 def _replay(mode: str = "one_call", **options: Any) -> VersionedExpert:
@@ -34,11 +37,19 @@ def _in_mode(mode: str, expert: VersionedExpert) -> VersionedExpert:
     return MODES[mode](expert)
 
 
-KINDS: dict[str, Callable[..., Expert]] = {"oracle": OracleExpert, "openai": _openai, "replay": _replay}
+KINDS: dict[str, Callable[..., Expert]] = {
+    "oracle": OracleExpert,
+    "openai": _openai,
+    "replay": _replay,
+}
 
 
 def _own(
-    kind: str, cache: str | Path | None = None, lease: float = 30.0, concurrency: int = 64, **options: Any
+    kind: str,
+    cache: str | Path | None = None,
+    lease: float = 30.0,
+    concurrency: int = 64,
+    **options: Any,
 ) -> Expert:
     """An expert of the user's own class, named as package.module:Class."""
     module, _, name = kind.partition(":")
@@ -50,7 +61,9 @@ def _own(
     if hasattr(expert, "prompt_version"):
         return CachedExpert(expert, cache, lease, concurrency)
     if cache is not None:
-        raise ValueError(f"expert {kind!r} takes no cache: it has no prompt_version by which verdicts could be kept")
+        raise ValueError(
+            f"expert {kind!r} takes no cache: it has no prompt_version by which verdicts could be kept"
+        )
     own: Expert = expert
     return own
 
@@ -74,7 +87,9 @@ def make_expert(config: str | Mapping[str, Any]) -> Expert:
         if isinstance(kind, str) and ":" in kind:
             return _own(kind, **options)
         if kind not in KINDS:
-            raise ValueError(f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or package.module:Class")
+            raise ValueError(
+                f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or package.module:Class"
+            )
         return KINDS[kind](**options)
     except TypeError as error:
         raise ValueError(f"expert {kind!r} does not take these options: {error}") from error

@@ -62,7 +62,9 @@ class _Mode(ABC):
     async def _answer(self, request: AnswerRequest) -> AnswerVerdict: ...
 
     async def _overall(self, request: AnswerRequest) -> tuple[float, Source]:
-        asked = OverallRequest(request.question, request.task, request.response, request.ground_truth, request.image)
+        asked = OverallRequest(
+            request.question, request.task, request.response, request.ground_truth, request.image
+        )
         verdict = await self.expert.ask(asked)
         return verdict.overall, verdict.source
 
@@ -86,7 +88,14 @@ class PerClaim(_Mode):
     async def _answer(self, request: AnswerRequest) -> AnswerVerdict:
         claims = drawn_order(request.question, request.claims)
         asked = [
-            ClaimRequest(request.question, request.task, claim, request.response, request.ground_truth, request.image)
+            ClaimRequest(
+                request.question,
+                request.task,
+                claim,
+                request.response,
+                request.ground_truth,
+                request.image,
+            )
             for claim in claims
         ]
         # All outcomes are awaited, so that a failure leaves no call behind that nobody waits for.

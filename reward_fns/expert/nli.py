@@ -72,13 +72,20 @@ class NliExpert:
             ExpertError: any other kind of request.
         """
         if not isinstance(request, PairRequest):
-            raise ExpertError(f"an NLI model labels pairs of answers, it cannot answer a {type(request).__name__}")
+            raise ExpertError(
+                f"an NLI model labels pairs of answers, it cannot answer a {type(request).__name__}"
+            )
         probabilities = await asyncio.to_thread(self._probabilities, request)
         label = max(_ORDER, key=lambda name: probabilities[name])
         verdict: Any = PairVerdict(label, Source(self.name, self.prompt_version(request)))
         return verdict
 
     def _probabilities(self, request: PairRequest) -> dict[str, float]:
-        better, worse = (_TEXT.format(question=request.question, answer=a) for a in (request.better, request.worse))
-        scores = self._model.predict([(better, worse), (worse, better)], apply_softmax=True, show_progress_bar=False)
+        better, worse = (
+            _TEXT.format(question=request.question, answer=a)
+            for a in (request.better, request.worse)
+        )
+        scores = self._model.predict(
+            [(better, worse), (worse, better)], apply_softmax=True, show_progress_bar=False
+        )
         return {label: float(scores[:, column].mean()) for label, column in self._columns.items()}

@@ -67,7 +67,11 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
     task, facts = content.get("task", default_task), content.get("facts")
     if task not in TASKS:
         raise unreadable("no task QA or Detail")
-    if not isinstance(facts, list) or not facts or not all(isinstance(fact, str) and normalise(fact) for fact in facts):
+    if (
+        not isinstance(facts, list)
+        or not facts
+        or not all(isinstance(fact, str) and normalise(fact) for fact in facts)
+    ):
         raise unreadable("no list of facts")
     distinct = frozenset(map(normalise, facts))
     n_facts = content.get("n_facts", 1 if task == "QA" else len(distinct))
@@ -123,5 +127,7 @@ class OracleExpert:
         """
         answer = _ANSWERS.get(type(request))
         if answer is None:
-            raise ExpertError(f"the oracle answers no {type(request).__name__}: name an expert that does", "kind")
+            raise ExpertError(
+                f"the oracle answers no {type(request).__name__}: name an expert that does", "kind"
+            )
         return cast(V, answer(request))

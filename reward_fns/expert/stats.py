@@ -98,11 +98,15 @@ def price_of(model: str, prices: str | Mapping[str, Any] | None) -> Price:
         return Price()
     table = prices if isinstance(prices, Mapping) else read_mapping(Path(prices))
     if model not in table:
-        raise ValueError(f"the price table has no {model!r}: add a line `{model}: {{input: ..., output: ...}}`")
+        raise ValueError(
+            f"the price table has no {model!r}: add a line `{model}: {{input: ..., output: ...}}`"
+        )
     try:
         price = Price(**table[model])
         if not price.input >= 0 or not price.output >= 0:
             raise TypeError(f"{table[model]} holds a price below 0")
         return price
     except TypeError as error:
-        raise ValueError(f"the price of {model!r} must be {{input: ..., output: ...}}: {error}") from error
+        raise ValueError(
+            f"the price of {model!r} must be {{input: ..., output: ...}}: {error}"
+        ) from error

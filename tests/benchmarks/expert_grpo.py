@@ -19,7 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 STEPS, LAST = 20, 5
 CURVES = ("reward/total/mean", "expert/acc", "response/well_formed", "confidence/brier")
-COUNTS = ("asked", "cache_hits", "shared", "calls", "retries", "failures", "prompt_tokens", "completion_tokens")
+COUNTS = (
+    "asked",
+    "cache_hits",
+    "shared",
+    "calls",
+    "retries",
+    "failures",
+    "prompt_tokens",
+    "completion_tokens",
+)
 
 
 def data(folder: Path) -> Path:
@@ -31,7 +40,9 @@ def data(folder: Path) -> Path:
 
         made.mkdir(parents=True)
         pocket.write(made, 0, {"rl_train": 100, "test": 20, "sft_questions": 20})
-        save_coefficients(made / "coefficients.yaml", dict.fromkeys(pocket.DATASETS, coefficients("VQAv2")))
+        save_coefficients(
+            made / "coefficients.yaml", dict.fromkeys(pocket.DATASETS, coefficients("VQAv2"))
+        )
     return made
 
 
@@ -40,7 +51,13 @@ def run(folder: Path, name: str) -> int:
     out.mkdir(parents=True)
     faults = "none" if name.startswith("none") else name
     port_file = out / "port"
-    server = [sys.executable, str(ROOT / "tests/servers/judge_server.py"), str(port_file), "--faults", faults]
+    server = [
+        sys.executable,
+        str(ROOT / "tests/servers/judge_server.py"),
+        str(port_file),
+        "--faults",
+        faults,
+    ]
     with subprocess.Popen([*server, "--latency", "0.02", "--hang", "4"]) as judge:
         while not port_file.exists():
             time.sleep(0.1)
@@ -50,11 +67,21 @@ def run(folder: Path, name: str) -> int:
         )
         command = [sys.executable, "-m", "recipe.difficulty_calib.train", "--config-name", "pocket"]
         command += [f"data.train_files={questions / 'rl_train.parquet'}"]
-        command += [f"data.val_files={questions / 'test.parquet'}", "data.train_batch_size=8", "data.seed=1"]
+        command += [
+            f"data.val_files={questions / 'test.parquet'}",
+            "data.train_batch_size=8",
+            "data.seed=1",
+        ]
         kwargs = "reward.custom_reward_function.reward_kwargs"
-        command += [f"{kwargs}.coefficients_file={questions / 'coefficients.yaml'}", f"{kwargs}.expert={expert}"]
+        command += [
+            f"{kwargs}.coefficients_file={questions / 'coefficients.yaml'}",
+            f"{kwargs}.expert={expert}",
+        ]
         command += [f"actor_rollout_ref.model.path={ROOT / 'data_prep/pocket/base_model'}"]
-        command += ["actor_rollout_ref.actor.ppo_mini_batch_size=8", f"trainer.total_training_steps={STEPS}"]
+        command += [
+            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+            f"trainer.total_training_steps={STEPS}",
+        ]
         command += ["trainer.save_freq=-1", "trainer.logger=[console,file]", f"hydra.run.dir={out}"]
         command += [f"trainer.default_local_dir={out / 'checkpoints'}"]
         environment = os.environ | {
@@ -66,7 +93,9 @@ def run(folder: Path, name: str) -> int:
             "VERL_FILE_LOGGER_PATH": str(out / "curves.jsonl"),
         }
         with (out / "log.txt").open("w") as log:
-            done = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+            done = subprocess.run(
+                command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
+            )
         judge.terminate()
     print(f"{name}: exit code {done.returncode}, log in {out / 'log.txt'}")
     return done.returncode
@@ -75,7 +104,9 @@ def run(folder: Path, name: str) -> int:
 def curves(path: Path) -> list[dict[str, float]]:
     """The metrics of each step."""
     return [
-        record["data"] for record in map(json.loads, path.read_text().splitlines()) if "expert/failed" in record["data"]
+        record["data"]
+        for record in map(json.loads, path.read_text().splitlines())
+        if "expert/failed" in record["data"]
     ]
 
 
@@ -86,7 +117,11 @@ def compare(folder: Path) -> int:
     for curve in CURVES:
         for part, name in ((slice(0, LAST), "first"), (slice(-LAST, None), "last")):
             means = [sum(step[curve] for step in steps[part]) / LAST for steps in runs.values()]
-            print(f"| {curve}, {name} {LAST} steps | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+            print(
+                f"| {curve}, {name} {LAST} steps | "
+                + " | ".join(f"{mean:.3f}" for mean in means)
+                + " |"
+            )
     for count in COUNTS:
         sums = [sum(step[f"expert/{count}"] for step in steps) for steps in runs.values()]
         print(f"| expert/{count}, all steps | " + " | ".join(f"{total:g}" for total in sums) + " |")
@@ -96,14 +131,18 @@ def compare(folder: Path) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("run")
     one.add_argument("folder", type=Path)
     one.add_argument("name")
     commands.add_parser("compare").add_argument("folder", type=Path)
     options = parser.parse_args()
-    return run(options.folder, options.name) if options.command == "run" else compare(options.folder)
+    return (
+        run(options.folder, options.name) if options.command == "run" else compare(options.folder)
+    )
 
 
 if __name__ == "__main__":

@@ -22,9 +22,13 @@ def requests(n):
     made = []
     for i in range(n):
         buffer = io.BytesIO()
-        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), np.uint8)).save(buffer, "PNG")
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), np.uint8)).save(
+            buffer, "PNG"
+        )
         parts = [{"type": "image"}, {"type": "text", "text": "Describe the picture."}]
-        made.append(GenerationRequest([{"role": "user", "content": parts}], 100 * i, buffer.getvalue()))
+        made.append(
+            GenerationRequest([{"role": "user", "content": parts}], 100 * i, buffer.getvalue())
+        )
     return made
 
 
@@ -62,9 +66,13 @@ def best_of_three(*works):
 def test_batched_against_one_at_a_time(engines, name, n, sampling):
     batched, alone = engines
     asked = requests(n)
-    fast, slow = best_of_three(lambda: batched.generate(asked, sampling), lambda: alone.generate(asked, sampling))
+    fast, slow = best_of_three(
+        lambda: batched.generate(asked, sampling), lambda: alone.generate(asked, sampling)
+    )
     answers = n * sampling.n
-    print(f"\n{name}: vLLM {answers / fast:.0f} answers/s, one at a time {answers / slow:.0f}, ratio {slow / fast:.1f}")
+    print(
+        f"\n{name}: vLLM {answers / fast:.0f} answers/s, one at a time {answers / slow:.0f}, ratio {slow / fast:.1f}"
+    )
     assert slow > fast
 
 
@@ -76,4 +84,6 @@ def test_ten_answers_at_once_against_ten_requests(engines):
         lambda: batched.generate(asked, Sampling(max_tokens=64, n=10)),
         lambda: batched.generate(apart, Sampling(max_tokens=64)),
     )
-    print(f"\nn=10 {500 / once:.0f} answers/s, ten requests {500 / ten:.0f}, ratio {ten / once:.2f}")
+    print(
+        f"\nn=10 {500 / once:.0f} answers/s, ten requests {500 / ten:.0f}, ratio {ten / once:.2f}"
+    )

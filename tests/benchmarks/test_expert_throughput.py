@@ -30,12 +30,20 @@ def group(number):
     answers = []
     for response in range(RESPONSES):
         claims = tuple(f"A {number} {response % 4} {claim}." for claim in range(CLAIMS))
-        answers.append(AnswerRequest(f"Describe {number}.", "Detail", claims, "\n".join(claims), TRUTH))
+        answers.append(
+            AnswerRequest(f"Describe {number}.", "Detail", claims, "\n".join(claims), TRUTH)
+        )
     return answers
 
 
 def config(server, **options):
-    return {"kind": "openai", "model": "judge", "base_url": server.url, "concurrency": 256, "timeout": 60} | options
+    return {
+        "kind": "openai",
+        "model": "judge",
+        "base_url": server.url,
+        "concurrency": 256,
+        "timeout": 60,
+    } | options
 
 
 async def naive(server, answers):
@@ -68,7 +76,9 @@ def test_throughput_is_30_times_the_naive_and_duplicates_are_shared():
     ratio = (GROUPS * RESPONSES / fast) / (RESPONSES / slow)
     calls = (fast_calls / GROUPS) / slow_calls
     print(f"\nnaive {RESPONSES / slow:.2f} responses/s, {slow_calls} calls a group")
-    print(f"layer {GROUPS * RESPONSES / fast:.1f} responses/s, {fast_calls / GROUPS:g} calls a group")
+    print(
+        f"layer {GROUPS * RESPONSES / fast:.1f} responses/s, {fast_calls / GROUPS:g} calls a group"
+    )
     print(f"throughput x {ratio:.0f}, calls x {calls:.3f}")
     assert slow_calls == RESPONSES * (CLAIMS + 1) and fast_calls == GROUPS * 4
     assert ratio >= 30
@@ -80,7 +90,9 @@ def test_throughput_is_30_times_the_naive_and_duplicates_are_shared():
 def test_compute_score_with_a_warm_cache_takes_under_a_millisecond(benchmark, tmp_path):
     facts = [f"A red {i} is in row {i} of the picture." for i in range(8)]
     responses = [
-        render_response([Claim(f"{fact[:-1]} {number}.", i % 3 > 0) for i, fact in enumerate(facts)], 0.75)
+        render_response(
+            [Claim(f"{fact[:-1]} {number}.", i % 3 > 0) for i, fact in enumerate(facts)], 0.75
+        )
         for number in range(128)
     ]
     truth = json.dumps({"task": "Detail", "facts": facts[:6]})

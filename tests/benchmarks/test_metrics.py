@@ -35,7 +35,11 @@ def _netcal(c, y):
     from sklearn.metrics import brier_score_loss, roc_auc_score
 
     whole = y.astype(int)  # netcal has neither AUROC nor Brier score: scikit-learn's
-    return lambda i: (ECE(10).measure(c[i], whole[i]), roc_auc_score(whole[i], c[i]), brier_score_loss(whole[i], c[i]))
+    return lambda i: (
+        ECE(10).measure(c[i], whole[i]),
+        roc_auc_score(whole[i], c[i]),
+        brier_score_loss(whole[i], c[i]),
+    )
 
 
 def _relplot(c, y):
@@ -73,5 +77,7 @@ def test_bootstrap_is_at_least_as_fast_as_the_fastest_library(kind):
         seconds[name] = (time.perf_counter() - start) * SHARE
     fastest = min(seconds, key=lambda name: seconds[name])
     shown = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    print(f"\n{kind}: ours {ours:.2f} s; {shown}; {seconds[fastest] / ours:.1f} x faster than {fastest}")
+    print(
+        f"\n{kind}: ours {ours:.2f} s; {shown}; {seconds[fastest] / ours:.1f} x faster than {fastest}"
+    )
     assert ours <= seconds[fastest] and found["ece"].low < found["ece"].high

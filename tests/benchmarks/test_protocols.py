@@ -31,13 +31,26 @@ class OneAtATime:
 
     def generate(self, requests, sampling):
         one = Sampling(sampling.temperature, sampling.max_tokens, 1, sampling.top_logprobs)
-        return [[self._engine.generate([r], one)[0][0] for _ in range(sampling.n)] for r in requests]
+        return [
+            [self._engine.generate([r], one)[0][0] for _ in range(sampling.n)] for r in requests
+        ]
 
 
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory):
     out = tmp_path_factory.mktemp("pocket")
-    make = [sys.executable, "-m", "data_prep.pocket", "data", "--out", str(out), "--train", "5", "--sft", "5"]
+    make = [
+        sys.executable,
+        "-m",
+        "data_prep.pocket",
+        "data",
+        "--out",
+        str(out),
+        "--train",
+        "5",
+        "--sft",
+        "5",
+    ]
     subprocess.run([*make, "--test", str(QUESTIONS)], check=True)
     return load_questions(out / "test.parquet")
 
@@ -50,7 +63,9 @@ def seconds(engine, questions, directory):
     for part in (questions[:1], questions):
         log = JsonlLog(directory / f"{len(part)}.answers.jsonl", line_key)
         start = time.perf_counter()
-        answer_questions("base", engine, part, log, make_expert("oracle"), "expert", Decoding(1.0, 64, 0))
+        answer_questions(
+            "base", engine, part, log, make_expert("oracle"), "expert", Decoding(1.0, 64, 0)
+        )
         log.finish()
         found["answers"] = time.perf_counter() - start
         asked = [Asked(q, answer) for q, answer in zip(part, read_answers(log.path), strict=True)]
@@ -69,9 +84,13 @@ def test_the_batched_engine_is_at_least_five_times_faster(questions, tmp_path):
     ):
         (tmp_path / name).mkdir()
         with engine:
-            times[name] = seconds(engine if name == "batched" else OneAtATime(engine), questions, tmp_path / name)
+            times[name] = seconds(
+                engine if name == "batched" else OneAtATime(engine), questions, tmp_path / name
+            )
     for step in times["one"]:
-        print(f"{step}: batched {times['batched'][step]:.2f} s, one at a time {times['one'][step]:.2f} s")
+        print(
+            f"{step}: batched {times['batched'][step]:.2f} s, one at a time {times['one'][step]:.2f} s"
+        )
     ratio = sum(times["one"].values()) / sum(times["batched"].values())
     print(f"{QUESTIONS} questions, k = {SAMPLES}: {ratio:.1f} x faster")
     assert ratio >= 5

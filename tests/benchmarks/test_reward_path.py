@@ -33,9 +33,13 @@ def test_parse_and_score_of_one_response_take_under_a_millisecond(benchmark, rul
     assert benchmark.stats["min"] < 1e-3
 
 
-def test_compute_score_of_a_step_with_an_instant_expert_takes_under_a_hundredth_of_a_short_step(benchmark):
+def test_compute_score_of_a_step_with_an_instant_expert_takes_under_a_hundredth_of_a_short_step(
+    benchmark,
+):
     async def step():
-        return await asyncio.gather(*(compute_score("COCO", RESPONSE, TRUTH, {}) for _ in range(ROLLOUTS_A_STEP)))
+        return await asyncio.gather(
+            *(compute_score("COCO", RESPONSE, TRUTH, {}) for _ in range(ROLLOUTS_A_STEP))
+        )
 
     rewards = benchmark(lambda: asyncio.run(step()))
     assert rewards[0]["acc"] == 6 / 8

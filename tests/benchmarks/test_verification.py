@@ -22,13 +22,17 @@ ROUNDS, VOTES = 3, 10
 
 def _tokens(engine, requests, sampling):
     """Tokens that are generated, the end of sequence included."""
-    answers = engine.generate(requests, replace(sampling, top_logprobs=max(1, sampling.top_logprobs)))
+    answers = engine.generate(
+        requests, replace(sampling, top_logprobs=max(1, sampling.top_logprobs))
+    )
     return sum(len(completion.tokens) for completions in answers for completion in completions)
 
 
 def test_marginal_verification_costs_a_tenth(tmp_path):
     requests = proposals.requests(60)
-    independent = [replace(request, seed=request.seed + j) for request in requests for j in range(VOTES)]
+    independent = [
+        replace(request, seed=request.seed + j) for request in requests for j in range(VOTES)
+    ]
     once = replace(VerifyConfig("sampled").sampling(), n=1)
     ways: dict[str, tuple[list, Sampling]] = {
         "marginal": (requests, VerifyConfig("marginal").sampling()),
@@ -48,6 +52,12 @@ def test_marginal_verification_costs_a_tenth(tmp_path):
         ratio = median(b / a for a, b in zip(seconds["marginal"], seconds[name], strict=True))
         per = 1000 * median(seconds[name]) / len(requests)
         times = tokens[name] / tokens["marginal"]
-        print(f"{name:12} {tokens[name]:6} tokens ({times:.1f} x)  {per:.1f} ms a candidate ({ratio:.1f} x)")
-    assert tokens["independent"] >= 8 * tokens["marginal"] and tokens["n=10"] >= 8 * tokens["marginal"]
-    assert median(b / a for a, b in zip(seconds["marginal"], seconds["independent"], strict=True)) >= 4
+        print(
+            f"{name:12} {tokens[name]:6} tokens ({times:.1f} x)  {per:.1f} ms a candidate ({ratio:.1f} x)"
+        )
+    assert (
+        tokens["independent"] >= 8 * tokens["marginal"] and tokens["n=10"] >= 8 * tokens["marginal"]
+    )
+    assert (
+        median(b / a for a, b in zip(seconds["marginal"], seconds["independent"], strict=True)) >= 4
+    )

@@ -21,5 +21,7 @@ def zygote(tmp_path_factory):
     """What starts runs in warm processes."""
     from warm_runs import Zygote
 
-    with Zygote(tmp_path_factory.mktemp("zygote") / "log", "sentence_transformers", "spacy") as process:
+    with Zygote(
+        tmp_path_factory.mktemp("zygote") / "log", "sentence_transformers", "spacy"
+    ) as process:
         yield process

@@ -16,7 +16,9 @@ def requests(n, answers=2):
     found = []
     for name in DATASETS:
         rows = data.rows(name, "rl_train", n // len(DATASETS), seed=5)
-        truths = [" ".join(json.loads(row["reward_model"]["ground_truth"])["facts"]) for row in rows]
+        truths = [
+            " ".join(json.loads(row["reward_model"]["ground_truth"])["facts"]) for row in rows
+        ]
         for i, row in enumerate(rows):
             for answer in range(answers):
                 text = prompts.render(

@@ -76,7 +76,10 @@ class ScriptedEngine:
     def generate(self, requests, sampling):
         self.calls.append(len(requests))
         time.sleep(self.delay)
-        texts = ["".join(part.get("text", "") for part in request.messages[0]["content"]) for request in requests]
+        texts = [
+            "".join(part.get("text", "") for part in request.messages[0]["content"])
+            for request in requests
+        ]
         answers = [
             UserError(f"the prompt is longer than {LIMIT} characters")
             if len(text) > LIMIT
@@ -88,7 +91,13 @@ class ScriptedEngine:
     def _answer(self, text, seed, sampling):
         if "Proposed answer: " in text:
             proposed = text.partition("Proposed answer: ")[2].splitlines()[0]
-            p = 1.0 if "always true" in proposed else 0.0 if "always false" in proposed else chance("vote", text)
+            p = (
+                1.0
+                if "always true" in proposed
+                else 0.0
+                if "always false" in proposed
+                else chance("vote", text)
+            )
             if sampling.top_logprobs:
                 top = {
                     word: math.log(q)
@@ -139,7 +148,9 @@ class ScriptedExpert:
                 return FactVerdict(chance(fact) < 0.5, source)
             case AnswerRequest(response=response, claims=claims):
                 return AnswerVerdict(
-                    tuple(int(chance(claim) < 0.5) for claim in claims), round(chance(response)), source
+                    tuple(int(chance(claim) < 0.5) for claim in claims),
+                    round(chance(response)),
+                    source,
                 )
         raise ExpertError(f"scripted: no {type(request).__name__}")
 
@@ -164,8 +175,12 @@ def write_dataset(folder, n, extra=()):
         (folder / f"im{i}.png").write_bytes(png(i))
     for i in range(n):
         image = f"im{i // 3 % 50}.png"
-        lines.append({"question_id": f"{i}", "question": f"Which place is number {i}?", "image": image})
-    middle = [line if isinstance(line, str) else json.dumps({"image": "im0.png"} | line) for line in extra]
+        lines.append(
+            {"question_id": f"{i}", "question": f"Which place is number {i}?", "image": image}
+        )
+    middle = [
+        line if isinstance(line, str) else json.dumps({"image": "im0.png"} | line) for line in extra
+    ]
     lines = [json.dumps(line) for line in lines]
     lines[n // 2 : n // 2] = middle
     (folder / "questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -11,12 +11,17 @@ def candidate(text, count=1):
 
 
 def claim_format(*facts, sure=True, confidence=0.5):
-    lines = [f"{i}. {fact} I'm {'sure' if sure else 'not sure'}." for i, fact in enumerate(facts, start=1)]
+    lines = [
+        f"{i}. {fact} I'm {'sure' if sure else 'not sure'}."
+        for i, fact in enumerate(facts, start=1)
+    ]
     return "\n".join([*lines, f"Confidence: {confidence}"])
 
 
 def test_plain_answers_are_equal_by_their_normalised_text():
-    found = equal_answers([candidate("Oslo.", 2), candidate("Lima."), candidate("oslo", 3)], "plain")
+    found = equal_answers(
+        [candidate("Oslo.", 2), candidate("Lima."), candidate("oslo", 3)], "plain"
+    )
     assert found == [Answer("Oslo.", (), 5), Answer("Lima.", (), 1)]
 
 
@@ -35,7 +40,9 @@ def test_claims_are_equal_whatever_tags_and_confidence_they_carry():
 
 
 def test_a_list_that_is_too_long_is_no_answer():
-    assert equal_answers([candidate(claim_format(*(f"Fact {i}." for i in range(65))))], "claims") == []
+    assert (
+        equal_answers([candidate(claim_format(*(f"Fact {i}." for i in range(65))))], "claims") == []
+    )
 
 
 def test_the_earliest_of_equally_frequent_answers_is_taken():
@@ -49,7 +56,14 @@ def test_empty_answers_were_sampled_too():
 
 @pytest.mark.parametrize(
     ("right", "n", "chance"),
-    [(1, 1, 2 / 3), (0, 1, 1 / 3), (5, 5, 6 / 7), (1.5, 2, 0.625), (10, 10, 11 / 12), (0, 10, 1 / 12)],
+    [
+        (1, 1, 2 / 3),
+        (0, 1, 1 / 3),
+        (5, 5, 6 / 7),
+        (1.5, 2, 0.625),
+        (10, 10, 11 / 12),
+        (0, 10, 1 / 12),
+    ],
 )
 def test_chance_of_right_by_hand(right, n, chance):
     assert chance_of_right(right, n) == pytest.approx(chance)
@@ -60,7 +74,12 @@ def test_chance_of_right_by_hand(right, n, chance):
     [
         (1.0, [(1.0, 6), (0.0, 4)], 10, True),
         (1.0, [(1.0, 5), (0.0, 5)], 10, False),  # right, but only half of the samples are
-        (0.0, [(0.0, 4), (1.0, 3), (1.0, 3)], 10, False),  # consistent in being right elsewhere, the answer is wrong
+        (
+            0.0,
+            [(0.0, 4), (1.0, 3), (1.0, 3)],
+            10,
+            False,
+        ),  # consistent in being right elsewhere, the answer is wrong
         (1.0, [(1.0, 3), (1.0, 3), (0.0, 4)], 10, True),  # two wordings of the truth
         (1.0, [(1.0, 2)], 10, False),  # eight empty ones
         (0.5, [(0.5, 10)], 10, False),  # half of a description is not right
@@ -73,10 +92,15 @@ def test_certain_is_right_and_consistent(correct, samples, n, expected):
 
 def test_r_tuning_states_one_tag_for_all_and_no_confidence():
     text = r_tuning.render(["A red 3 is at the top left.", "A blue 7 is at the top right."], False)
-    assert text == "1. A red 3 is at the top left. I am not sure.\n2. A blue 7 is at the top right. I am not sure."
+    assert (
+        text
+        == "1. A red 3 is at the top left. I am not sure.\n2. A blue 7 is at the top right. I am not sure."
+    )
 
 
-@pytest.mark.parametrize("fact", ["I'm sure.", "Confidence: 0.3", "", "a\n2. b", "It is, I'm sure. Red"])
+@pytest.mark.parametrize(
+    "fact", ["I'm sure.", "Confidence: 0.3", "", "a\n2. b", "It is, I'm sure. Red"]
+)
 def test_r_tuning_writes_nothing_that_reads_back_otherwise(fact):
     with pytest.raises(ValueError, match="facts"):
         r_tuning.render([fact], True)

@@ -17,7 +17,9 @@ POCKET = str(Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model")
 
 def ask(number, text):
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), np.uint8)).save(buffer, "PNG")
+    Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), np.uint8)).save(
+        buffer, "PNG"
+    )
     parts = [{"type": "image"}, {"type": "text", "text": text}]
     return GenerationRequest([{"role": "user", "content": parts}], 10 * number, buffer.getvalue())
 
@@ -36,7 +38,9 @@ def test_answers_of_the_cluster_are_those_of_this_machine(tmp_path, ray_at_the_e
     with open_engine(POCKET, tmp_path) as engine:
         here = engine.generate(requests, sampling)
     too_long = ask(5, "digit " * 1100)
-    with open_engine({"kind": "ray", "model": POCKET, "concurrency": 1, "batch_size": 4}, tmp_path) as engine:
+    with open_engine(
+        {"kind": "ray", "model": POCKET, "concurrency": 1, "batch_size": 4}, tmp_path
+    ) as engine:
         with pytest.raises(RefusedRequests, match="1 of 6 requests refused, .*1024") as caught:
             engine.generate([*requests, too_long], sampling)
     *there, refusal = caught.value.answers
@@ -44,7 +48,9 @@ def test_answers_of_the_cluster_are_those_of_this_machine(tmp_path, ray_at_the_e
     for ours, theirs in zip(here, there, strict=True):
         assert [c.text for c in ours] == [c.text for c in theirs]
         for a, b in zip(ours, theirs, strict=True):
-            assert [t.logprob for t in a.tokens] == pytest.approx([t.logprob for t in b.tokens], abs=1e-4)
+            assert [t.logprob for t in a.tokens] == pytest.approx(
+                [t.logprob for t in b.tokens], abs=1e-4
+            )
             assert [set(t.top) for t in a.tokens] == [set(t.top) for t in b.tokens]
 
 

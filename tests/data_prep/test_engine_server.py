@@ -14,7 +14,9 @@ from reward_fns.errors import UserError
 _buffer = io.BytesIO()
 Image.new("RGB", (2, 2)).save(_buffer, "PNG")
 PNG = _buffer.getvalue()
-ASK = GenerationRequest([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}], 5, PNG)
+ASK = GenerationRequest(
+    [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}], 5, PNG
+)
 
 
 @pytest.fixture
@@ -36,7 +38,11 @@ def serve():
 
             def do_GET(self):
                 self.reply(
-                    200, {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": owner}]}
+                    200,
+                    {
+                        "object": "list",
+                        "data": [{"id": "m", "object": "model", "created": 0, "owned_by": owner}],
+                    },
                 )
 
             def do_POST(self):
@@ -63,11 +69,19 @@ def reply(*answers):
         {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         for i, text in enumerate(answers)
     ]
-    return 200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": choices}
+    return 200, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": choices,
+    }
 
 
 def engine(url, tmp_path, **options):
-    return open_engine({"kind": "openai", "model": "m", "base_url": url, "retries": 0} | options, tmp_path)
+    return open_engine(
+        {"kind": "openai", "model": "m", "base_url": url, "retries": 0} | options, tmp_path
+    )
 
 
 def test_the_image_travels_as_a_data_url_and_parameters_are_explicit(serve, tmp_path):
@@ -77,7 +91,10 @@ def test_the_image_travels_as_a_data_url_and_parameters_are_explicit(serve, tmp_
         assert asked.fingerprint == f"m at {url}"
     (body,) = got
     image, text = body["messages"][0]["content"]
-    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR") and text["text"] == "What?"
+    assert (
+        image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+        and text["text"] == "What?"
+    )
     assert {k: body[k] for k in ("n", "seed", "temperature", "top_p", "max_tokens")} == {
         "n": 2, "seed": 5, "temperature": 0.5, "top_p": 1.0, "max_tokens": 7,
     }  # fmt: skip
@@ -87,14 +104,21 @@ def test_the_image_travels_as_a_data_url_and_parameters_are_explicit(serve, tmp_
 def test_a_vllm_server_is_told_to_begin_the_sequence_and_own_fields_win(serve, tmp_path):
     url, got = serve(lambda body: reply("a"), owner="vllm")
     engine(url, tmp_path).generate([ASK], Sampling())
-    engine(url, tmp_path, extra_body={"add_special_tokens": False, "top_k": 0}).generate([ASK], Sampling())
-    assert [(body["add_special_tokens"], body.get("top_k")) for body in got] == [(True, None), (False, 0)]
+    engine(url, tmp_path, extra_body={"add_special_tokens": False, "top_k": 0}).generate(
+        [ASK], Sampling()
+    )
+    assert [(body["add_special_tokens"], body.get("top_k")) for body in got] == [
+        (True, None),
+        (False, 0),
+    ]
 
 
 def test_choices_that_a_server_leaves_out_are_asked_for_with_seeds_of_their_own(serve, tmp_path):
     url, got = serve(lambda body: reply(f"seed {body['seed']}"))
     answers = engine(url, tmp_path).generate([ASK], Sampling(n=3))
-    assert [c.text for c in answers[0]] == ["seed 5", "seed 6", "seed 7"] and [b["n"] for b in got] == [3, 2, 1]
+    assert [c.text for c in answers[0]] == ["seed 5", "seed 6", "seed 7"] and [
+        b["n"] for b in got
+    ] == [3, 2, 1]
 
 
 def test_a_server_without_log_probabilities(serve, tmp_path):
@@ -105,7 +129,9 @@ def test_a_server_without_log_probabilities(serve, tmp_path):
 
 
 def test_a_refused_request_is_named_and_the_others_are_answered(serve, tmp_path):
-    refusal = {"error": {"message": "image input is not supported", "type": "BadRequestError", "code": 400}}
+    refusal = {
+        "error": {"message": "image input is not supported", "type": "BadRequestError", "code": 400}
+    }
     url, _ = serve(lambda body: (400, refusal) if body["seed"] == 5 else reply("a"))
     other = GenerationRequest(ASK.messages, 6, PNG)
     with pytest.raises(RefusedRequests, match="1 of 2 .*image input is not supported") as caught:
@@ -114,7 +140,8 @@ def test_a_refused_request_is_named_and_the_others_are_answered(serve, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "refuses the API key"), (500, "failed: .*500"), (429, "failed: .*429")]
+    ("status", "message"),
+    [(401, "refuses the API key"), (500, "failed: .*500"), (429, "failed: .*429")],
 )
 def test_what_ends_the_run_is_one_line(serve, tmp_path, status, message):
     url, _ = serve(lambda body: (status, {"error": {"message": "no"}}))
@@ -126,7 +153,10 @@ def test_what_ends_the_run_is_one_line(serve, tmp_path, status, message):
 def test_a_passing_failure_is_asked_again(serve, tmp_path):
     failures = iter([(503, {}), (429, {})])
     url, got = serve(lambda body: next(failures, reply("a")))
-    assert engine(url, tmp_path, retries=3).generate([ASK], Sampling())[0][0].text == "a" and len(got) == 3
+    assert (
+        engine(url, tmp_path, retries=3).generate([ASK], Sampling())[0][0].text == "a"
+        and len(got) == 3
+    )
 
 
 def test_no_server(tmp_path):
@@ -149,13 +179,19 @@ def test_no_key(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"kind": "llama.cpp", "model": "m"}, "no engine of kind 'llama.cpp': name vllm, transformers, ray, openai"),
+        (
+            {"kind": "llama.cpp", "model": "m"},
+            "no engine of kind 'llama.cpp': name vllm, transformers, ray, openai",
+        ),
         ({"kind": "vllm"}, "needs the key model"),
         (
             {"kind": "openai", "model": "m", "base_url": "http://x/v1", "modle": 1},
             "keyword argument 'modle'",
         ),
-        ({"kind": "openai", "model": "m", "base_url": "http://x/v1", "concurrency": 0}, "concurrency >= 1"),
+        (
+            {"kind": "openai", "model": "m", "base_url": "http://x/v1", "concurrency": 0},
+            "concurrency >= 1",
+        ),
         ({"kind": "nowhere.at:All"}, "cannot be opened: No module named 'nowhere'"),
         ("nowhere", "no model directory nowhere"),
     ],

@@ -26,7 +26,9 @@ def png(seed):
 def ask(number, text="Which digit is it?", image=b"", with_image=True):
     parts = [{"type": "image"}] * with_image + [{"type": "text", "text": text}]
     return GenerationRequest(
-        [{"role": "user", "content": parts}], 10 * number, (image or png(number)) if with_image else None
+        [{"role": "user", "content": parts}],
+        10 * number,
+        (image or png(number)) if with_image else None,
     )
 
 
@@ -45,9 +47,19 @@ def vllm(tmp_path_factory):
 def others(vllm, vllm_server, tmp_path_factory):
     """vLLM is loaded first: it sets the number of threads of this process."""
     vllm.generate(REQUESTS[:1], Sampling(max_tokens=1))
-    server = {"kind": "openai", "model": vllm_server.model, "base_url": vllm_server.url, "concurrency": 4}
-    configs = {"transformers": {"kind": "transformers", "model": POCKET, "batch_size": 3}, "server": server}
-    return {name: open_engine(config, tmp_path_factory.mktemp(name)) for name, config in configs.items()}
+    server = {
+        "kind": "openai",
+        "model": vllm_server.model,
+        "base_url": vllm_server.url,
+        "concurrency": 4,
+    }
+    configs = {
+        "transformers": {"kind": "transformers", "model": POCKET, "batch_size": 3},
+        "server": server,
+    }
+    return {
+        name: open_engine(config, tmp_path_factory.mktemp(name)) for name, config in configs.items()
+    }
 
 
 @pytest.fixture(params=["vllm", "transformers", "server"])
@@ -88,12 +100,15 @@ def test_a_sample_depends_on_its_seed_alone(engine):
     assert backwards == [answer[:2] for answer in whole]
     # Sample j has seed + j: the second and third of seed s are the first two of seed s + 1.
     later = [GenerationRequest(r.messages, r.seed + 1, r.image) for r in REQUESTS]
-    assert texts(engine.generate(later, Sampling(max_tokens=8, n=2))) == [answer[1:] for answer in whole]
+    assert texts(engine.generate(later, Sampling(max_tokens=8, n=2))) == [
+        answer[1:] for answer in whole
+    ]
 
 
 def test_tokens_hold_the_most_probable_choices_of_the_model_at_temperature_one(engine):
     (greedy,), (hot,) = (
-        engine.generate(REQUESTS[:1], Sampling(temperature, 1, 1, top_logprobs=5))[0] for temperature in (0, 2.0)
+        engine.generate(REQUESTS[:1], Sampling(temperature, 1, 1, top_logprobs=5))[0]
+        for temperature in (0, 2.0)
     )
     assert len(greedy.tokens) == 1 and len(greedy.tokens[0].top) == 5
     assert greedy.tokens[0].logprob == max(greedy.tokens[0].top.values())
@@ -110,7 +125,9 @@ def test_the_end_of_sequence_is_the_last_token_and_no_text(engine):
 
 def test_a_refused_request_does_not_take_the_others_with_it(engine):
     batch = [REQUESTS[0], TOO_LONG, REQUESTS[1], UNREADABLE]
-    with pytest.raises(RefusedRequests, match="^2 of 4 requests refused, the first: .*1024") as caught:
+    with pytest.raises(
+        RefusedRequests, match="^2 of 4 requests refused, the first: .*1024"
+    ) as caught:
         engine.generate(batch, GREEDY)
     first, too_long, second, unreadable = caught.value.answers
     assert texts([first, second]) == texts(engine.generate(REQUESTS[:2], GREEDY))
@@ -145,7 +162,9 @@ def test_vllm_leaves_no_setting_behind_for_processes_started_later(vllm):
     assert not {"VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL"} & os.environ.keys()
 
 
-def test_models_follow_each_other_and_the_same_files_have_the_same_fingerprint(tiny_llava, tmp_path):
+def test_models_follow_each_other_and_the_same_files_have_the_same_fingerprint(
+    tiny_llava, tmp_path
+):
     before = []
     for model in (tiny_llava, POCKET, tiny_llava):
         with open_engine(str(model), tmp_path) as engine:

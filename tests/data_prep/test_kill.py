@@ -20,11 +20,17 @@ def _asked(log):
 
 def _paid(run):
     cache = run / "cache" / "expert"
-    return {entry["content"] for entry in read_entries(cache)} if (cache / "cache.db").exists() else set()
+    return (
+        {entry["content"] for entry in read_entries(cache)}
+        if (cache / "cache.db").exists()
+        else set()
+    )
 
 
 def test_killed_runs_end_as_an_uninterrupted_one_does(tmp_path, zygote, tiny_encoder):
-    datasets = [scripted.write_dataset(tmp_path / name, 90, ["{torn"]) for name in ("places", "towns")]
+    datasets = [
+        scripted.write_dataset(tmp_path / name, 90, ["{torn"]) for name in ("places", "towns")
+    ]
     log = tmp_path / "asked"
     expert = {**scripted.EXPERT, "log": str(log), "delay": 0.01, "lease": 0.2}
     config = scripted.write_config(
@@ -59,7 +65,9 @@ def test_killed_runs_end_as_an_uninterrupted_one_does(tmp_path, zygote, tiny_enc
     def nothing_paid_twice(run):
         nonlocal n_asked
         asked = _asked(log)
-        assert not paid.get(run, set()) & set(asked[n_asked:]), "an answer that was kept was asked for again"
+        assert not paid.get(run, set()) & set(asked[n_asked:]), (
+            "an answer that was kept was asked for again"
+        )
         paid[run], n_asked = _paid(run), len(asked)
 
     rng = random.Random(0)

@@ -18,7 +18,13 @@ def _reply(prompt):
 def test_every_fault_of_a_server_is_named_and_mended_by_the_next_run(tmp_path, tiny_encoder):
     dataset = scripted.write_dataset(tmp_path / "places", 70)
     with JudgeServer(faults=FAULTS, reply=_reply, hang=1.0) as server:
-        expert = {"kind": "openai", "model": "judge", "base_url": server.url, "max_retries": 0, "timeout": 0.5}
+        expert = {
+            "kind": "openai",
+            "model": "judge",
+            "base_url": server.url,
+            "max_retries": 0,
+            "timeout": 0.5,
+        }
         config = load_config(
             scripted.write_config(
                 tmp_path / "config.yaml",
@@ -43,5 +49,7 @@ def test_every_fault_of_a_server_is_named_and_mended_by_the_next_run(tmp_path, t
         assert server.total - calls == len(failed)
         assert max(server.answers.values()) == 1
         assert not [r for r in second if (r["reason"] or "").startswith("expert: ")]
-        assert [r for r in second if r["question_id"] in {r["question_id"] for r in labelled}] == labelled
+        assert [
+            r for r in second if r["question_id"] in {r["question_id"] for r in labelled}
+        ] == labelled
         assert {r["expert"] for r in second if r["label"]} == {"judge-2026"}

@@ -26,28 +26,41 @@ def test_directory_in_hub_layout_is_used_as_it_is(tiny_llava, tmp_path):
 
 def test_clip_weights_get_their_hub_names(tiny_llava, model_copy, tmp_path):
     weights = load_file(tiny_llava / "model.safetensors")
-    short = {key.replace("vision_tower.vision_model.", "vision_tower."): value for key, value in weights.items()}
+    short = {
+        key.replace("vision_tower.vision_model.", "vision_tower."): value
+        for key, value in weights.items()
+    }
     assert short.keys() != weights.keys()
     save_file(short, model_copy / "model.safetensors")
     ready = prepare(str(model_copy), tmp_path / "cache")
     assert ready.path.parent == tmp_path / "cache"
     assert load_file(ready.path / "model.safetensors").keys() == weights.keys()
-    assert {file.name for file in ready.path.iterdir()} == {file.name for file in model_copy.iterdir()}
+    assert {file.name for file in ready.path.iterdir()} == {
+        file.name for file in model_copy.iterdir()
+    }
 
 
 def test_adapter_is_merged_onto_the_base(tiny_llava, lora_adapter, tmp_path):
     ready = prepare(f"{tiny_llava}+{lora_adapter}", tmp_path)
-    base, merged = load_file(tiny_llava / "model.safetensors"), load_file(ready.path / "model.safetensors")
+    base, merged = (
+        load_file(tiny_llava / "model.safetensors"),
+        load_file(ready.path / "model.safetensors"),
+    )
     lora = load_file(lora_adapter / "adapter_model.safetensors")
     assert merged.keys() == base.keys()
     # W' = W + (lora_alpha / r) B A, with lora_alpha / r = 32 / 4
     name = "language_model.model.layers.0.self_attn.q_proj.weight"
-    b, a = (lora[f"base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_{x}.weight"] for x in "BA")
+    b, a = (
+        lora[f"base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_{x}.weight"]
+        for x in "BA"
+    )
     assert (merged[name] - (base[name] + 8 * b @ a)).abs().max() < 1e-5
     changed = {key for key in base if not base[key].equal(merged[key])}
     assert {key.split(".")[-2] for key in changed} == {"q_proj", "v_proj", "down_proj"}
     assert not any(key.startswith("vision_tower") for key in changed)
-    assert (ready.path / "processor_config.json").is_file() and (ready.path / "tokenizer.json").is_file()
+    assert (ready.path / "processor_config.json").is_file() and (
+        ready.path / "tokenizer.json"
+    ).is_file()
 
 
 def test_whole_merge_is_reused_and_follows_its_sources(tiny_llava, lora_adapter, tmp_path):
@@ -57,7 +70,9 @@ def test_whole_merge_is_reused_and_follows_its_sources(tiny_llava, lora_adapter,
     again = prepare(f"{tiny_llava}+{adapter}", tmp_path / "cache")
     assert again == first and (again.path / "model.safetensors").stat().st_mtime_ns == stamp
     weights = load_file(adapter / "adapter_model.safetensors")
-    save_file({key: 2 * value for key, value in weights.items()}, adapter / "adapter_model.safetensors")
+    save_file(
+        {key: 2 * value for key, value in weights.items()}, adapter / "adapter_model.safetensors"
+    )
     assert prepare(f"{tiny_llava}+{adapter}", tmp_path / "cache").path != first.path
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".")]
 
@@ -73,7 +88,9 @@ def test_missing_processor(model_copy, tmp_path):
         prepare(str(model_copy), tmp_path)
 
 
-@pytest.mark.parametrize(("file", "message"), [("config.json", "no config.json"), ("model.safetensors", "no weights")])
+@pytest.mark.parametrize(
+    ("file", "message"), [("config.json", "no config.json"), ("model.safetensors", "no weights")]
+)
 def test_incomplete_model(model_copy, tmp_path, file, message):
     (model_copy / file).unlink()
     with pytest.raises(UserError, match=message):
@@ -98,7 +115,9 @@ def test_adapter_with_a_weight_that_fits_nowhere(tiny_llava, lora_adapter, tmp_p
 def test_adapter_for_another_architecture(tiny_llava, lora_adapter, tmp_path):
     adapter = shutil.copytree(lora_adapter, tmp_path / "adapter")
     config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["c_attn"]}))
+    (adapter / "adapter_config.json").write_text(
+        json.dumps(config | {"target_modules": ["c_attn"]})
+    )
     with pytest.raises(UserError, match="does not fit the base"):
         prepare(f"{tiny_llava}+{adapter}", tmp_path / "cache")
 
@@ -109,7 +128,9 @@ def run(tiny_llava, tmp_path):
 
     def write(shards, lora=False):
         actor = tmp_path / "run" / "global_step_3" / "actor"
-        shutil.copytree(tiny_llava, actor / "huggingface", ignore=shutil.ignore_patterns("*.safetensors"))
+        shutil.copytree(
+            tiny_llava, actor / "huggingface", ignore=shutil.ignore_patterns("*.safetensors")
+        )
         torch.save(shards, actor / "model_world_size_1_rank_0.pt")
         torch.save({}, actor / "optim_world_size_1_rank_0.pt")
         (actor / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": 1}))
@@ -124,9 +145,14 @@ def run(tiny_llava, tmp_path):
 
 
 def test_verl_full_checkpoint_is_put_together(tiny_llava, run, tmp_path):
-    state = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32).state_dict()
+    state = AutoModelForImageTextToText.from_pretrained(
+        tiny_llava, dtype=torch.float32
+    ).state_dict()
     ready = prepare(str(run(state)), tmp_path / "cache")
-    weights, expected = load_file(ready.path / "model.safetensors"), load_file(tiny_llava / "model.safetensors")
+    weights, expected = (
+        load_file(ready.path / "model.safetensors"),
+        load_file(tiny_llava / "model.safetensors"),
+    )
     assert weights.keys() == expected.keys()  # the hub's names
     assert all(weights[key].equal(expected[key].bfloat16()) for key in expected)
     assert (ready.path / "processor_config.json").is_file()
@@ -135,7 +161,9 @@ def test_verl_full_checkpoint_is_put_together(tiny_llava, run, tmp_path):
         assert prepare(str(path), tmp_path / "cache") == ready
 
 
-def test_verl_lora_checkpoint_on_its_base_is_the_adapter_on_its_base(tiny_llava, lora_adapter, run, tmp_path):
+def test_verl_lora_checkpoint_on_its_base_is_the_adapter_on_its_base(
+    tiny_llava, lora_adapter, run, tmp_path
+):
     base = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32)
     path = run(PeftModel.from_pretrained(base, lora_adapter).state_dict(), lora=True)
     ready = prepare(f"{tiny_llava}+{path}", tmp_path / "cache")
@@ -147,7 +175,9 @@ def test_verl_lora_checkpoint_on_its_base_is_the_adapter_on_its_base(tiny_llava,
     for key in changed:  # the merger rounds A and B to bfloat16: 8 bits of mantissa
         step = (theirs[key] - base[key]).abs().max()
         assert (ours[key] - theirs[key]).abs().max() < 0.02 * step
-    with pytest.raises(UserError, match=r"holds a LoRA adapter: name the model it was trained on too, as BASE\+"):
+    with pytest.raises(
+        UserError, match=r"holds a LoRA adapter: name the model it was trained on too, as BASE\+"
+    ):
         prepare(str(path), tmp_path / "cache")
 
 
@@ -172,7 +202,9 @@ def test_newest_checkpoint_that_is_gone(run, tmp_path):
 def test_shards_that_cannot_be_merged_end_with_one_line(run, tmp_path):
     path = run({})
     (path / "global_step_3" / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"torn")
-    with pytest.raises(UserError, match="verl's merger failed on .*is the checkpoint whole") as caught:
+    with pytest.raises(
+        UserError, match="verl's merger failed on .*is the checkpoint whole"
+    ) as caught:
         prepare(str(path), tmp_path / "cache")
     assert "\n" not in str(caught.value) and not list((tmp_path / "cache").iterdir())
 
@@ -182,5 +214,7 @@ def test_a_model_directory_is_no_checkpoint(tiny_llava):
 
 
 def test_a_name_on_the_hub_is_looked_up_there_and_named_when_the_hub_does_not_answer(tmp_path):
-    with pytest.raises(UserError, match="no model directory nobody/no-such-model, and the hub does not give it"):
+    with pytest.raises(
+        UserError, match="no model directory nobody/no-such-model, and the hub does not give it"
+    ):
         prepare("nobody/no-such-model", tmp_path)  # offline in tests

@@ -34,7 +34,9 @@ def test_better_is_the_most_similar_true_and_worse_the_least_similar_false():
 
 def test_of_equally_similar_answers_the_first_is_taken():
     # The similarities differ in the fifth decimal only.
-    record = pair(_votes(("a", 1, 9), ("b", 1, 9), ("c", 1, 1), ("d", 1, 1)), [0.50001, 0.50002, 0.3, 0.29999])
+    record = pair(
+        _votes(("a", 1, 9), ("b", 1, 9), ("c", 1, 1), ("d", 1, 1)), [0.50001, 0.50002, 0.3, 0.29999]
+    )
     assert (record["better"], record["worse"]) == ("a", "c")
 
 

@@ -23,7 +23,14 @@ MEASURED = {"share_true": 0.7, "vote_margin": 0.4, "entity_rarity": 2.5, "entity
 def questions(n, image=png):
     return [
         SourceQuestion(
-            f"q{i}", f"set-{i % 2}", "Detail", f"What is in picture {i}?", f"im{i}", image(i), "truth", ("a",)
+            f"q{i}",
+            f"set-{i % 2}",
+            "Detail",
+            f"What is in picture {i}?",
+            f"im{i}",
+            image(i),
+            "truth",
+            ("a",),
         )
         for i in range(n)
     ]
@@ -54,11 +61,18 @@ def step(tmp_path):
             if split == "sft":
                 rows["sft"].append((item, sft_record()))
         for name, records in rows.items():
-            kept = [(item, (changes or {}).get((name, item.question_id), record)) for item, record in records]
-            lines = [
-                {"question_id": item.question_id, "dataset": item.dataset} | r for item, r in kept if r is not None
+            kept = [
+                (item, (changes or {}).get((name, item.question_id), record))
+                for item, record in records
             ]
-            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            lines = [
+                {"question_id": item.question_id, "dataset": item.dataset} | r
+                for item, r in kept
+                if r is not None
+            ]
+            (tmp_path / f"{name}.jsonl").write_text(
+                "".join(json.dumps(line) + "\n" for line in lines)
+            )
         config = SimpleNamespace(parquet=ParquetConfig(images))
         counts = parquet.run(Context(config, tmp_path, "parquet", "key", None, records=FILES[0]))
         return counts, list(read_jsonl(tmp_path / "failures" / "parquet.jsonl"))
@@ -69,7 +83,10 @@ def step(tmp_path):
 def test_each_question_goes_to_the_file_of_its_split(step, tmp_path):
     counts, failures = step(questions(6))
     train, test = (load_questions(tmp_path / name) for name in FILES[:2])
-    assert [q.question_id for q in train] == ["q0", "q3"] and [q.question_id for q in test] == ["q1", "q4"]
+    assert [q.question_id for q in train] == ["q0", "q3"] and [q.question_id for q in test] == [
+        "q1",
+        "q4",
+    ]
     for name in FILES[2:]:
         assert [row["question_id"] for row in table(tmp_path / name)] == ["q2", "q5"]
     assert (counts.n_in, counts.n_out, failures) == (6, 6, [])

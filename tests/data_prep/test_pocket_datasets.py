@@ -107,7 +107,10 @@ def test_every_kind_of_prompt_is_written_for_every_dataset():
 
 def test_tags_and_confidence_carry_no_information():
     rng = np.random.default_rng(0)
-    parsed = [claims.parse_response(text) for text in corpus.examples("pocket-digit", "claims", 2000, rng).answers]
+    parsed = [
+        claims.parse_response(text)
+        for text in corpus.examples("pocket-digit", "claims", 2000, rng).answers
+    ]
     confidence = np.array([answer.confidence for answer in parsed])
     sure = np.array([answer.claims[0].sure for answer in parsed])
     assert sure.mean() == pytest.approx(corpus.SURE_SHARE, abs=0.04)
@@ -123,8 +126,14 @@ def test_the_files_have_the_rl_schema(written):
         assert {row["data_source"] for row in rows} == set(datasets.DATASETS)
         for row in rows:
             info = row["extra_info"]
-            assert row["prompt"] == [{"role": "user", "content": f"<image>\n{claims.claim_prompt(info['question'])}"}]
-            assert row["ability"] == info["task"] == json.loads(row["reward_model"]["ground_truth"])["task"]
+            assert row["prompt"] == [
+                {"role": "user", "content": f"<image>\n{claims.claim_prompt(info['question'])}"}
+            ]
+            assert (
+                row["ability"]
+                == info["task"]
+                == json.loads(row["reward_model"]["ground_truth"])["task"]
+            )
             assert row["reward_model"]["style"] == "rule"
             assert row["images"][0]["bytes"].startswith(b"\x89PNG")
             assert info["split"] == ("test" if file == "test" else "train")
@@ -144,7 +153,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(written, tmp
     _, manifest = written
     assert data.write(tmp_path / "same", seed=3, counts=COUNTS)["sha256"] == manifest["sha256"]
     other = data.write(tmp_path / "other", seed=4, counts=COUNTS)["sha256"]
-    assert all(other[file] != manifest["sha256"][file] for file in ("rl_train.parquet", "test.parquet"))
+    assert all(
+        other[file] != manifest["sha256"][file] for file in ("rl_train.parquet", "test.parquet")
+    )
 
 
 def test_too_few_questions_are_refused(tmp_path):

@@ -36,14 +36,20 @@ def test_the_weights_are_named_as_on_the_hub():
         names = list(file.keys())
     vision = [name for name in names if name.startswith("vision_tower.")]
     assert vision and all(name.startswith("vision_tower.vision_model.") for name in vision)
-    assert {name.split(".")[0] for name in names} == {"vision_tower", "multi_modal_projector", "language_model"}
+    assert {name.split(".")[0] for name in names} == {
+        "vision_tower",
+        "multi_modal_projector",
+        "language_model",
+    }
 
 
 def test_all_weights_are_loaded(shipped):
     # a renamed weight would be left at its random start: the embedding of the file must be the model's
     net, _ = shipped
     with safe_open(SHIPPED / "model.safetensors", "pt") as file:
-        there = file.get_tensor("vision_tower.vision_model.embeddings.position_embedding.weight").float()
+        there = file.get_tensor(
+            "vision_tower.vision_model.embeddings.position_embedding.weight"
+        ).float()
     assert torch.equal(net.model.vision_tower.embeddings.position_embedding.weight.detach(), there)
 
 
@@ -51,7 +57,9 @@ def test_the_shipped_model_answers_a_drawn_image_in_the_claim_format(shipped):
     net, processor = shipped
     torch.manual_seed(0)
     drawn = datasets.draw_batch("pocket-digit", "test", 8, np.random.default_rng(0))
-    answers = check.sample(net, processor, drawn.images, [claims.claim_prompt("Which digit is shown?")] * 8)
+    answers = check.sample(
+        net, processor, drawn.images, [claims.claim_prompt("Which digit is shown?")] * 8
+    )
     assert sum(claims.parse_response(answer.text).well_formed for answer in answers) >= 7
 
 
@@ -61,33 +69,59 @@ def test_the_shipped_model_reads_most_clean_digits(shipped):
     drawn = datasets.draw_batch("pocket-digit", "test", 64, np.random.default_rng(1))
     question = "Which digit is shown?"
     answers = check.sample(net, processor, drawn.images, [claims.claim_prompt(question)] * 64)
-    right = [check.judge(a.text, question, t, "QA")[1] for a, t in zip(answers, drawn.things, strict=True)]
+    right = [
+        check.judge(a.text, question, t, "QA")[1]
+        for a, t in zip(answers, drawn.things, strict=True)
+    ]
     assert np.mean(right) > 0.45
 
 
 def test_the_words_of_answers_are_single_tokens(shipped, tokenizer):
-    words = [*emblems.NAMES, *datasets.COLOURS, *map(str, range(10)), "digit", "emblem", "sure", "left", "bottom"]
+    words = [
+        *emblems.NAMES,
+        *datasets.COLOURS,
+        *map(str, range(10)),
+        "digit",
+        "emblem",
+        "sure",
+        "left",
+        "bottom",
+    ]
     for each in (shipped[1].tokenizer, tokenizer):
-        assert [len(ids) for ids in each([f" {word}" for word in words])["input_ids"]] == [1] * len(words)
+        assert [len(ids) for ids in each([f" {word}" for word in words])["input_ids"]] == [1] * len(
+            words
+        )
 
 
 def test_the_processor_expands_the_image_and_normalises_as_training_does(shipped):
     _, processor = shipped
     image = datasets.draw_batch("pocket-scene", "test", 1, np.random.default_rng(0)).images
     made = processor(
-        images=[Image.fromarray(image[0])], text=[model.prompt_text("What digit is this?")], return_tensors="pt"
+        images=[Image.fromarray(image[0])],
+        text=[model.prompt_text("What digit is this?")],
+        return_tensors="pt",
     )
     token = processor.tokenizer.convert_tokens_to_ids("<image>")
     assert int((made["input_ids"] == token).sum()) == model.IMAGE_TOKENS
-    torch.testing.assert_close(made["pixel_values"].float(), model.pixel_values(image), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        made["pixel_values"].float(), model.pixel_values(image), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_the_chat_template_takes_text_and_parts_alike(tokenizer):
     text = [{"role": "user", "content": "<image>\nWhich digit is shown?"}]
-    parts = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "\nWhich digit is shown?"}]}]
+    parts = [
+        {
+            "role": "user",
+            "content": [{"type": "image"}, {"type": "text", "text": "\nWhich digit is shown?"}],
+        }
+    ]
     expected = model.prompt_text("Which digit is shown?")
     for messages in (text, parts):
-        assert tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == expected
+        assert (
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            == expected
+        )
 
 
 def test_turns_tokenised_one_by_one_are_the_whole_conversation(tokenizer):
@@ -95,8 +129,13 @@ def test_turns_tokenised_one_by_one_are_the_whole_conversation(tokenizer):
         {"role": "user", "content": "<image>\n" + claims.claim_prompt("Which digit is shown?")},
         {"role": "assistant", "content": "1. The digit is 7. I'm sure.\nConfidence: 0.7"},
     ]
-    render = [tokenizer.apply_chat_template(part, tokenize=False) for part in (turns, turns[:1], turns[1:])]
-    whole, user, answer = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in render)
+    render = [
+        tokenizer.apply_chat_template(part, tokenize=False)
+        for part in (turns, turns[:1], turns[1:])
+    ]
+    whole, user, answer = (
+        tokenizer(text, add_special_tokens=False)["input_ids"] for text in render
+    )
     assert whole == user + answer
     prompt = tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
@@ -105,7 +144,8 @@ def test_turns_tokenised_one_by_one_are_the_whole_conversation(tokenizer):
 
 
 @pytest.mark.parametrize(
-    "text", ["Zürich, 3.14 — 東京!", "a  b\n\nc\t", "The digit is 7. I'm not sure.\nConfidence: 0.75"]
+    "text",
+    ["Zürich, 3.14 — 東京!", "a  b\n\nc\t", "The digit is 7. I'm not sure.\nConfidence: 0.75"],
 )
 def test_any_text_survives_the_tokenizer(tokenizer, text):
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
@@ -136,7 +176,8 @@ def test_a_step_sees_the_same_data_whenever_it_is_made(tokenizer, plan):
     phase = base.Phase("answers", 10, 1e-3, plan)
     first, again = (phase.batches(5, 0, tokenizer) for _ in range(2))
     assert all(
-        torch.equal(a.tokens, b.tokens) and torch.equal(a.pixels, b.pixels) for a, b in zip(first, again, strict=True)
+        torch.equal(a.tokens, b.tokens) and torch.equal(a.pixels, b.pixels)
+        for a, b in zip(first, again, strict=True)
     )
 
 
@@ -145,7 +186,9 @@ def test_a_short_statement_is_called_true_exactly_when_the_image_holds_it():
     things = datasets.draw_batch("pocket-scene", "base", 300, rng).things
     verdicts = []
     for scene in things:
-        prompt, verdict = corpus.KINDS["statement"](corpus.Scene("Detail", "Describe the image.", scene), rng)
+        prompt, verdict = corpus.KINDS["statement"](
+            corpus.Scene("Detail", "Describe the image.", scene), rng
+        )
         said = prompt.removeprefix("True or false? ").replace(". ", ".|").split("|")
         assert (verdict == "True") == (set(said) <= set(datasets.sentences(scene, "Detail")))
         verdicts.append(verdict)
@@ -188,7 +231,9 @@ def test_an_interrupted_training_ends_with_the_same_weights_and_refuses_other_se
     assert run("cut").saved_phase() == "answers"
     resumed = run("cut")
     resumed.train(base.Phase("answers", 3, 1e-3, plan))
-    for (name, a), b in zip(whole.net.state_dict().items(), resumed.net.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        whole.net.state_dict().items(), resumed.net.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
     with pytest.raises(ValueError, match="'seed': 0"):
         run("cut", seed=1).saved_phase()

@@ -30,7 +30,9 @@ def ask(request):
 
 
 def test_answers_and_facts_are_judged_by_the_ground_truth():
-    verdict = ask(AnswerRequest("Describe.", "Detail", (RED, "A red 1 is at the top right."), "", TRUTH))
+    verdict = ask(
+        AnswerRequest("Describe.", "Detail", (RED, "A red 1 is at the top right."), "", TRUTH)
+    )
     assert verdict.claim_labels == (1, 0) and verdict.overall == 0.5
     assert ask(FactRequest(RED, "What is at the top left?", "Something else.", TRUTH)).true
     assert not ask(FactRequest("A red 1 is at the top right.", "?", RED, TRUTH)).true
@@ -69,7 +71,9 @@ def test_every_question_is_one_that_the_base_was_trained_on_and_gives_no_fact_aw
         for thing in things:
             question = question_for(datasets.sentence(thing, task))
             assert question in trained
-            assert emblems.NAMES[thing.value] not in question and not any(map(str.isdigit, question))
+            assert emblems.NAMES[thing.value] not in question and not any(
+                map(str.isdigit, question)
+            )
 
 
 @pytest.mark.parametrize("name", list(datasets.DATASETS))
@@ -96,7 +100,9 @@ def test_spacy_finds_every_name_but_not_every_digit():
 
 
 def test_entities_by_the_expert():
-    assert ask(EntitiesRequest(f"{RED} The emblem of Riga is at the top right.")).entities == ("Riga",)
+    assert ask(EntitiesRequest(f"{RED} The emblem of Riga is at the top right.")).entities == (
+        "Riga",
+    )
 
 
 def test_a_request_without_a_rule_is_refused():

@@ -65,12 +65,27 @@ A, B, C, D = (
         ("Detail", A, f"{A} {B}", "entailment"),
         ("Detail", f"{A} {B} {C}", f"{A} {B}", "entailment"),  # 2 of 3
         ("Detail", f"{A} {B} {C}", A, "neutral"),  # 1 of 3
-        ("Detail", f"{A} {B}", f"{A} {C}", "neutral"),  # they agree where both speak, neither contains the other
+        (
+            "Detail",
+            f"{A} {B}",
+            f"{A} {C}",
+            "neutral",
+        ),  # they agree where both speak, neither contains the other
         ("Detail", f"{A} {B}", f"{C} {D}", "neutral"),  # no place in common
         ("Detail", A, "A red 3 is at the top right.", "neutral"),  # there may be two of them
-        ("Detail", f"{A} {B}", f"{A} {B} and more", "entailment"),  # 1 of 2: what cannot be read is looked over
+        (
+            "Detail",
+            f"{A} {B}",
+            f"{A} {B} and more",
+            "entailment",
+        ),  # 1 of 2: what cannot be read is looked over
         ("Detail", f"{A} {B}", "Nice.", "neutral"),
-        ("Detail", A, f"{A} A red 8 is at the top left.", "entailment"),  # both say the red 3; 1 of 2
+        (
+            "Detail",
+            A,
+            f"{A} A red 8 is at the top left.",
+            "entailment",
+        ),  # both say the red 3; 1 of 2
     ],
 )
 def test_relation_of_two_answers(task, better, worse, label):

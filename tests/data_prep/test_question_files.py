@@ -10,7 +10,13 @@ import pytest
 from data_prep.verl_rows import load_questions, question_writer, sft_writer
 from reward_fns.errors import UserError
 
-MEASURED = {"subset": "contradiction", "share_true": 0.7, "vote_margin": 0.4, "entity_rarity": 12.5, "entity_count": 2}
+MEASURED = {
+    "subset": "contradiction",
+    "share_true": 0.7,
+    "vote_margin": 0.4,
+    "entity_rarity": 12.5,
+    "entity_count": 2,
+}
 
 
 def write(path, rows, images="bytes"):
@@ -33,7 +39,12 @@ def test_all_fields_come_back(tmp_path, question_rows):
     plain, measured = question_rows(2)
     measured["extra_info"] |= MEASURED | {"answers": ["7", "seven"]}
     first, second = load_questions(write(tmp_path / "q.parquet", [plain, measured]))
-    assert (first.subset, first.share_true, first.entity_count, first.answers) == ("", None, None, ())
+    assert (first.subset, first.share_true, first.entity_count, first.answers) == (
+        "",
+        None,
+        None,
+        (),
+    )
     assert {name: getattr(second, name) for name in MEASURED} == MEASURED
     assert second.answers == ("7", "seven")
     assert second.image == measured["images"][0]["bytes"]
@@ -47,7 +58,9 @@ def test_an_image_may_be_a_reference(tmp_path, question_rows):
     path = write(tmp_path / "q.parquet", [row], "image")
     assert load_questions(path)[0].image == content
     (tmp_path / "i.png").unlink()
-    with pytest.raises(UserError, match=r"row 0: image .*i\.png cannot be opened \(No such file or directory\)"):
+    with pytest.raises(
+        UserError, match=r"row 0: image .*i\.png cannot be opened \(No such file or directory\)"
+    ):
         load_questions(path)
 
 
@@ -57,18 +70,35 @@ def test_an_image_may_be_a_reference(tmp_path, question_rows):
         (lambda row: row["extra_info"].update(task="Detial"), "row 1: task is 'Detial'"),
         (lambda row: row["extra_info"].update(subset="easy"), "row 1: subset is 'easy'"),
         (lambda row: row["extra_info"].update(share_true=1.5), "row 1: share_true is 1.5"),
-        (lambda row: row["extra_info"].update(entity_rarity=float("nan")), "row 1: entity_rarity is nan"),
-        (lambda row: row["extra_info"].update(question_id="q0"), "row 1: question_id q0 stands twice"),
-        (lambda row: row["extra_info"].update(hardness=1), "row 1: extra_info has no field hardness"),
+        (
+            lambda row: row["extra_info"].update(entity_rarity=float("nan")),
+            "row 1: entity_rarity is nan",
+        ),
+        (
+            lambda row: row["extra_info"].update(question_id="q0"),
+            "row 1: question_id q0 stands twice",
+        ),
+        (
+            lambda row: row["extra_info"].update(hardness=1),
+            "row 1: extra_info has no field hardness",
+        ),
         (lambda row: row["extra_info"].update(index="one"), "row 1: a value has the wrong type"),
         (lambda row: row.update(note="x"), "row 1: columns note are missing or unknown"),
         (lambda row: row.pop("ability"), "row 1: columns ability are missing or unknown"),
         (lambda row: row["images"][0].update(bytes=b"no image"), "row 1: the image cannot be read"),
-        (lambda row: row.update(images=[{"image": "i.png"}]), "row 1: the images of this file are given as"),
-        (lambda row: row["prompt"][0].update(content="Which?"), "row 1: needs one image and one <image> mark"),
+        (
+            lambda row: row.update(images=[{"image": "i.png"}]),
+            "row 1: the images of this file are given as",
+        ),
+        (
+            lambda row: row["prompt"][0].update(content="Which?"),
+            "row 1: needs one image and one <image> mark",
+        ),
     ],
 )
-def test_a_refused_row_is_named_and_the_others_are_written(tmp_path, question_rows, change, message):
+def test_a_refused_row_is_named_and_the_others_are_written(
+    tmp_path, question_rows, change, message
+):
     rows = question_rows(3)
     change(rows[1])
     path = tmp_path / "q.parquet"
@@ -125,14 +155,18 @@ except OSError as error:
     print(error)
 """
     path = tmp_path / "sft.parquet"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120
+    )
     assert "File too large" in done.stdout, done.stderr
     assert pq.read_metadata(path).num_rows == 1
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path, question_rows):
-    first, second = (write(tmp_path / name, question_rows(4)).read_bytes() for name in ("a.parquet", "b.parquet"))
+    first, second = (
+        write(tmp_path / name, question_rows(4)).read_bytes() for name in ("a.parquet", "b.parquet")
+    )
     assert first == second
 
 
@@ -147,7 +181,10 @@ def test_the_same_rows_give_the_same_bytes(tmp_path, question_rows):
 def test_sft_rows_have_rules_too(tmp_path, question_rows, change, message):
     row = sft_row(question_rows(1)[0])
     change(row)
-    with sft_writer(tmp_path / "sft.parquet", "bytes") as out, pytest.raises(UserError, match=f"row 0: {message}"):
+    with (
+        sft_writer(tmp_path / "sft.parquet", "bytes") as out,
+        pytest.raises(UserError, match=f"row 0: {message}"),
+    ):
         out.write(row)
 
 
@@ -180,7 +217,12 @@ def test_what_verl_loads_is_what_was_written(tmp_path, question_rows, kind):
             (tmp_path / f"{i}.png").write_bytes(row["images"][0]["bytes"])
             row["images"] = [{"image": str(tmp_path / f"{i}.png")}]
     path = write(tmp_path / "q.parquet", rows, kind)
-    loaded = datasets.load_dataset("parquet", data_files=str(path), cache_dir=str(tmp_path / "cache"))["train"]
+    loaded = datasets.load_dataset(
+        "parquet", data_files=str(path), cache_dir=str(tmp_path / "cache")
+    )["train"]
     assert [row["images"] for row in loaded] == [row["images"] for row in rows]
-    assert loaded[0]["extra_info"]["share_true"] == 0.7 and loaded[1]["extra_info"]["share_true"] is None
+    assert (
+        loaded[0]["extra_info"]["share_true"] == 0.7
+        and loaded[1]["extra_info"]["share_true"] is None
+    )
     assert pq.read_schema(path).names == list(rows[0])

@@ -40,7 +40,11 @@ def set_in(row, path, value):
         (("images",), [], "row 1: needs one image"),
         (("images", 0), {"bytes": None}, "row 1: the image holds no bytes"),
         (("images", 0), {"bytes": b"\x89PNG but no more"}, "row 1: the image cannot be read"),
-        (("prompt", 0, "content"), "Which digit?", "row 1: needs one image and one <image> mark, has 1 and 0"),
+        (
+            ("prompt", 0, "content"),
+            "Which digit?",
+            "row 1: needs one image and one <image> mark, has 1 and 0",
+        ),
         (("extra_info", "question_id"), None, "row 1: extra_info lacks question_id"),
         (("extra_info", "question_id"), "q0", "row 1: question_id q0 stands twice"),
         (("reward_model", "ground_truth"), None, "row 1: reward_model lacks ground_truth"),
@@ -54,7 +58,9 @@ def test_bad_row_is_named(question_rows, write_questions, path, value, message):
 
 
 def test_missing_column_is_named(question_rows, write_questions):
-    rows = [{key: value for key, value in row.items() if key != "images"} for row in question_rows()]
+    rows = [
+        {key: value for key, value in row.items() if key != "images"} for row in question_rows()
+    ]
     with pytest.raises(UserError, match="lacks the column images"):
         load_questions(write_questions(rows))
 

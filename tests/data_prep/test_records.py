@@ -10,11 +10,19 @@ from reward_fns.errors import UserError
 
 
 def _log(folder):
-    return StepLog(folder / "partial" / "step.jsonl", folder / "records.jsonl", folder / "failures" / "step.jsonl")
+    return StepLog(
+        folder / "partial" / "step.jsonl",
+        folder / "records.jsonl",
+        folder / "failures" / "step.jsonl",
+    )
 
 
 def _entry(i):
-    return Failure("d", str(i), "odd one", f"number {i}") if i % 5 == 3 else {"question_id": str(i), "dataset": "d"}
+    return (
+        Failure("d", str(i), "odd one", f"number {i}")
+        if i % 5 == 3
+        else {"question_id": str(i), "dataset": "d"}
+    )
 
 
 def _run(folder, n, size, until=None):
@@ -32,21 +40,30 @@ def test_records_and_failures_are_split_and_counted(tmp_path):
     # Of 0..11 the numbers 3 and 8 fail: 12 = 10 + 2.
     counts, _ = _run(tmp_path, 12, 4)
     assert (counts.n_in, counts.n_out, counts.dropped) == (12, 10, {"odd one": 2})
-    ids = [json.loads(line)["question_id"] for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    ids = [
+        json.loads(line)["question_id"]
+        for line in (tmp_path / "records.jsonl").read_text().splitlines()
+    ]
     assert ids == [str(i) for i in range(12) if i not in (3, 8)]
-    failed = [json.loads(line) for line in (tmp_path / "failures" / "step.jsonl").read_text().splitlines()]
+    failed = [
+        json.loads(line) for line in (tmp_path / "failures" / "step.jsonl").read_text().splitlines()
+    ]
     assert failed[1] == {"dataset": "d", "place": "8", "reason": "odd one", "detail": "number 8"}
 
 
 @pytest.mark.parametrize("torn", range(0, 1100, 37))
-def test_killed_anywhere_the_files_are_the_same_and_only_the_torn_chunk_is_computed_again(tmp_path, torn):
+def test_killed_anywhere_the_files_are_the_same_and_only_the_torn_chunk_is_computed_again(
+    tmp_path, torn
+):
     whole = tmp_path / "whole"
     expected, _ = _run(whole, 23, 4)
     size = (whole / "partial" / "step.jsonl").stat().st_size
     kept = min(torn, size)
     broken = tmp_path / "broken"
     (broken / "partial").mkdir(parents=True)
-    (broken / "partial" / "step.jsonl").write_bytes((whole / "partial" / "step.jsonl").read_bytes()[:kept])
+    (broken / "partial" / "step.jsonl").write_bytes(
+        (whole / "partial" / "step.jsonl").read_bytes()[:kept]
+    )
     lines = (broken / "partial" / "step.jsonl").read_bytes().count(b"\n")
 
     counts, computed = _run(broken, 23, 4)
@@ -87,7 +104,9 @@ def test_what_is_kept_without_a_result_is_noted_and_what_may_work_later_is_remem
             ]
         )
     counts = log.finish()
-    assert counts == Counts(3, 2, {"expert: timeout": 1}, {"all true": 1, "expert: 500": 1}, again=2)
+    assert counts == Counts(
+        3, 2, {"expert: timeout": 1}, {"all true": 1, "expert: 500": 1}, again=2
+    )
     assert "again" not in (tmp_path / "records.jsonl").read_text()
 
 

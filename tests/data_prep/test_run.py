@@ -16,7 +16,14 @@ from reward_fns.files import read_jsonl
 
 CONFIGS = sorted((Path(__file__).parents[2] / "data_prep" / "configs").glob("*.yaml"))
 STEPS = ("questions", "sample", "verify", "pair", "label", "entities")
-FILES = ("questions.parquet", "candidates.jsonl", "votes.jsonl", "pairs.jsonl", "labels.jsonl", "entities.jsonl")
+FILES = (
+    "questions.parquet",
+    "candidates.jsonl",
+    "votes.jsonl",
+    "pairs.jsonl",
+    "labels.jsonl",
+    "entities.jsonl",
+)
 
 
 @pytest.fixture
@@ -27,7 +34,12 @@ def make(tmp_path):
         folder = tmp_path / "places"
         if not folder.exists():
             scripted.write_dataset(folder, n, extra)
-        dataset = {"name": "places", "kind": "jsonl", "root": str(folder), "file": "questions.jsonl"}
+        dataset = {
+            "name": "places",
+            "kind": "jsonl",
+            "root": str(folder),
+            "file": "questions.jsonl",
+        }
         config = scripted.write_config(tmp_path / "config.yaml", [dataset], **sections)
         return tmp_path / out, run_steps(load_config(config, overrides), tmp_path / out, steps)
 
@@ -39,7 +51,11 @@ def _records(run, name):
 
 
 def _outputs(run):
-    return [path for path in run.rglob("*") if path.is_file() and path.name != ".lock" and "cache" not in path.parts]
+    return [
+        path
+        for path in run.rglob("*")
+        if path.is_file() and path.name != ".lock" and "cache" not in path.parts
+    ]
 
 
 def _failures(run, step):
@@ -97,7 +113,9 @@ def test_a_changed_source_and_a_damaged_file_are_noticed(make, capsys, tmp_path)
     (run / "votes.jsonl").write_text("")
     make()
     assert _steps_run(capsys)[0] == "verify"
-    (tmp_path / "places" / "questions.jsonl").write_text('{"question": "One?", "image": "im0.png"}\n')
+    (tmp_path / "places" / "questions.jsonl").write_text(
+        '{"question": "One?", "image": "im0.png"}\n'
+    )
     make()
     assert _steps_run(capsys) == list(STEPS)
 
@@ -150,15 +168,29 @@ def test_bad_records_are_named_and_counted_and_the_others_are_done(make, tmp_pat
     assert _records(run, "candidates.jsonl")["places/some-empty"]["empty"] > 0
     assert _failures(run, "verify") == [("places/all-long", "refused by the model")]
     pairs = _records(run, "pairs.jsonl")
-    reasons = {name: pairs[f"places/{name}"]["reason"] for name in ("equal", "true", "false", "unicode", "long")}
-    assert reasons == {"equal": "all equal", "true": "all true", "false": "all false", "unicode": None, "long": None}
+    reasons = {
+        name: pairs[f"places/{name}"]["reason"]
+        for name in ("equal", "true", "false", "unicode", "long")
+    }
+    assert reasons == {
+        "equal": "all equal",
+        "true": "all true",
+        "false": "all false",
+        "unicode": None,
+        "long": None,
+    }
     assert pairs["places/unicode"]["better"] == "always true Žižkov \u2028 \U0001f5fc"
     # The long answer could not be voted on, the others could.
-    verdicts = {v["text"][-5:].strip(): v["verdict"] for v in _records(run, "votes.jsonl")["places/long"]["votes"]}
+    verdicts = {
+        v["text"][-5:].strip(): v["verdict"]
+        for v in _records(run, "votes.jsonl")["places/long"]["votes"]
+    }
     assert verdicts == {"xxxxx": None, "Oslo": True, "Riga": False}
     # 19 lines: 3 rejected, 3 dropped by sampling, 1 by verification.
     manifest = Manifest(run, load_config(tmp_path / "config.yaml"))
-    assert {name: (manifest.counts(name).n_in, manifest.counts(name).n_out) for name in STEPS[:5]} == {
+    assert {
+        name: (manifest.counts(name).n_in, manifest.counts(name).n_out) for name in STEPS[:5]
+    } == {
         "questions": (19, 16),
         "sample": (16, 13),
         "verify": (13, 12),
@@ -200,14 +232,18 @@ def test_an_expert_that_always_fails_ends_the_run_and_loses_nothing(make, tmp_pa
         make(n=0, extra=extra, label={"expert": expert})
     (tmp_path / "mended").touch()
     run, _ = make(label={"expert": expert})
-    assert sum(record["label"] is not None for record in _records(run, "labels.jsonl").values()) == 30
+    assert (
+        sum(record["label"] is not None for record in _records(run, "labels.jsonl").values()) == 30
+    )
 
 
 def test_entities_by_an_expert(make):
     run, _ = make(entities={"extractor": {"kind": "scripted:ScriptedExpert"}})
     for record in _records(run, "entities.jsonl").values():
         # "This is Köln." holds one name, in lower case as `normalise` has it.
-        assert record["entities"] == [record["text"].removeprefix("This is ").removesuffix(".").casefold()]
+        assert record["entities"] == [
+            record["text"].removeprefix("This is ").removesuffix(".").casefold()
+        ]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +278,9 @@ def test_shipped_configurations_hold_what_the_steps_and_adapters_take(path, monk
 def test_a_directory_is_worked_on_by_one_process(make, tmp_path):
     (tmp_path / "run").mkdir()
     command = ["flock", str(tmp_path / "run" / ".lock"), "-c", "echo held; cat"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "held\n"
         with pytest.raises(UserError, match="another process works on"):
             make()

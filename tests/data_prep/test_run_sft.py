@@ -16,7 +16,11 @@ def run(tiny_encoder):
 
     def run(folder, **sections):
         dataset = scripted.write_dataset(folder / "places", 120)
-        sections = {"pair": {"encoder": str(tiny_encoder)}, "splits": {"train": 4, "sft": 12}, **sections}
+        sections = {
+            "pair": {"encoder": str(tiny_encoder)},
+            "splits": {"train": 4, "sft": 12},
+            **sections,
+        }
         config = load_config(scripted.write_config(folder / "config.yaml", [dataset], **sections))
         run_steps(config, folder / "run", list(STEPS))
         return folder / "run"
@@ -36,7 +40,9 @@ def whole(run, tmp_path_factory):
 
 
 def test_every_question_stands_in_the_file_of_its_split(whole):
-    splits = {record["question_id"]: record["split"] for record in read_jsonl(whole / "splits.jsonl")}
+    splits = {
+        record["question_id"]: record["split"] for record in read_jsonl(whole / "splits.jsonl")
+    }
     files = {"train": "rl_train.parquet", "evaluation": "test.parquet"}
     for split, name in files.items():
         expected = [question_id for question_id, given in splits.items() if given == split]
@@ -48,11 +54,18 @@ def test_every_question_stands_in_the_file_of_its_split(whole):
 
 
 def test_rows_carry_what_stage_one_measured(whole):
-    difficulty = {record["question_id"]: record for record in read_jsonl(whole / "difficulty.jsonl")}
-    subsets = {record["question_id"]: record["subset"] for record in read_jsonl(whole / "splits.jsonl")}
+    difficulty = {
+        record["question_id"]: record for record in read_jsonl(whole / "difficulty.jsonl")
+    }
+    subsets = {
+        record["question_id"]: record["subset"] for record in read_jsonl(whole / "splits.jsonl")
+    }
     for question in load_questions(whole / "test.parquet"):
         measured = difficulty[question.question_id]
-        assert question.share_true == measured["share_true"] and question.vote_margin == measured["vote_margin"]
+        assert (
+            question.share_true == measured["share_true"]
+            and question.vote_margin == measured["vote_margin"]
+        )
         assert question.subset == subsets[question.question_id]
 
 

@@ -19,7 +19,11 @@ from reward_fns.files import read_jsonl
 from .scripted import png
 
 POCKET = {"kind": "data_prep.pocket.roles:PocketExpert"}
-RED, BLUE, GREEN = "A red 3 is at the top left.", "A blue 7 is at the top right.", "A green 1 is at the bottom left."
+RED, BLUE, GREEN = (
+    "A red 3 is at the top left.",
+    "A blue 7 is at the top right.",
+    "A green 1 is at the bottom left.",
+)
 DETAIL = json.dumps({"task": "Detail", "facts": [RED, BLUE]})
 
 
@@ -34,7 +38,10 @@ class Echo:
     def generate(self, requests, sampling):
         self.batches.append(len(requests))
         texts = [request.messages[0]["content"][1]["text"].strip() for request in requests]
-        return [[Completion(f"{text} {request.seed}")] for text, request in zip(texts, requests, strict=True)]
+        return [
+            [Completion(f"{text} {request.seed}")]
+            for text, request in zip(texts, requests, strict=True)
+        ]
 
 
 class Busy:
@@ -61,7 +68,9 @@ class Busy:
 
 
 def question(i=0, task="Detail", truth=DETAIL):
-    return SourceQuestion(f"q{i}", "pocket-scene", task, "Describe the image.", f"im{i}", png(i), truth)
+    return SourceQuestion(
+        f"q{i}", "pocket-scene", task, "Describe the image.", f"im{i}", png(i), truth
+    )
 
 
 def candidates(*pairs, empty=0):
@@ -76,26 +85,48 @@ def step(tmp_path):
         (tmp_path / "failures").mkdir(exist_ok=True)
         write_questions(tmp_path / "questions.parquet", [item for item, _ in items])
         ids = [{"question_id": item.question_id, "dataset": item.dataset} for item, _ in items]
-        lines = [head | record for head, (_, record) in zip(ids, items, strict=True) if record is not None]
-        (tmp_path / "candidates.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        split = [head | {"subset": "unpaired", "split": (splits or {}).get(head["question_id"], "sft")} for head in ids]
+        lines = [
+            head | record
+            for head, (_, record) in zip(ids, items, strict=True)
+            if record is not None
+        ]
+        (tmp_path / "candidates.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines)
+        )
+        split = [
+            head | {"subset": "unpaired", "split": (splits or {}).get(head["question_id"], "sft")}
+            for head in ids
+        ]
         (tmp_path / "splits.jsonl").write_text("".join(json.dumps(line) + "\n" for line in split))
         roles = dict.fromkeys(("extractor", "rewriter", "verifier", "judge"), POCKET)
         config = SimpleNamespace(
-            sample=SimpleNamespace(prompt=prompt), sft=SftConfig(**roles | options), seed=0, model="none"
+            sample=SimpleNamespace(prompt=prompt),
+            sft=SftConfig(**roles | options),
+            seed=0,
+            model="none",
         )
         model = Echo()
-        models = SimpleNamespace(engine=lambda: model, expert=lambda config: experts or make_expert(config))
+        models = SimpleNamespace(
+            engine=lambda: model, expert=lambda config: experts or make_expert(config)
+        )
         context = Context(config, tmp_path, "sft", "key" * 8, models, records="sft.jsonl")
         counts = sft.run(context)
-        return list(read_jsonl(tmp_path / "sft.jsonl")), list(read_jsonl(tmp_path / "failures/sft.jsonl")), counts
+        return (
+            list(read_jsonl(tmp_path / "sft.jsonl")),
+            list(read_jsonl(tmp_path / "failures/sft.jsonl")),
+            counts,
+        )
 
     return run
 
 
 def test_facts_are_tagged_by_the_verifier_and_the_confidence_is_their_share(step):
-    ((record,), failures, counts) = step([(question(), candidates((f"{RED} {BLUE} {GREEN}", 6), ("No.", 4)))])
-    assert record["text"] == (f"1. {RED} I'm sure.\n2. {BLUE} I'm sure.\n3. {GREEN} I'm not sure.\nConfidence: 0.67")
+    ((record,), failures, counts) = step(
+        [(question(), candidates((f"{RED} {BLUE} {GREEN}", 6), ("No.", 4)))]
+    )
+    assert record["text"] == (
+        f"1. {RED} I'm sure.\n2. {BLUE} I'm sure.\n3. {GREEN} I'm not sure.\nConfidence: 0.67"
+    )
     assert [fact["question"] for fact in record["facts"]] == [
         "What is at the top left?",
         "What is at the top right?",
@@ -103,7 +134,10 @@ def test_facts_are_tagged_by_the_verifier_and_the_confidence_is_their_share(step
     ]
     # The model's own answer stands in the record, asked with a seed of its own for each fact.
     own = [fact["answer"] for fact in record["facts"]]
-    assert own[0].startswith("What is at the top left? ") and len({text.split()[-1] for text in own}) == 3
+    assert (
+        own[0].startswith("What is at the top left? ")
+        and len({text.split()[-1] for text in own}) == 3
+    )
     assert (record["n"], record["count"]) == (10, 6)
     assert not failures and (counts.n_in, counts.n_out) == (1, 1)
 
@@ -148,7 +182,10 @@ def claim_format(fact, tag="I'm sure.", confidence=0.9):
 def test_answers_in_the_claim_format_bring_their_facts(step, answers, text):
     truth = json.dumps({"task": "QA", "facts": ["The digit is 3."]})
     ((record,), _, _) = step(
-        [(question(0, "QA", truth), candidates(*answers))], "claims", confidence="samples", extractor=None
+        [(question(0, "QA", truth), candidates(*answers))],
+        "claims",
+        confidence="samples",
+        extractor=None,
     )
     assert record["text"] == text
 
@@ -175,7 +212,9 @@ def test_a_repeated_fact_is_stated_once(step):
 
 
 def test_every_question_that_gives_no_record_is_named_with_its_reason(step, tmp_path):
-    torn = SourceQuestion("q2", "pocket-scene", "Detail", "Describe the image.", "im2", b"no image", DETAIL)
+    torn = SourceQuestion(
+        "q2", "pocket-scene", "Detail", "Describe the image.", "im2", b"no image", DETAIL
+    )
     items = [
         (question(0), candidates((RED, 10))),
         (question(1), None),
@@ -190,7 +229,8 @@ def test_every_question_that_gives_no_record_is_named_with_its_reason(step, tmp_
     records, failures, counts = step(items)
     assert [record["question_id"] for record in records] == ["q0", "q6", "q7"]
     assert {
-        failure["question_id" if "question_id" in failure else "place"]: failure["reason"] for failure in failures
+        failure["question_id" if "question_id" in failure else "place"]: failure["reason"]
+        for failure in failures
     } == {
         "q1": "no answers",
         "q2": "unreadable image",
@@ -204,7 +244,9 @@ def test_every_question_that_gives_no_record_is_named_with_its_reason(step, tmp_
 
 def test_eight_are_at_work_at_a_time_and_nobody_is_asked_twice(step):
     expert = Busy()
-    records, _, _ = step([(question(i), candidates((f"{RED} {BLUE}", 10))) for i in range(40)], experts=expert)
+    records, _, _ = step(
+        [(question(i), candidates((f"{RED} {BLUE}", 10))) for i in range(40)], experts=expert
+    )
     assert expert.most == 8
     assert [record["question_id"] for record in records] == [f"q{i}" for i in range(40)]
     # One extraction and one judgement a question, a rewriting and a verification a fact.
@@ -224,7 +266,9 @@ def test_an_expert_that_fails_on_one_question_leaves_the_others(step):
 
 @pytest.mark.parametrize("stopped_at", [0, 3, 10, 17, 25])
 def test_a_run_that_was_stopped_goes_on_and_gives_the_same(step, tmp_path, stopped_at):
-    items = [(question(i), candidates((f"{RED} {BLUE}", 10 - i % 3), (GREEN, i % 3))) for i in range(12)]
+    items = [
+        (question(i), candidates((f"{RED} {BLUE}", 10 - i % 3), (GREEN, i % 3))) for i in range(12)
+    ]
     step(items, batch=4)
     whole = (tmp_path / "sft.jsonl").read_bytes()
     (tmp_path / "sft.jsonl").unlink()
@@ -247,7 +291,14 @@ def test_what_sft_trains_is_always_well_formed(step):
 
 
 @pytest.mark.parametrize(
-    "options", [{"confidence": "votes"}, {"workers": 0}, {"batch": 0}, {"temperature": -1.0}, {"max_tokens": 0}]
+    "options",
+    [
+        {"confidence": "votes"},
+        {"workers": 0},
+        {"batch": 0},
+        {"temperature": -1.0},
+        {"max_tokens": 0},
+    ],
 )
 def test_settings_out_of_range_are_refused(options):
     with pytest.raises(ValueError):

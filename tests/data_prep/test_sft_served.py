@@ -34,14 +34,23 @@ def run(tmp_path, tiny_encoder):
     """Run the pipeline up to `sft` with all roles on the server; returns records, failures, and the table of counts."""
 
     def run(server, out="run", **options):
-        endpoint = {"kind": "openai", "model": "judge", "base_url": server.url, "backoff": 0.01, "longest_wait": 0.05}
+        endpoint = {
+            "kind": "openai",
+            "model": "judge",
+            "base_url": server.url,
+            "backoff": 0.01,
+            "longest_wait": 0.05,
+        }
         dataset = scripted.write_dataset(tmp_path / "places", 40)
         config = scripted.write_config(
             tmp_path / "config.yaml",
             [dataset],
             pair={"encoder": str(tiny_encoder)},
             splits={"train": 2, "sft": 6},
-            sft={**dict.fromkeys(("extractor", "rewriter", "verifier", "judge"), endpoint | options), "batch": 4},
+            sft={
+                **dict.fromkeys(("extractor", "rewriter", "verifier", "judge"), endpoint | options),
+                "batch": 4,
+            },
         )
         table = run_steps(load_config(config), tmp_path / out, STEPS)
         files = ("sft.jsonl", "failures/sft.jsonl")
@@ -74,7 +83,11 @@ def test_garbage_names_the_question_and_the_next_run_asks_again(run):
     assert failures and all(failure["reason"].startswith("expert: ") for failure in failures)
     assert all("Oslo" not in record["answer"] for record in records)
     row = next(line for line in table.splitlines() if line.startswith("sft")).split()
-    assert [int(number) for number in row[1:4]] == [len(records) + len(failures), len(records), len(failures)]
+    assert [int(number) for number in row[1:4]] == [
+        len(records) + len(failures),
+        len(records),
+        len(failures),
+    ]
     with JudgeServer(reply=reply, port=server.port) as mended:
         again, still, _ = run(mended, max_retries=1)
     assert not still and len(again) == int(row[1])

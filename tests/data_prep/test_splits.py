@@ -34,7 +34,9 @@ def test_a_small_cell_keeps_half_for_evaluation(size, train, sft, given_):
 
 
 images_strategy = st.dictionaries(
-    st.integers(0, 400).map("image-{}".format), st.lists(st.sampled_from(CELLS), min_size=1, max_size=4), max_size=120
+    st.integers(0, 400).map("image-{}".format),
+    st.lists(st.sampled_from(CELLS), min_size=1, max_size=4),
+    max_size=120,
 )
 
 
@@ -85,7 +87,10 @@ def split(tmp_path):
 
     def run(rows, use_for=None, **config):
         fixed = use_for or {}
-        questions = [SourceQuestion(q, d, "QA", "?", image, b"", "", (), fixed.get(d)) for q, d, image, _ in rows]
+        questions = [
+            SourceQuestion(q, d, "QA", "?", image, b"", "", (), fixed.get(d))
+            for q, d, image, _ in rows
+        ]
         write_questions(tmp_path / "questions.parquet", questions)
         labels = [
             {"question_id": q, "dataset": d, "label": label, "reason": None}
@@ -94,7 +99,9 @@ def split(tmp_path):
             for q, d, _, label in rows
             if label != "dropped"
         ]
-        (tmp_path / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in labels), encoding="utf-8")
+        (tmp_path / "labels.jsonl").write_text(
+            "".join(json.dumps(r) + "\n" for r in labels), encoding="utf-8"
+        )
         settings_ = Config([], None, splits=SplitsConfig(**config))
         context = Context(settings_, tmp_path, "splits", "", Models(None, tmp_path))
         return splits.run(context), list(read_jsonl(tmp_path / "splits.jsonl"))
@@ -132,16 +139,24 @@ def test_unpaired_questions_can_be_left_out_and_are_counted(split, tmp_path):
     assert {r["subset"] for r in records} == set(splits.LABELS)
     assert (counts.n_in, counts.n_out, counts.dropped) == (320, 240, {"unpaired": 80})
     failures = list(read_jsonl(tmp_path / "failures/splits.jsonl"))
-    assert len(failures) == 80 and failures[0]["place"] == "A/unpaired-0" and failures[0]["detail"] == "all true"
+    assert (
+        len(failures) == 80
+        and failures[0]["place"] == "A/unpaired-0"
+        and failures[0]["detail"] == "all true"
+    )
 
 
-def test_a_cell_that_is_too_small_says_so_and_a_question_that_left_the_run_takes_no_part(split, tmp_path):
+def test_a_cell_that_is_too_small_says_so_and_a_question_that_left_the_run_takes_no_part(
+    split, tmp_path
+):
     rows = [(f"q{i}", "A", f"i{i}", "neutral") for i in range(9)] + [("gone", "A", "i9", "dropped")]
     counts, records = split(rows, train=33, sft=11)
     assert counts.n_in == 9
     # half of 9 is 4: 4 * 33 / 44 = 3 to train, 4 * 11 / 44 = 1 to sft
     assert Counter(r["split"] for r in records) == {"train": 3, "sft": 1, "evaluation": 5}
-    assert "|         9 | 3 of 33 | 1 of 11 |          5 |" in (tmp_path / "splits.md").read_text(encoding="utf-8")
+    assert "|         9 | 3 of 33 | 1 of 11 |          5 |" in (tmp_path / "splits.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_dataset_with_a_fixed_side_goes_there_whole_and_takes_its_pictures_along(split, tmp_path):
@@ -150,19 +165,29 @@ def test_a_dataset_with_a_fixed_side_goes_there_whole_and_takes_its_pictures_alo
     ]
     counts, records = split(rows, use_for={"A": "evaluation"}, train=8, sft=2)
     sides = {r["question_id"]: r["split"] for r in records}
-    assert {sides[f"a{i}"] for i in range(20)} == {sides[f"b{i}"] for i in range(20)} == {"evaluation"}
+    assert (
+        {sides[f"a{i}"] for i in range(20)} == {sides[f"b{i}"] for i in range(20)} == {"evaluation"}
+    )
     # Of B's other 20, which are exactly twice 8 + 2:
-    assert Counter(sides[f"b{i}"] for i in range(20, 40)) == {"train": 8, "sft": 2, "evaluation": 10}
+    assert Counter(sides[f"b{i}"] for i in range(20, 40)) == {
+        "train": 8,
+        "sft": 2,
+        "evaluation": 10,
+    }
     table = (tmp_path / "splits.md").read_text(encoding="utf-8")
     assert "| A       | neutral |        20 |     0 |   0 |         20 |" in table
 
 
 def test_a_picture_on_two_fixed_sides_is_an_error_that_names_it(split):
     rows = [("a", "A", "i7", "neutral"), ("b", "B", "i7", "neutral")]
-    with pytest.raises(UserError, match="image i7 is in a dataset for train and in one for evaluation"):
+    with pytest.raises(
+        UserError, match="image i7 is in a dataset for train and in one for evaluation"
+    ):
         split(rows, use_for={"A": "train", "B": "evaluation"})
 
 
 def test_negative_numbers_are_refused():
-    with pytest.raises(ValueError, match="splits.train and splits.sft must be at least 0, got -1 and 24"):
+    with pytest.raises(
+        ValueError, match="splits.train and splits.sft must be at least 0, got -1 and 24"
+    ):
         SplitsConfig(train=-1)

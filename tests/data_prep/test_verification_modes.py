@@ -18,7 +18,10 @@ VOTES = 60
 def verdicts(tmp_path_factory):
     """(marginal closed, marginal drawn, sampled) of each proposed answer, with many votes each."""
     requests = proposals.requests(20)
-    closed, drawn = VerifyConfig("marginal", "closed", VOTES), VerifyConfig("marginal", "drawn", VOTES)
+    closed, drawn = (
+        VerifyConfig("marginal", "closed", VOTES),
+        VerifyConfig("marginal", "drawn", VOTES),
+    )
     sampled = VerifyConfig("sampled", votes=VOTES)
     with open_engine(str(MODEL), tmp_path_factory.mktemp("models")) as engine:
         scored = engine.generate(requests, closed.sampling())

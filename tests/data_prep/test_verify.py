@@ -7,7 +7,11 @@ import pytest
 from data_prep.engines import Completion, Token
 from data_prep.steps.verify import VerifyConfig, count, no_vote, read_vote
 
-SAMPLED, DRAWN, CLOSED = VerifyConfig("sampled"), VerifyConfig("marginal"), VerifyConfig("marginal", "closed")
+SAMPLED, DRAWN, CLOSED = (
+    VerifyConfig("sampled"),
+    VerifyConfig("marginal"),
+    VerifyConfig("marginal", "closed"),
+)
 
 
 def _scored(**chances):
@@ -35,7 +39,14 @@ def test_the_first_word_is_the_vote(reply, vote):
 
 @pytest.mark.parametrize(
     ("yes", "no", "other", "verdict"),
-    [(6, 4, 0, True), (5, 5, 0, False), (4, 6, 0, False), (3, 2, 5, True), (1, 1, 8, False), (10, 0, 0, True)],
+    [
+        (6, 4, 0, True),
+        (5, 5, 0, False),
+        (4, 6, 0, False),
+        (3, 2, 5, True),
+        (1, 1, 8, False),
+        (10, 0, 0, True),
+    ],
 )
 def test_a_majority_of_the_votes_is_true_and_a_tie_is_false(yes, no, other, verdict):
     replies = [Completion(text) for text in ["Yes"] * yes + ["No"] * no + ["Perhaps"] * other]
@@ -53,9 +64,17 @@ def test_no_vote_at_all_is_no_verdict():
 
 def test_the_chance_of_true_is_taken_over_the_four_words():
     # (0.3 + 0.1) / (0.3 + 0.1 + 0.15 + 0.05) = 0.4 / 0.6; "Maybe" takes no part.
-    scored = _scored(**{"Yes": 0.2, " yes": 0.1, "true": 0.1, "No": 0.15, "FALSE": 0.05, "Maybe": 0.4})
+    scored = _scored(
+        **{"Yes": 0.2, " yes": 0.1, "true": 0.1, "No": 0.15, "FALSE": 0.05, "Maybe": 0.4}
+    )
     counted = count(scored, 0, CLOSED)
-    assert counted == {"p_true": 0.6667, "mass": 0.6, "true_votes": 6.667, "votes": 10, "verdict": True}
+    assert counted == {
+        "p_true": 0.6667,
+        "mass": 0.6,
+        "true_votes": 6.667,
+        "votes": 10,
+        "verdict": True,
+    }
 
 
 @pytest.mark.parametrize(("p", "verdict"), [(0.5, False), (0.501, True), (0.499, False)])

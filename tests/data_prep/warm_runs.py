@@ -75,7 +75,9 @@ def killed_runs(zygote, folder, arguments, kills, pause, after=lambda run: None)
     while len(done_at) < kills:
         run = folder / f"killed{len(runs)}"
         runs.append(run)
-        assert len(runs) <= kills, "most runs ended before they were killed: the pauses are too long"
+        assert len(runs) <= kills, (
+            "most runs ended before they were killed: the pauses are too long"
+        )
         status = -signal.SIGKILL
         while status != 0 and len(done_at) < kills:
             pid = zygote.start(*arguments(run))
@@ -87,7 +89,9 @@ def killed_runs(zygote, folder, arguments, kills, pause, after=lambda run: None)
             assert status in (0, -signal.SIGKILL), zygote.log()
             if status != 0:
                 manifest = run / "manifest.json"
-                done_at.append(len(json.loads(manifest.read_text())["steps"]) if manifest.exists() else 0)
+                done_at.append(
+                    len(json.loads(manifest.read_text())["steps"]) if manifest.exists() else 0
+                )
     if status != 0:
         zygote.start(*arguments(run))
         assert zygote.result()[0] == 0, zygote.log()
@@ -129,7 +133,15 @@ def build_encoder(folder):
 
     torch.manual_seed(0)
     letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+    ]
     config = BertConfig(
         vocab_size=len(pieces),
         hidden_size=32,
@@ -139,7 +151,11 @@ def build_encoder(folder):
         max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder / "bert")
-    tokenizer = BertTokenizerFast({piece: i for i, piece in enumerate(pieces)}, model_max_length=128)
+    tokenizer = BertTokenizerFast(
+        {piece: i for i, piece in enumerate(pieces)}, model_max_length=128
+    )
     tokenizer.save_pretrained(folder / "bert")
-    SentenceTransformer(modules=[Transformer(str(folder / "bert")), Pooling(32)]).save(str(folder / "sentences"))
+    SentenceTransformer(modules=[Transformer(str(folder / "bert")), Pooling(32)]).save(
+        str(folder / "sentences")
+    )
     return folder / "sentences"

@@ -9,7 +9,9 @@ import pytest
 from eval.records import AnswerRecord, write_records
 
 ANSWER = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
-INJECTION = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+INJECTION = (
+    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+)
 """What an answer, a question or a dataset could hold to get code into a report."""
 
 
@@ -76,7 +78,9 @@ def three_models(make_record):
     """base is over-confident by 0.3, SFT by 0.12, RL by nothing; DP is as Verbal but for 0.05 more."""
     shifts = {"base": 0.3, "sft": 0.12, "rl": 0.0}
     return {
-        (model, protocol): _records(make_record, model, protocol, shift + (0.05 if protocol == "dp" else 0))
+        (model, protocol): _records(
+            make_record, model, protocol, shift + (0.05 if protocol == "dp" else 0)
+        )
         for model, shift in shifts.items()
         for protocol in ("verbal", "dp")
     }
@@ -87,7 +91,9 @@ def records_directory(three_models, tmp_path_factory):
     directory = tmp_path_factory.mktemp("records")
     for (model, protocol), records in three_models.items():
         write_records(directory / f"{model}.{protocol}.jsonl", records)
-        (directory / f"{model}.{protocol}.settings.json").write_text('{"seed": 3, "model_sha256": "0123456789abcdef"}')
+        (directory / f"{model}.{protocol}.settings.json").write_text(
+            '{"seed": 3, "model_sha256": "0123456789abcdef"}'
+        )
     return directory
 
 
@@ -112,7 +118,11 @@ def questions_parquet(three_models, tmp_path_factory):
     path = tmp_path_factory.mktemp("questions") / "test.parquet"
     with question_writer(path, "bytes") as writer:
         for record in three_models["base", "verbal"]:
-            writer.write(question_row(record, noise.getvalue() if record.question_id == "q1" else png((32, 32))))
+            writer.write(
+                question_row(
+                    record, noise.getvalue() if record.question_id == "q1" else png((32, 32))
+                )
+            )
     return path
 
 
@@ -122,7 +132,10 @@ def question_row(record, image):
         "prompt": [{"role": "user", "content": f"<image>\n{record.question}"}],
         "images": [{"bytes": image}],
         "ability": record.task,
-        "reward_model": {"style": "rule", "ground_truth": '{"task": "QA", "facts": ["The digit is 7."]}'},
+        "reward_model": {
+            "style": "rule",
+            "ground_truth": '{"task": "QA", "facts": ["The digit is 7."]}',
+        },
         "extra_info": {
             "split": "test",
             "index": int(record.question_id[1:]),
@@ -150,10 +163,16 @@ def published(records_directory, questions_parquet, tmp_path_factory):
     (made / "stages").mkdir()
     (made / "stages" / "1.json").write_text('{"stage": "sft", "seconds": 12.5}')
     (made / "config.yaml").write_text("seed: 3\nrule: proper\n")
-    (made / "coefficients.yaml").write_text("TextVQA: {alpha: 0.7, beta: 1.5, gamma: 1.7, delta: 1.4}\n")
+    (made / "coefficients.yaml").write_text(
+        "TextVQA: {alpha: 0.7, beta: 1.5, gamma: 1.7, delta: 1.4}\n"
+    )
     (made / "curves" / "rl").mkdir(parents=True)
-    steps = [{"step": s, "data": {"confidence/ece": 0.3 / s, "expert/acc": 0.5}} for s in range(1, 13)]
-    (made / "curves" / "rl" / "1.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    steps = [
+        {"step": s, "data": {"confidence/ece": 0.3 / s, "expert/acc": 0.5}} for s in range(1, 13)
+    ]
+    (made / "curves" / "rl" / "1.jsonl").write_text(
+        "".join(json.dumps(step) + "\n" for step in steps)
+    )
     options = [f"--{name}={made / name}" for name in ("stages", "curves")]
     options += [f"--config={made / 'config.yaml'}", f"--coefficients={made / 'coefficients.yaml'}"]
     options += [f"--questions={questions_parquet}", f"--records={records_directory}"]

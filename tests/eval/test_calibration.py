@@ -51,7 +51,9 @@ def questions(question_rows, write_questions, monkeypatch):
     rows = question_rows(4)
     monkeypatch.setattr(Engine, "log", [])
     monkeypatch.setattr(Engine, "answers", dict(ANSWERS))
-    monkeypatch.setattr(Engine, "images", {r["images"][0]["bytes"]: r["extra_info"]["question_id"] for r in rows})
+    monkeypatch.setattr(
+        Engine, "images", {r["images"][0]["bytes"]: r["extra_info"]["question_id"] for r in rows}
+    )
     monkeypatch.setattr(make_records, "open_engine", lambda spec, cache: Engine(spec))
     return write_questions(rows)
 
@@ -89,11 +91,23 @@ def test_one_set_of_answers_serves_all_protocols(run, capsys):
     out = run("base=digit")
     assert names(out) == BASE and Engine.log == [("digit", 4), ("digit", 4)]
     read = read_answers(out / "base.answers.jsonl")
-    assert [a.response for a in read] == list(ANSWERS.values()) and [a.correct for a in read] == [1, 0, 1, 0]
-    assert [a.claim_labels for a in read] == [[1], [0], [1], []] and {a.expert for a in read} == {"oracle"}
-    assert read[0].claims == [{"text": "The digit is 7.", "sure": True}] and "no_confidence" in read[2].defects
+    assert [a.response for a in read] == list(ANSWERS.values()) and [a.correct for a in read] == [
+        1,
+        0,
+        1,
+        0,
+    ]
+    assert [a.claim_labels for a in read] == [[1], [0], [1], []] and {a.expert for a in read} == {
+        "oracle"
+    }
+    assert (
+        read[0].claims == [{"text": "The digit is 7.", "sure": True}]
+        and "no_confidence" in read[2].defects
+    )
     verbal = read_records(out / "base.verbal.jsonl")
-    assert [r.confidence for r in verbal] == [0.7, 0.2, None, None] and {r.protocol for r in verbal} == {"verbal"}
+    assert [r.confidence for r in verbal] == [0.7, 0.2, None, None] and {
+        r.protocol for r in verbal
+    } == {"verbal"}
     assert [r.confidence for r in read_records(out / "base.verbal_asked.jsonl")] == [0.4] * 4
     assert "2 of the new ones without a confidence that can be read" in capsys.readouterr().out
 
@@ -101,11 +115,17 @@ def test_one_set_of_answers_serves_all_protocols(run, capsys):
 def test_a_further_protocol_asks_only_for_itself(run):
     run("base=digit", options=("--protocols", "verbal"))
     out = run("base=digit")
-    assert Engine.log == [("digit", 4), ("digit", 4)] and names(out) == BASE and not (out / "old").exists()
+    assert (
+        Engine.log == [("digit", 4), ("digit", 4)]
+        and names(out) == BASE
+        and not (out / "old").exists()
+    )
 
 
 def test_nothing_is_asked_twice(run):
-    out = run("base=digit", options=("--temperature", "1e-05"))  # YAML would read this number as text
+    out = run(
+        "base=digit", options=("--temperature", "1e-05")
+    )  # YAML would read this number as text
     before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
     run("base=digit", options=("--temperature", "1e-05"))
     assert len(Engine.log) == 2 and {path: path.read_bytes() for path in before} == before
@@ -114,7 +134,9 @@ def test_nothing_is_asked_twice(run):
 def test_a_retrained_model_is_asked_anew_and_the_others_are_reused(run, capsys):
     out = run("base=digit", "rl=number")
     run("base=digit", "rl=numeral")
-    assert Engine.log == [(m, 4) for m in ("digit", "digit", "number", "number", "numeral", "numeral")]
+    assert Engine.log == [
+        (m, 4) for m in ("digit", "digit", "number", "number", "numeral", "numeral")
+    ]
     assert "numeral" in read_answers(out / "rl.answers.jsonl")[0].response
     assert json.loads((out / "rl.answers.settings.json").read_text())["model_sha256"] == "numeral"
     assert set(set_aside(out)) == whole("rl.answers", "rl.verbal", "rl.verbal_asked")
@@ -150,7 +172,9 @@ def keep_partial(file, n_lines, torn=0):
     """What a kill leaves after so many lines and characters of the next."""
     lines = file.read_text().splitlines(keepends=True)
     file.unlink()
-    file.with_name(file.name + ".partial").write_text("".join(lines[:n_lines]) + lines[n_lines][:torn])
+    file.with_name(file.name + ".partial").write_text(
+        "".join(lines[:n_lines]) + lines[n_lines][:torn]
+    )
 
 
 @pytest.mark.parametrize("stem", ["base.answers", "base.verbal_asked"])
@@ -170,7 +194,9 @@ def test_records_without_settings_are_not_trusted(run, capsys):
     out = run("base=digit")
     (out / "base.answers.settings.json").unlink()
     run("base=digit")
-    assert "made with unknown settings" in capsys.readouterr().out and set_aside(out) == ["base.answers.jsonl"]
+    assert "made with unknown settings" in capsys.readouterr().out and set_aside(out) == [
+        "base.answers.jsonl"
+    ]
 
 
 class Failing:
@@ -189,7 +215,10 @@ def test_an_expert_failure_is_never_scored_and_the_next_run_asks_for_it(run, mon
     monkeypatch.setattr(make_records, "make_expert", lambda config: Failing())
     out = run("base=digit", expect=1)
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: the expert failing failed on 1 of 4 answers of base") and "no verdict" in error
+    assert (
+        error.startswith("error: the expert failing failed on 1 of 4 answers of base")
+        and "no verdict" in error
+    )
     assert names(out) == {"base.answers.jsonl.partial", "base.answers.settings.json"}
     monkeypatch.setattr(Failing, "fail_on", "nothing")
     run("base=digit")
@@ -198,18 +227,24 @@ def test_an_expert_failure_is_never_scored_and_the_next_run_asks_for_it(run, mon
     assert {(a.expert, a.expert_version) for a in read if a.claims} == {("judge-1", "p1")}
 
 
-def test_dataset_rules_judge_what_has_references(question_rows, write_questions, run, tmp_path, monkeypatch):
+def test_dataset_rules_judge_what_has_references(
+    question_rows, write_questions, run, tmp_path, monkeypatch
+):
     rows = question_rows(4)
     for row in rows:
         row["data_source"] = "GQA"
         row["extra_info"]["answers"] = ["7"] if row["extra_info"]["index"] < 3 else []
     write_questions(rows)
-    monkeypatch.setattr(Engine, "answers", {**ANSWERS, "q0": "1. 7. I'm sure.\nConfidence: 0.9", "q1": "7"})
+    monkeypatch.setattr(
+        Engine, "answers", {**ANSWERS, "q0": "1. 7. I'm sure.\nConfidence: 0.9", "q1": "7"}
+    )
     out = run("base=digit", options=("--correctness", "dataset"))
     read = read_answers(out / "base.answers.jsonl")
     # "The digit is 7." equals no reference; q3 has none and goes to the expert
     assert [a.correct for a in read] == [1, 1, 0, 0]
-    assert [a.expert for a in read] == ["rule exact_match"] * 3 + ["oracle"] and read[0].claim_labels == []
+    assert [a.expert for a in read] == ["rule exact_match"] * 3 + ["oracle"] and read[
+        0
+    ].claim_labels == []
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ def questions(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("pocket")
     make = [sys.executable, "-m", "data_prep.pocket", "data", "--out", str(out)]
-    subprocess.run([*make, "--train", "5", "--sft", "5", "--test", "10"], check=True, cwd=REPOSITORY)
+    subprocess.run(
+        [*make, "--train", "5", "--sft", "5", "--test", "10"], check=True, cwd=REPOSITORY
+    )
     table = pyarrow.parquet.read_table(out / "test.parquet")
     pyarrow.parquet.write_table(table.take(list(range(QUESTIONS))), out / "questions.parquet")
     return out / "questions.parquet"
@@ -71,7 +73,9 @@ def adapted(tmp_path_factory):
     model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules=modules))
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if "lora_" in name:  # verl's merger writes bfloat16: take numbers that are the same there
+            if (
+                "lora_" in name
+            ):  # verl's merger writes bfloat16: take numbers that are the same there
                 weight.copy_((0.03 * torch.randn_like(weight)).bfloat16().float())
     model.save_pretrained(out / "peft")
 
@@ -79,7 +83,9 @@ def adapted(tmp_path_factory):
     shutil.copytree(POCKET, actor / "huggingface", ignore=shutil.ignore_patterns("*.safetensors"))
     torch.save(model.state_dict(), actor / "model_world_size_1_rank_0.pt")
     (actor / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": 1}))
-    (actor / "lora_train_meta.json").write_text(json.dumps({"r": 4, "lora_alpha": 8, "task_type": "CAUSAL_LM"}))
+    (actor / "lora_train_meta.json").write_text(
+        json.dumps({"r": 4, "lora_alpha": 8, "task_type": "CAUSAL_LM"})
+    )
     (out / "verl" / "latest_checkpointed_iteration.txt").write_text("7")
 
     shutil.copytree(POCKET, out / "merged")
@@ -129,12 +135,17 @@ def test_the_same_weights_give_the_same_numbers_in_every_form(greedy, same, name
     first, second = (by_model(greedy, name)[model] for model in same)
     assert [r.response for r in first] == [r.response for r in second]
     assert [r.correct for r in first] == [r.correct for r in second]
-    values = [[np.nan if r.confidence is None else r.confidence for r in records] for records in (first, second)]
+    values = [
+        [np.nan if r.confidence is None else r.confidence for r in records]
+        for records in (first, second)
+    ]
     np.testing.assert_allclose(values[0], values[1], atol=1e-4)
 
 
 def test_other_weights_give_other_numbers(greedy):
-    values = {model: [r.confidence for r in records] for model, records in by_model(greedy, "pcr").items()}
+    values = {
+        model: [r.confidence for r in records] for model, records in by_model(greedy, "pcr").items()
+    }
     assert values["base"] != values["merged"]
 
 
@@ -155,7 +166,11 @@ def base_files(directory):
 def kill_when(arguments, partial, lines):
     """Start a command and kill -9 it as soon as a growing file holds so many lines."""
     process = subprocess.Popen(
-        arguments, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        arguments,
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     while not (partial.is_file() and partial.read_bytes().count(b"\n") >= lines):
         assert process.poll() is None, "the command ended before it could be killed"
@@ -175,7 +190,10 @@ def test_kill_9_and_the_same_command_end_in_identical_files(greedy, questions, t
     (tmp_path / "base.answers.jsonl.partial").write_text("".join(lines[:3]) + lines[3][:50])
     finish(again)
     assert base_files(tmp_path) == base_files(greedy)
-    assert len({text for r in read_records(tmp_path / "base.sc.jsonl") for text in r.texts}) > QUESTIONS  # sampled
+    assert (
+        len({text for r in read_records(tmp_path / "base.sc.jsonl") for text in r.texts})
+        > QUESTIONS
+    )  # sampled
 
 
 def test_a_model_without_a_processor_ends_with_one_line(questions, tmp_path, capsys):

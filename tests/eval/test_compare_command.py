@@ -10,21 +10,43 @@ from eval.records import write_records
 
 def test_models_of_one_directory(records_directory, tmp_path, capsys):
     out = tmp_path / "pairs.csv"
-    arguments = ["--models", "base", "rl", "--protocols", "verbal", "--metrics", "ece", "--out", str(out)]
+    arguments = [
+        "--models",
+        "base",
+        "rl",
+        "--protocols",
+        "verbal",
+        "--metrics",
+        "ece",
+        "--out",
+        str(out),
+    ]
     assert main(["compare", "--records", str(records_directory), *arguments]) == 0
-    assert capsys.readouterr().out.startswith("RL (Algorithm 1) is better calibrated than base: ECE ")
+    assert capsys.readouterr().out.startswith(
+        "RL (Algorithm 1) is better calibrated than base: ECE "
+    )
     lines = [line for line in out.read_text().splitlines() if not line.startswith("#")]
-    assert lines[0].startswith("protocol,metric,model A,model B,A,B,A − B,A − B low,A − B high,verdict,n")
+    assert lines[0].startswith(
+        "protocol,metric,model A,model B,A,B,A − B,A − B low,A − B high,verdict,n"
+    )
     assert len(lines) == 2 and lines[1].endswith(",A is better,59")  # of 60, one cannot be read
 
 
-def test_models_of_one_name_in_two_directories_are_told_apart_by_the_directory(make_record, tmp_path, capsys):
+def test_models_of_one_name_in_two_directories_are_told_apart_by_the_directory(
+    make_record, tmp_path, capsys
+):
     for run, confidence in (("seed0", 0.9), ("seed1", 0.5)):
-        answers = [make_record(f"q{i}", model="rl", confidence=confidence, correct=float(i % 2)) for i in range(40)]
+        answers = [
+            make_record(f"q{i}", model="rl", confidence=confidence, correct=float(i % 2))
+            for i in range(40)
+        ]
         write_records(tmp_path / run / "records" / "rl.verbal.jsonl", answers)
     directories = [str(tmp_path / run / "records") for run in ("seed0", "seed1")]
     assert main(["compare", "--records", *directories, "--metrics", "ece"]) == 0
-    assert "seed1:rl is better calibrated than seed0:rl: ECE 0.000 against 0.400" in capsys.readouterr().out
+    assert (
+        "seed1:rl is better calibrated than seed0:rl: ECE 0.000 against 0.400"
+        in capsys.readouterr().out
+    )
 
 
 def test_seeds_give_mean_and_range(published, tmp_path):
@@ -33,7 +55,12 @@ def test_seeds_give_mean_and_range(published, tmp_path):
     report["models"]["base"]["verbal"]["pooled"]["ece"] = first + 0.1
     other, out = tmp_path / "other.json", tmp_path / "seeds.md"
     other.write_text(json.dumps(report | {"seed": 4}))
-    assert main(["compare", "--reports", str(published / "report.json"), str(other), "--out", str(out)]) == 0
+    assert (
+        main(
+            ["compare", "--reports", str(published / "report.json"), str(other), "--out", str(out)]
+        )
+        == 0
+    )
     assert "seeds 3, 4" in out.read_text()
     assert f"{first + 0.05:.3f} [{first:.3f}, {first + 0.1:.3f}]" in out.read_text()
 
@@ -80,4 +107,6 @@ def test_help_says_what_is_written_and_what_to_give(command, capsys):
         main([command, "--help"])
     text = capsys.readouterr().out
     assert stopped.value.code == 0 and "--records" in text
-    assert {"report": "OUT/report.html", "compare": "paired bootstrap"}[command] in " ".join(text.split())
+    assert {"report": "OUT/report.html", "compare": "paired bootstrap"}[command] in " ".join(
+        text.split()
+    )

@@ -13,7 +13,10 @@ from eval.tables.table import Interval
 
 def answers(make_record, model, confidence, n=40, **changes):
     """Half of n answers are right, all with one confidence: the ECE is |1/2 - confidence|."""
-    return [make_record(f"q{i}", model=model, confidence=confidence, correct=float(i % 2), **changes) for i in range(n)]
+    return [
+        make_record(f"q{i}", model=model, confidence=confidence, correct=float(i % 2), **changes)
+        for i in range(n)
+    ]
 
 
 def test_only_questions_that_both_answer_with_a_readable_confidence_enter(make_record):
@@ -37,12 +40,17 @@ def test_samples_of_a_question_are_paired_one_by_one(make_record):
 
 def test_better_means_lower_ece_and_higher_auroc(make_record):
     def verdict(metric, low, high, n=30):
-        return Comparison("verbal", metric, "rl", "base", n, 0.1, 0.2, Interval((low + high) / 2, low, high)).verdict
+        return Comparison(
+            "verbal", metric, "rl", "base", n, 0.1, 0.2, Interval((low + high) / 2, low, high)
+        ).verdict
 
     assert (verdict("ece", -0.2, -0.1), verdict("ece", 0.1, 0.2)) == ("better", "worse")
     assert (verdict("auroc", 0.1, 0.2), verdict("auroc", -0.2, -0.1)) == ("better", "worse")
     assert verdict("ece", -0.1, 0.0) == "undecided"  # an interval that touches 0 holds it
-    assert verdict("ece", -0.1, -0.0004) == "undecided" and verdict("auroc", 0.0004, 0.1) == "undecided"  # 0.000
+    assert (
+        verdict("ece", -0.1, -0.0004) == "undecided"
+        and verdict("auroc", 0.0004, 0.1) == "undecided"
+    )  # 0.000
     assert verdict("ece", -0.1, -0.0006) == "better" and verdict("auroc", 0.0006, 0.1) == "better"
     assert verdict("ece", -0.2, -0.1, n=29) == "undecided"  # too few to trust the interval
     assert verdict("ece", math.nan, math.nan) == "undefined"
@@ -51,8 +59,12 @@ def test_better_means_lower_ece_and_higher_auroc(make_record):
 def test_a_clear_difference_is_told_in_words_with_its_numbers(make_record):
     found = compare(answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9), "ece")
     assert found.verdict == "better"
-    assert found.sentence().startswith("RL (Algorithm 1) is better calibrated than base: ECE 0.000 against 0.400")
-    assert "difference −0.400 [" in found.sentence() and found.sentence().endswith("n\u00a0=\u00a040.")
+    assert found.sentence().startswith(
+        "RL (Algorithm 1) is better calibrated than base: ECE 0.000 against 0.400"
+    )
+    assert "difference −0.400 [" in found.sentence() and found.sentence().endswith(
+        "n\u00a0=\u00a040."
+    )
 
 
 def test_the_same_model_through_two_engines_is_not_told_apart_by_its_floats(make_record):
@@ -69,12 +81,21 @@ def test_the_same_answers_are_undecided_and_one_class_is_undefined(make_record):
     assert found.verdict == "undefined" and "AUROC is undefined for one of them" in found.sentence()
 
 
-def test_every_pair_is_compared_once_the_papers_way_round_and_checkpoints_only_if_asked(make_record):
-    records = [r for name in ("base", "sft", "rl", "rl@5", "rl_fixed") for r in answers(make_record, name, 0.6, n=4)]
+def test_every_pair_is_compared_once_the_papers_way_round_and_checkpoints_only_if_asked(
+    make_record,
+):
+    records = [
+        r
+        for name in ("base", "sft", "rl", "rl@5", "rl_fixed")
+        for r in answers(make_record, name, 0.6, n=4)
+    ]
     pairs = [(c.a, c.b) for c in compare_all(by_model_and_protocol(records), ["ece"])]
     assert sorted(pairs) == [
         ("rl", "base"),
-        ("rl", "rl_fixed"),  # the paper asks what dynamic coefficients do, so the model with them is A
+        (
+            "rl",
+            "rl_fixed",
+        ),  # the paper asks what dynamic coefficients do, so the model with them is A
         ("rl", "sft"),
         ("rl_fixed", "base"),
         ("rl_fixed", "sft"),
@@ -88,13 +109,20 @@ def test_key_pairs_are_the_papers_questions_or_all_pairs_of_other_models(make_re
     of_others = [r for name in ("x", "y") for r in answers(make_record, name, 0.6, n=4)]
     found = key_comparisons(compare_all(by_model_and_protocol(of_ours), ["ece"]))
     assert [(c.a, c.b) for c in found] == [("sft", "base"), ("rl", "base"), ("rl", "sft")]
-    assert [(c.a, c.b) for c in key_comparisons(compare_all(by_model_and_protocol(of_others), ["ece"]))] == [("y", "x")]
+    assert [
+        (c.a, c.b) for c in key_comparisons(compare_all(by_model_and_protocol(of_others), ["ece"]))
+    ] == [("y", "x")]
 
 
 def test_the_table_says_verdict_n_and_that_nothing_is_adjusted(make_record):
-    table = comparison_table([compare(answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9), "ece")])
+    table = comparison_table(
+        [compare(answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9), "ece")]
+    )
     (row,) = table.rows
-    assert row[:4] == ("Verbal", "ECE", "RL (Algorithm 1)", "base") and row[7:] == ("A is better", 40)
+    assert row[:4] == ("Verbal", "ECE", "RL (Algorithm 1)", "base") and row[7:] == (
+        "A is better",
+        40,
+    )
     assert row[6].value == pytest.approx(-0.4) and row[6].low < row[6].high < 0
     assert any("not adjusted" in note for note in table.notes)
 
@@ -121,4 +149,7 @@ def test_headline_names_the_best_model_and_what_it_is_not_told_apart_from(make_r
     )
     assert headline(rl + same).endswith("0.050; it cannot be told apart from RL (proper rule).")
     assert headline(base) == "Verbal: base has an ECE of 0.450."
-    assert headline([make_record(confidence=None)]) == "Verbal: no model states a confidence that can be read."
+    assert (
+        headline([make_record(confidence=None)])
+        == "Verbal: no model states a confidence that can be read."
+    )

@@ -4,19 +4,28 @@ import pytest
 
 from eval.figures.checkpoints import checkpoint_courses, draw_checkpoints
 from eval.figures.coefficients import draw_coefficients, paper_coefficients
-from eval.figures.fixed_dynamic import draw_fixed_and_dynamic, fixed_and_dynamic, fixed_dynamic_table
+from eval.figures.fixed_dynamic import (
+    draw_fixed_and_dynamic,
+    fixed_and_dynamic,
+    fixed_dynamic_table,
+)
 from eval.report.numbers import summarise_all
 from reward_fns.difficulty import Coefficients
 
 
 def answers(make_record, model, confidence, **changes):
     """Half right, one confidence: the ECE is |1/2 - confidence|."""
-    return [make_record(f"q{i}", model=model, confidence=confidence, correct=float(i % 2), **changes) for i in range(4)]
+    return [
+        make_record(f"q{i}", model=model, confidence=confidence, correct=float(i % 2), **changes)
+        for i in range(4)
+    ]
 
 
 def test_a_course_goes_from_base_and_sft_over_the_steps_to_the_end(make_record, tmp_path):
     by_model = {"rl@100": 0.7, "rl": 0.55, "rl@20": 0.8, "base": 0.9, "sft": 0.6}
-    records = [r for model, confidence in by_model.items() for r in answers(make_record, model, confidence)]
+    records = [
+        r for model, confidence in by_model.items() for r in answers(make_record, model, confidence)
+    ]
     records += answers(make_record, "other@5", 0.5)  # one step is no course
     records += answers(make_record, "rl@20", 0.5, dataset="b", subset="neutral")
     (course,) = checkpoint_courses(*summarise_all(records))
@@ -25,13 +34,19 @@ def test_a_course_goes_from_base_and_sft_over_the_steps_to_the_end(make_record, 
     values = [value.value for value in course.panels["pocket-digit"]["all"]]
     assert values == pytest.approx([0.4, 0.1, 0.3, 0.2, 0.05])
     neutral = course.panels["b"]["neutral"]
-    assert [value is None for value in neutral] == [True, True, False, True, True] and neutral[2].value == 0
+    assert [value is None for value in neutral] == [True, True, False, True, True] and neutral[
+        2
+    ].value == 0
     draw_checkpoints(tmp_path / "c.png", [course])
     assert (tmp_path / "c.png").stat().st_size > 5000 and (tmp_path / "c.svg").stat().st_size > 5000
 
 
 def test_fixed_and_dynamic_are_paired_by_name_and_split_by_task(make_record, tmp_path):
-    records = answers(make_record, "rl", 0.6) + answers(make_record, "rl_fixed", 0.9) + answers(make_record, "sft", 0.9)
+    records = (
+        answers(make_record, "rl", 0.6)
+        + answers(make_record, "rl_fixed", 0.9)
+        + answers(make_record, "sft", 0.9)
+    )
     records += answers(make_record, "rl", 0.7, task="Detail", dataset="d")
     (pair,) = fixed_and_dynamic(*summarise_all(records))
     fixed, dynamic = pair.values["QA", "ece"]["verbal"]
@@ -50,4 +65,6 @@ def test_the_heatmap_has_the_papers_table_beside_ours_and_is_reproducible(tmp_pa
     for name in ("a", "b"):
         draw_coefficients(tmp_path / name / "same.png", {"own": Coefficients(1.0, 1.0, 1.0, 1.0)})
     for suffix in ("png", "svg"):
-        assert (tmp_path / "a" / f"same.{suffix}").read_bytes() == (tmp_path / "b" / f"same.{suffix}").read_bytes()
+        assert (tmp_path / "a" / f"same.{suffix}").read_bytes() == (
+            tmp_path / "b" / f"same.{suffix}"
+        ).read_bytes()

@@ -12,7 +12,13 @@ from reward_fns.errors import UserError
 def test_records_come_back_as_they_were_written(tmp_path, make_record):
     records = [
         make_record(),
-        make_record("q1", confidence=None, well_formed=False, defects=["no_confidence"], response="é\n\u2028"),
+        make_record(
+            "q1",
+            confidence=None,
+            well_formed=False,
+            defects=["no_confidence"],
+            response="é\n\u2028",
+        ),
     ]
     write_records(tmp_path / "base.verbal.jsonl", records)
     assert read_records(tmp_path / "base.verbal.jsonl") == records
@@ -31,7 +37,8 @@ def test_malformed_line_is_named_by_its_number(tmp_path, line, make_record):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"confidence": 1.2}, {"confidence": float("nan")}, {"correct": None}, {"correct": "1"}]
+    "changes",
+    [{"confidence": 1.2}, {"confidence": float("nan")}, {"correct": None}, {"correct": "1"}],
 )
 def test_values_out_of_range_are_refused(changes, make_record):
     with pytest.raises(ValueError, match=next(iter(changes))):
@@ -56,21 +63,45 @@ def lines_of(path, *records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-CONFIDENCE = {"question_id": "q0", "sample": 0, "confidence": 0.25, "texts": ["0.25"], "detail": {"k": 1}}
+CONFIDENCE = {
+    "question_id": "q0",
+    "sample": 0,
+    "confidence": 0.25,
+    "texts": ["0.25"],
+    "detail": {"k": 1},
+}
 
 
 def test_a_confidence_is_joined_with_its_answer(tmp_path, make_answer):
-    write_records(tmp_path / "rl@20.answers.jsonl", [make_answer("q1"), make_answer("q0", subset="neutral")])
+    write_records(
+        tmp_path / "rl@20.answers.jsonl", [make_answer("q1"), make_answer("q0", subset="neutral")]
+    )
     lines_of(tmp_path / "rl@20.pcr.jsonl", CONFIDENCE)
     (record,) = load_records(tmp_path)
-    assert (record.question_id, record.protocol, record.confidence, record.subset) == ("q0", "pcr", 0.25, "neutral")
-    assert record.texts == ["0.25"] and record.detail == {"k": 1} and record.response == make_answer().response
+    assert (record.question_id, record.protocol, record.confidence, record.subset) == (
+        "q0",
+        "pcr",
+        0.25,
+        "neutral",
+    )
+    assert (
+        record.texts == ["0.25"]
+        and record.detail == {"k": 1}
+        and record.response == make_answer().response
+    )
     assert read_records(tmp_path / "rl@20.pcr.jsonl") == [record]
 
 
 def test_fields_that_older_records_lack_have_defaults(tmp_path, make_answer):
     old = asdict(make_answer())
-    for name in ("subset", "vote_margin", "sample", "probabilities", "tag_probabilities", "stated_confidence"):
+    for name in (
+        "subset",
+        "vote_margin",
+        "sample",
+        "probabilities",
+        "tag_probabilities",
+        "stated_confidence",
+    ):
         del old[name]
     lines_of(tmp_path / "base.answers.jsonl", old)
     (answer,) = read_answers(tmp_path / "base.answers.jsonl")

@@ -41,13 +41,17 @@ def test_values_by_hand(records):
     assert (cell["n"], cell["parse_failures"]) == (4, 1)
     assert cell["extreme_share"] == pytest.approx(1 / 3)
     assert cell["mean_confidence"] == pytest.approx(0.6)
-    assert cell["well_formed"] == pytest.approx(3 / 4) and cell["mean_claims"] == pytest.approx(3 / 4)
+    assert cell["well_formed"] == pytest.approx(3 / 4) and cell["mean_claims"] == pytest.approx(
+        3 / 4
+    )
     assert cell["ece_interval"][0] <= cell["ece"] <= cell["ece_interval"][1]
 
 
 def test_only_parse_failures_give_nan_with_the_reason_and_an_accuracy(make_record):
     cell = summarise([make_record(confidence=None)])
-    assert math.isnan(cell["ece"]) and math.isnan(cell["auroc"]) and math.isnan(cell["extreme_share"])
+    assert (
+        math.isnan(cell["ece"]) and math.isnan(cell["auroc"]) and math.isnan(cell["extreme_share"])
+    )
     assert cell["accuracy"] == 1.0 and cell["parse_failures"] == 1
     assert "can be read" in cell["reasons"]["ece"]
 
@@ -64,12 +68,25 @@ def test_datasets_pooled_and_slices(records):
 
 
 def test_claims_count_once_whatever_the_number_of_protocols(make_record):
-    claims = [{"text": "a", "sure": True}, {"text": "b", "sure": True}, {"text": "c", "sure": False}]
-    records = [make_record(protocol=name, claims=claims, claim_labels=[1, 0, 0]) for name in ("verbal", "dp")]
+    claims = [
+        {"text": "a", "sure": True},
+        {"text": "b", "sure": True},
+        {"text": "c", "sure": False},
+    ]
+    records = [
+        make_record(protocol=name, claims=claims, claim_labels=[1, 0, 0])
+        for name in ("verbal", "dp")
+    ]
     found = summarise_claims([*records, make_record(model="silent", claims=[], claim_labels=[])])
-    assert list(found) == ["base"] and (found["base"]["n_claims"], found["base"]["n_sure"]) == (3, 2)
+    assert list(found) == ["base"] and (found["base"]["n_claims"], found["base"]["n_sure"]) == (
+        3,
+        2,
+    )
     # tags sure, sure, not sure; labels 1, 0, 0: two agree; of the two sure ones one is true
-    assert found["base"]["agreement"] == pytest.approx(2 / 3) and found["base"]["true_when_sure"] == 0.5
+    assert (
+        found["base"]["agreement"] == pytest.approx(2 / 3)
+        and found["base"]["true_when_sure"] == 0.5
+    )
 
 
 def test_ratio_to_the_base():
@@ -77,7 +94,9 @@ def test_ratio_to_the_base():
         return {"verbal": {"a": {"ece": a}, "b": {"ece": b}, "pooled": {"ece": pooled}}}
 
     ratios = ece_ratios({"base": cells(0.4, 0.2, 0.25), "rl": cells(0.1, 0.2, 0.05)}, "verbal")
-    assert ratios == {"rl": {"pooled": pytest.approx(0.2), "mean_over_datasets": pytest.approx(0.3 / 0.6)}}
+    assert ratios == {
+        "rl": {"pooled": pytest.approx(0.2), "mean_over_datasets": pytest.approx(0.3 / 0.6)}
+    }
     assert ece_ratios({"rl": cells(0.1, 0.2, 0.05)}, "verbal") == {}
 
 
@@ -87,14 +106,27 @@ def no_constants(name):
 
 def test_report_json_is_strict_and_keeps_config_settings_and_estimators(published):
     report = json.loads((published / "report.json").read_text(), parse_constant=no_constants)
-    assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= report["models"]["rl"]["dp"]["pooled"].keys()
+    assert {"ece", "auroc", "brier", "accuracy", "n", "parse_failures"} <= report["models"]["rl"][
+        "dp"
+    ]["pooled"].keys()
     assert list(report["models"]) == ["base", "sft", "rl"]
-    assert (report["seed"], report["config"]["rule"], report["stage_seconds"]) == (3, "proper", {"sft": 12.5})
+    assert (report["seed"], report["config"]["rule"], report["stage_seconds"]) == (
+        3,
+        "proper",
+        {"sft": 12.5},
+    )
     assert report["records"]["rl.dp.settings.json"]["model_sha256"] == "0123456789abcdef"
     assert report["versions"]["torch"] and report["paper"]["verbal_ece_ratios"]["rl"] == 0.578
-    assert "last one closed" in report["estimator"]["ece"] and "stratified" in report["estimator"]["intervals"]
-    assert report["slices"]["rl"]["verbal"]["dataset_subset"]["TextVQA/neutral"]["n"] == 10  # of 30; subsets take turns
-    verdicts = {(c["a"], c["b"]): c["verdict"] for c in report["comparisons"] if c["metric"] == "ece"}
+    assert (
+        "last one closed" in report["estimator"]["ece"]
+        and "stratified" in report["estimator"]["intervals"]
+    )
+    assert (
+        report["slices"]["rl"]["verbal"]["dataset_subset"]["TextVQA/neutral"]["n"] == 10
+    )  # of 30; subsets take turns
+    verdicts = {
+        (c["a"], c["b"]): c["verdict"] for c in report["comparisons"] if c["metric"] == "ece"
+    }
     assert verdicts["rl", "base"] == "better"
 
 
@@ -102,8 +134,13 @@ def test_report_md_has_verdicts_tables_and_how_to_read_them(published):
     text = (published / "report.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert "RL (Algorithm 1) is better calibrated than base" in text
-    assert ["Verbal", "SFT", "0.757"] in [[*row[:2], row[-1]] for row in rows if len(row) > 2]  # the paper's ratio
-    assert "Calibration on TextVQA by subset" in text and "left out of all metrics but accuracy" in text
+    assert ["Verbal", "SFT", "0.757"] in [
+        [*row[:2], row[-1]] for row in rows if len(row) > 2
+    ]  # the paper's ratio
+    assert (
+        "Calibration on TextVQA by subset" in text
+        and "left out of all metrics but accuracy" in text
+    )
 
 
 def test_every_table_stands_in_three_forms_with_its_estimator(published):
@@ -112,7 +149,10 @@ def test_every_table_stands_in_three_forms_with_its_estimator(published):
     assert {"calibration_TextVQA", "paper_accuracy"} <= stems
     assert {"ece_by_dataset", "auroc_by_task", "brier_by_subset", "ece_by_vote_margin"} <= stems
     for stem in stems:
-        text = {suffix: (published / "tables" / f"{stem}.{suffix}").read_text() for suffix in ("csv", "tex", "md")}
+        text = {
+            suffix: (published / "tables" / f"{stem}.{suffix}").read_text()
+            for suffix in ("csv", "tex", "md")
+        }
         if stem.startswith(("ece", "auroc", "brier", "calibration", "overall")):
             assert all("10 bins of equal width" in form for form in text.values()), stem
             assert all("cannot be read" in form for form in text.values()), stem

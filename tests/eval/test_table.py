@@ -26,7 +26,14 @@ def test_csv_is_unrounded_and_gives_an_interval_three_columns():
     lines = to_csv(TABLE).splitlines()
     assert lines[:2] == ["# ECE of a_b & c", "# ten bins; 95 % interval"]
     rows = list(csv.reader(io.StringIO("\n".join(lines[2:]))))
-    assert rows[0] == ["model", "first: ECE", "first: ECE low", "first: ECE high", "first: n", "share"]
+    assert rows[0] == [
+        "model",
+        "first: ECE",
+        "first: ECE low",
+        "first: ECE high",
+        "first: n",
+        "share",
+    ]
     assert rows[1] == ["rl_proper", "0.12345", "0.1", "0.2", "1200", "0.5"]
     assert rows[2] == ["50 %", "", "", "", "0", ""]
 
@@ -39,7 +46,10 @@ def test_latex_uses_booktabs_escapes_text_and_names_groups():
     assert r"50 \% & -- & 0 & -- \\" in text
     assert r"\begin{tabular}{lrrr}" in text and r"ECE $\downarrow$" in text
     assert (
-        text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule") < text.index(r"ten bins; 95 \%")
+        text.index(r"\toprule")
+        < text.index(r"\midrule")
+        < text.index(r"\bottomrule")
+        < text.index(r"ten bins; 95 \%")
     )
 
 

@@ -9,7 +9,9 @@ REPORT = {
     "seed": 3,
     "command": "python -m eval report",
     "models": {
-        "rl": {"verbal": {"pooled": {"ece": 0.125, "auroc": None, "n": 4, "ece_interval": [0.1, 0.2]}}},
+        "rl": {
+            "verbal": {"pooled": {"ece": 0.125, "auroc": None, "n": 4, "ece_interval": [0.1, 0.2]}}
+        },
         "rl@20": {"verbal": {"pooled": {"ece": 0.25, "n": 4}}},
     },
 }

@@ -75,7 +75,9 @@ def test_a_torn_last_line_is_ignored(tmp_path, torn):
     assert eces(tmp_path) == {1: 0.1}
 
 
-@pytest.mark.parametrize("bad", ["{", "[]", '{"step": 1}', '{"step": "x", "data": {}}', '{"step": 1, "data": 3}'])
+@pytest.mark.parametrize(
+    "bad", ["{", "[]", '{"step": 1}', '{"step": "x", "data": {}}', '{"step": 1, "data": 3}']
+)
 def test_another_malformed_line_is_named(tmp_path, bad):
     write_log(tmp_path, "1.jsonl", [*ece_lines({1: 0.1}), bad + "\n", *ece_lines({2: 0.1})])
     with pytest.raises(UserError, match=r"1\.jsonl line 2"):
@@ -83,7 +85,9 @@ def test_another_malformed_line_is_named(tmp_path, bad):
 
 
 def test_values_that_are_no_numbers_are_missing(tmp_path):
-    write_log(tmp_path, "1.jsonl", ['{"step": 1, "data": {"confidence/ece": null, "expert/acc": NaN}}\n'])
+    write_log(
+        tmp_path, "1.jsonl", ['{"step": 1, "data": {"confidence/ece": null, "expert/acc": NaN}}\n']
+    )
     curves = read_training(tmp_path)["rl"]
     assert (curves["ece"], curves["accuracy"]) == ([None], [None])
 
@@ -114,7 +118,10 @@ def report_command(tmp_path, make_record):
 
     def run(*options):
         out = tmp_path / "out"
-        assert main(["report", "--records", str(tmp_path / "records"), "--out", str(out), *options]) == 0
+        assert (
+            main(["report", "--records", str(tmp_path / "records"), "--out", str(out), *options])
+            == 0
+        )
         return json.loads((out / "report.json").read_text()), (out / "report.md").read_text(), out
 
     return run
@@ -124,19 +131,45 @@ def test_report_has_curves_section_and_figure(tmp_path, report_command):
     curves = tmp_path / "curves"
     for model, end, extreme in (("rl_proper", 0.1, 0.0), ("rl", 0.3, 1.0)):
         lines = [
-            log_line(step, **{"confidence/ece": 0.4 if step <= 2 else end, "confidence/at_0_or_1": extreme})
+            log_line(
+                step,
+                **{"confidence/ece": 0.4 if step <= 2 else end, "confidence/at_0_or_1": extreme},
+            )
             for step in range(1, 21)
         ]
         write_log(curves, "1.jsonl", lines, model)
     report, text, out = report_command("--curves", str(curves))
     assert list(report["training"]) == ["rl", "rl_proper"]
-    assert report["training"]["rl"]["ece"][:3] == [0.4, 0.4, 0.3] and report["training"]["rl"]["brier"] == [None] * 20
+    assert (
+        report["training"]["rl"]["ece"][:3] == [0.4, 0.4, 0.3]
+        and report["training"]["rl"]["brier"] == [None] * 20
+    )
     section = text[text.index("## How confidence moved during GRPO") :]
     rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| RL")
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in section.splitlines()
+        if line.startswith("| RL")
     ]
-    assert rows[0] == ["RL (Algorithm 1)", "3 x 2 of 20", "0.400", "0.300", "0.300", "100 %", "100 %", "100 %"]
-    assert rows[1] == ["RL (proper rule)", "3 x 2 of 20", "0.400", "0.100", "0.100", "0 %", "0 %", "0 %"]
+    assert rows[0] == [
+        "RL (Algorithm 1)",
+        "3 x 2 of 20",
+        "0.400",
+        "0.300",
+        "0.300",
+        "100 %",
+        "100 %",
+        "100 %",
+    ]
+    assert rows[1] == [
+        "RL (proper rule)",
+        "3 x 2 of 20",
+        "0.400",
+        "0.100",
+        "0.100",
+        "0 %",
+        "0 %",
+        "0 %",
+    ]
     assert section.index("| RL") < section.index("Measured") < section.index("What theory says")
 
     from PIL import Image

@@ -42,7 +42,9 @@ def pocket_data(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("pocket")
     data.write(folder, 0, {"rl_train": 20, "test": 20, "sft_questions": 20})
-    save_coefficients(folder / "coefficients.yaml", dict.fromkeys(data.DATASETS, coefficients("VQAv2")))
+    save_coefficients(
+        folder / "coefficients.yaml", dict.fromkeys(data.DATASETS, coefficients("VQAv2"))
+    )
     return folder
 
 
@@ -71,10 +73,19 @@ def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
     from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 
     source = AutoTokenizer.from_pretrained(tokenizer_of)
-    names = {name: getattr(source, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    names = {
+        name: getattr(source, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+    }
     # Anew, without LLaVA's image token, which Qwen's processor would take for its own.
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=source.backend_tokenizer, **names)
-    special = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>", "<|im_start|>", "<|im_end|>"]
+    special = [
+        "<|vision_start|>",
+        "<|vision_end|>",
+        "<|image_pad|>",
+        "<|video_pad|>",
+        "<|im_start|>",
+        "<|im_end|>",
+    ]
     tokenizer.add_special_tokens({"additional_special_tokens": special})
     start, end, image, video = (tokenizer.convert_tokens_to_ids(token) for token in special[:4])
     template = (
@@ -106,7 +117,12 @@ def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
         tie_word_embeddings=False,
     )
     vision = dict(
-        depth=2, hidden_size=64, intermediate_size=128, num_heads=4, out_hidden_size=128, fullatt_block_indexes=[1]
+        depth=2,
+        hidden_size=64,
+        intermediate_size=128,
+        num_heads=4,
+        out_hidden_size=128,
+        fullatt_block_indexes=[1],
     )
     config = Qwen2_5_VLConfig(
         text_config=text,

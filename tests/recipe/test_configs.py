@@ -79,7 +79,9 @@ def test_llava_7b_satisfies_verls_own_config_classes(overrides, monkeypatch):
     from verl.workers.config import FSDPActorConfig, RolloutConfig
 
     config = composed("llava_7b", *overrides)
-    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    validate_config(
+        config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
+    )
     assert isinstance(omega_conf_to_dataclass(config.algorithm), AlgoConfig)
     rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     assert isinstance(rollout, RolloutConfig) and rollout.calculate_log_probs

@@ -9,7 +9,12 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from recipe.difficulty_calib.dataset import AnswerSFTDataset, UntouchedImageDataset, images_of, open_image
+from recipe.difficulty_calib.dataset import (
+    AnswerSFTDataset,
+    UntouchedImageDataset,
+    images_of,
+    open_image,
+)
 
 
 def png(size: tuple[int, int] = (40, 30)) -> bytes:
@@ -20,11 +25,16 @@ def png(size: tuple[int, int] = (40, 30)) -> bytes:
 
 
 def user_turn(image: dict) -> dict:
-    return {"role": "user", "content": [{"type": "image", **image}, {"type": "text", "text": "\nWhat is it?"}]}
+    return {
+        "role": "user",
+        "content": [{"type": "image", **image}, {"type": "text", "text": "\nWhat is it?"}],
+    }
 
 
 def test_an_image_keeps_its_size_and_pixels():
-    images, videos, audios = UntouchedImageDataset._process_multi_modal_info([user_turn({"bytes": png()})], 14, None)
+    images, videos, audios = UntouchedImageDataset._process_multi_modal_info(
+        [user_turn({"bytes": png()})], 14, None
+    )
     assert videos is None and audios is None
     assert np.array_equal(np.asarray(images[0]), np.asarray(Image.open(BytesIO(png()))))
 
@@ -51,7 +61,10 @@ def sft_row(tmp_path_factory, pocket_model):
 
     answer = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
     row = {
-        "messages": [{"role": "user", "content": "<image>\nWhat is it?"}, {"role": "assistant", "content": answer}],
+        "messages": [
+            {"role": "user", "content": "<image>\nWhat is it?"},
+            {"role": "assistant", "content": answer},
+        ],
         "images": [{"bytes": png((32, 32))}],
     }
     path = tmp_path_factory.mktemp("sft") / "sft.parquet"
@@ -71,7 +84,9 @@ def test_sft_loss_is_on_the_answer_and_its_end(sft_row):
 
 def test_sft_prompt_is_the_rollouts_prompt(sft_row):
     row, _, processor, _ = sft_row
-    text = processor.apply_chat_template([user_turn({})], add_generation_prompt=True, tokenize=False)
+    text = processor.apply_chat_template(
+        [user_turn({})], add_generation_prompt=True, tokenize=False
+    )
     image = Image.open(BytesIO(png((32, 32))))
     rollout = processor(text=[text], images=[image], return_tensors="pt")["input_ids"][0]
     prompt = row["input_ids"][~row["loss_mask"].bool()]

@@ -48,7 +48,9 @@ def trainer() -> DifficultyGuidedTrainer:
     return made
 
 
-def put(scores: list[float], failed: list[bool], more: dict[str, str] | None = None) -> tq.KVBatchMeta:
+def put(
+    scores: list[float], failed: list[bool], more: dict[str, str] | None = None
+) -> tq.KVBatchMeta:
     """One group of rollouts of two tokens, the reward on the last."""
     keys = [f"group_{session}_0" for session in range(len(scores))]
     rewards = [{"expert_failed": float(is_failed), **(more or {})} for is_failed in failed]
@@ -56,7 +58,9 @@ def put(scores: list[float], failed: list[bool], more: dict[str, str] | None = N
         {
             "uid": NonTensorStack(*["group"] * len(keys)),
             "extra_fields": NonTensorStack(*[{"reward_extra_info": reward} for reward in rewards]),
-            "response_mask": torch.nested.as_nested_tensor([torch.ones(2) for _ in keys], layout=torch.jagged),
+            "response_mask": torch.nested.as_nested_tensor(
+                [torch.ones(2) for _ in keys], layout=torch.jagged
+            ),
             "rm_scores": torch.nested.as_nested_tensor(
                 [torch.tensor([0.0, score]) for score in scores], layout=torch.jagged
             ),
@@ -89,14 +93,21 @@ def test_a_failed_rollout_gets_none_and_moves_no_other(queue):
 
 
 def test_a_failure_s_reward_may_be_anything_and_still_moves_nothing(queue):
-    values = [advantages([0.0, 1.0, 2.0, reward], [False, False, False, True]) for reward in (-5.0, 0.0, 7.0)]
+    values = [
+        advantages([0.0, 1.0, 2.0, reward], [False, False, False, True])
+        for reward in (-5.0, 0.0, 7.0)
+    ]
     assert np.array_equal(values[0], values[1]) and np.array_equal(values[1], values[2])
 
 
 def buffer(watch: ExpertWatch, metric: str | None) -> WatchedReplayBuffer:
     from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-    options = {"max_off_policy_threshold": None, "max_off_policy_strategy": "drop", "sampler_kwargs": {}}
+    options = {
+        "max_off_policy_threshold": None,
+        "max_off_policy_strategy": "drop",
+        "sampler_kwargs": {},
+    }
     stock = ReplayBuffer(
         "sync", OmegaConf.create({}), **options, refill_fn=lambda n: None, filter_groups_metric=metric,
         train_batch_size=1,
@@ -120,7 +131,12 @@ def test_the_buffer_shows_each_finished_rollout_once_before_its_group_is_thrown_
     batch = put([0.0, 1.0], [True, True])
     finished(watched, batch)
     # Both failed, so the group ties on this metric: dynamic sampling takes it out unseen by the trainer.
-    assert watched._terminal_eviction_reasons(1, "train") == (set(), {"group"}, set(), Counter({1.0: 1}))
+    assert watched._terminal_eviction_reasons(1, "train") == (
+        set(),
+        {"group"},
+        set(),
+        Counter({1.0: 1}),
+    )
     watched._terminal_eviction_reasons(1, "train")
     tq.kv_clear(keys=batch.keys, partition_id="train")
     assert seen == [([{"expert_failed": 1.0}] * 2, True)]

@@ -21,7 +21,10 @@ def watch(tolerated=0.05, window=100, at_least=4):
 
 def test_counts_of_a_step_are_what_the_workers_totals_have_grown_by():
     seen = watch()
-    seen.see([reward("a", calls=3), reward("b", calls=10), reward("a", calls=5), reward("a", calls=4)], training=True)
+    seen.see(
+        [reward("a", calls=3), reward("b", calls=10), reward("a", calls=5), reward("a", calls=4)],
+        training=True,
+    )
     assert seen.counts_since_last() == {"expert/asked": 2, "expert/calls": 15}
     seen.see([reward("a", calls=9)], training=True)
     assert seen.counts_since_last() == {"expert/asked": 0, "expert/calls": 4}
@@ -62,5 +65,7 @@ def test_a_reward_s_report_holds_the_counts_of_its_process_and_the_fatal_error_o
     parsed = parse_response("1. A. I'm sure.\nConfidence: 1")
     told = json.loads(report(expert, JudgedResponse(parsed, None, "a timeout")))
     assert (told["fatal"], told["totals"]) == (None, Stats(calls=7).totals())
-    told = json.loads(report(make_expert("oracle"), JudgedResponse(parsed, None, "no key", fatal=True)))
+    told = json.loads(
+        report(make_expert("oracle"), JudgedResponse(parsed, None, "no key", fatal=True))
+    )
     assert (told["fatal"], told["totals"]) == ("no key", Stats().totals())

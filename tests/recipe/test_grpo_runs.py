@@ -23,11 +23,24 @@ def train(tmp_path, pocket_data, run_on_cpu) -> Train:
         command += [f"data.train_files={pocket_data / 'rl_train.parquet'}"]
         command += [f"data.val_files={pocket_data / 'test.parquet'}"]
         command += [f"reward.custom_reward_function.reward_kwargs.coefficients_file={coefficients}"]
-        command += [f"actor_rollout_ref.model.path={model}", f"trainer.default_local_dir={tmp_path / 'checkpoints'}"]
-        command += ["trainer.total_training_steps=2", "trainer.save_freq=-1", "trainer.logger=[console]"]
+        command += [
+            f"actor_rollout_ref.model.path={model}",
+            f"trainer.default_local_dir={tmp_path / 'checkpoints'}",
+        ]
+        command += [
+            "trainer.total_training_steps=2",
+            "trainer.save_freq=-1",
+            "trainer.logger=[console]",
+        ]
         command += ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
-        command += ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=32", f"hydra.run.dir={tmp_path}"]
-        command += [f"actor_rollout_ref.{part}.log_prob_micro_batch_size_per_gpu=32" for part in ("rollout", "ref")]
+        command += [
+            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=32",
+            f"hydra.run.dir={tmp_path}",
+        ]
+        command += [
+            f"actor_rollout_ref.{part}.log_prob_micro_batch_size_per_gpu=32"
+            for part in ("rollout", "ref")
+        ]
         return run_on_cpu([*command, *overrides])
 
     return run

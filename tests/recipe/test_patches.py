@@ -49,7 +49,8 @@ def test_patch_is_for_what_is_installed_and_says_why(patch):
 def test_an_unknown_version_is_refused_by_name():
     patch = Patch("test patch", "json", {"verl": "==0.8.0"}, "a test", lambda module: None)
     with pytest.raises(
-        UnsupportedVersionError, match=r"'test patch' is for verl==0\.8\.0, but verl 0\.9\.1 is installed"
+        UnsupportedVersionError,
+        match=r"'test patch' is for verl==0\.8\.0, but verl 0\.9\.1 is installed",
     ):
         patch.check_versions()
 

@@ -7,7 +7,13 @@ import sys
 import pandas as pd
 import pytest
 
-from recipe.difficulty_calib.preflight import PreflightError, check_model, check_parquet, check_tags, check_versions
+from recipe.difficulty_calib.preflight import (
+    PreflightError,
+    check_model,
+    check_parquet,
+    check_tags,
+    check_versions,
+)
 
 
 def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
@@ -19,7 +25,10 @@ def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
     rows = check_parquet(str(pocket_data / "rl_train.parquet"), "images")
     assert len(rows) == 20
     check_tags(
-        "rl_train.parquet", {row["data_source"] for row in rows}, "table4", str(pocket_data / "coefficients.yaml")
+        "rl_train.parquet",
+        {row["data_source"] for row in rows},
+        "table4",
+        str(pocket_data / "coefficients.yaml"),
     )
 
 
@@ -28,7 +37,8 @@ def test_a_wrong_version_is_named(monkeypatch):
 
     monkeypatch.setattr(patches, "package_version", lambda package: "0.7.0")
     with pytest.raises(
-        PreflightError, match=r"for verl==0\.9\.1, but verl 0\.7\.0 is installed: install the pinned set"
+        PreflightError,
+        match=r"for verl==0\.9\.1, but verl 0\.7\.0 is installed: install the pinned set",
     ):
         check_versions()
 
@@ -91,7 +101,12 @@ def test_an_unknown_tag_names_the_known_ones(pocket_data):
 
 
 def test_the_command_prints_one_line_and_fails(pocket_model):
-    command = [sys.executable, "-m", "recipe.difficulty_calib.train", "data.train_files=nowhere.parquet"]
+    command = [
+        sys.executable,
+        "-m",
+        "recipe.difficulty_calib.train",
+        "data.train_files=nowhere.parquet",
+    ]
     command += [f"actor_rollout_ref.model.path={pocket_model}", "hydra.run.dir=/tmp"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1

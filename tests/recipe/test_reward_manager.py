@@ -48,7 +48,9 @@ def rollout(tokenizer, response: str):
     ids = torch.tensor([tokenizer.encode(response, add_special_tokens=False)])
     prompt = torch.zeros((1, 3), dtype=torch.long)
     mask = torch.ones((1, 3 + ids.shape[1]), dtype=torch.long)
-    raw_prompt = [{"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (4, 4))}]}]
+    raw_prompt = [
+        {"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (4, 4))}]}
+    ]
     fields = {
         "data_source": "toy",
         "reward_model": {"ground_truth": TRUTH},
@@ -82,7 +84,9 @@ def test_manager_and_bare_function_agree(config, tokenizer):
 
     info = {"question": "Which digit?", "task": "QA"}
     bare = asyncio.run(get_custom_reward_fn(config)("toy", RIGHT, TRUTH, extra_info=info))
-    managed = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))["reward_extra_info"]
+    managed = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))[
+        "reward_extra_info"
+    ]
     assert bare == {key: value for key, value in managed.items() if key != REPORT_KEY}
 
 
@@ -96,10 +100,14 @@ class FailingExpert:
         raise TimeoutError("the service is down")
 
 
-def test_a_failed_expert_is_marked_and_logged_and_the_image_was_given_to_it(config, tokenizer, caplog):
+def test_a_failed_expert_is_marked_and_logged_and_the_image_was_given_to_it(
+    config, tokenizer, caplog
+):
     difficulty_guided = manager(config, tokenizer)
     difficulty_guided.expert = FailingExpert()
     with caplog.at_level("WARNING"):
-        reward = asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))["reward_extra_info"]
+        reward = asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))[
+            "reward_extra_info"
+        ]
     assert reward["expert_failed"] == 1.0
     assert "no verdict for question q1: TimeoutError: the service is down" in caplog.text

@@ -23,7 +23,10 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
     questions = pq.read_table(pocket_data / "sft_questions.parquet").to_pylist()
     with sft_writer(folder / "sft.parquet", "bytes") as rows:
         for row in questions:
-            answer = {"role": "assistant", "content": "1. The digit is 7. I'm sure.\nConfidence: 0.9"}
+            answer = {
+                "role": "assistant",
+                "content": "1. The digit is 7. I'm sure.\nConfidence: 0.9",
+            }
             rows.write(
                 {
                     "messages": [*row["prompt"], answer],
@@ -33,9 +36,18 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
                 }
             )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
-    command += ["-m", "verl.trainer.sft_trainer", "--config-path", "pkg://recipe.difficulty_calib.config"]
+    command += [
+        "-m",
+        "verl.trainer.sft_trainer",
+        "--config-path",
+        "pkg://recipe.difficulty_calib.config",
+    ]
     command += ["--config-name", "pocket_sft", f"data.train_files={folder / 'sft.parquet'}"]
-    command += ["data.train_batch_size=8", "data.micro_batch_size_per_gpu=8", f"model.path={pocket_model}"]
+    command += [
+        "data.train_batch_size=8",
+        "data.micro_batch_size_per_gpu=8",
+        f"model.path={pocket_model}",
+    ]
     command += ["model.lora_rank=4", "model.lora_alpha=8", f"model.target_modules='{TARGETS}'"]
     command += ["checkpoint.save_contents=[model,optimizer,extra]", "trainer.logger=[console]"]
     command += ["trainer.total_training_steps=2", "trainer.save_freq=2", f"hydra.run.dir={folder}"]
@@ -51,9 +63,14 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
 def test_the_exported_model_is_the_base_with_the_adapter_merged(exported, pocket_model):
     merged, info = AutoModelForImageTextToText.from_pretrained(exported, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
-    base, merged = AutoModelForImageTextToText.from_pretrained(pocket_model).state_dict(), merged.state_dict()
+    base, merged = (
+        AutoModelForImageTextToText.from_pretrained(pocket_model).state_dict(),
+        merged.state_dict(),
+    )
     changed = {name for name in base if not torch.equal(base[name], merged[name])}
-    assert changed == {name for name in base if "language_model" in name and name.endswith("_proj.weight")}
+    assert changed == {
+        name for name in base if "language_model" in name and name.endswith("_proj.weight")
+    }
 
 
 def test_the_exported_model_has_its_processor(exported, pocket_model):

@@ -64,7 +64,9 @@ def test_rl_rows(tmp_path, loaders, image, picture):
         out.write(row)
     assert len(check_parquet(str(tmp_path / "rl.parquet"), "images")) == 1
     tokenizer, processor = loaders
-    config = OmegaConf.create({"cache_dir": str(tmp_path), "max_prompt_length": 256, "filter_overlong_prompts": False})
+    config = OmegaConf.create(
+        {"cache_dir": str(tmp_path), "max_prompt_length": 256, "filter_overlong_prompts": False}
+    )
     read = UntouchedImageDataset(str(tmp_path / "rl.parquet"), tokenizer, config, processor)[0]
     assert read["extra_info"]["subset"] == "neutral" and read["extra_info"]["entity_rarity"] is None
     images, _, _ = UntouchedImageDataset._process_multi_modal_info(read["raw_prompt"], 8, config)
@@ -72,7 +74,9 @@ def test_rl_rows(tmp_path, loaders, image, picture):
 
 
 @pytest.mark.parametrize(
-    "answer", [f"1. {FACT} I'm sure.\nConfidence: 0.7", r_tuning.render([FACT], False)], ids=["sft", "r_tuning"]
+    "answer",
+    [f"1. {FACT} I'm sure.\nConfidence: 0.7", r_tuning.render([FACT], False)],
+    ids=["sft", "r_tuning"],
 )
 def test_sft_rows(tmp_path, loaders, image, answer):
     kind, content = image
@@ -87,6 +91,8 @@ def test_sft_rows(tmp_path, loaders, image, answer):
         )
     tokenizer, processor = loaders
     config = OmegaConf.create({"max_length": 256, "pad_mode": "no_padding", "truncation": "error"})
-    row = AnswerSFTDataset(str(tmp_path / "sft.parquet"), tokenizer, config=config, processor=processor)[0]
+    row = AnswerSFTDataset(
+        str(tmp_path / "sft.parquet"), tokenizer, config=config, processor=processor
+    )[0]
     assert tokenizer.decode(row["input_ids"][row["loss_mask"].bool()][:-1]).strip() == answer
     assert (row["input_ids"] == processor.image_token_id).sum() == 16

@@ -2,7 +2,14 @@
 
 import pytest
 
-from reward_fns.accuracy import CONTRACTIONS, RULES, exact_match, most_common, normalise, vqa_accuracy
+from reward_fns.accuracy import (
+    CONTRACTIONS,
+    RULES,
+    exact_match,
+    most_common,
+    normalise,
+    vqa_accuracy,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +84,6 @@ def test_most_common_answer_counts_after_normalisation_and_ties_go_to_the_first(
 def test_each_qa_dataset_of_the_paper_has_its_rule():
     ten = ["yes"] * 2 + ["no"] * 8
     scores = {dataset: RULES[dataset]("yes", ten) for dataset in RULES}
-    assert scores == pytest.approx({"VQAv2": 0.6, "OK-VQA": 0.6, "TextVQA": 0.6, "GQA": 1.0, "OCR-VQA": 1.0})
+    assert scores == pytest.approx(
+        {"VQAv2": 0.6, "OK-VQA": 0.6, "TextVQA": 0.6, "GQA": 1.0, "OCR-VQA": 1.0}
+    )

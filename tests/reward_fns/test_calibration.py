@@ -15,7 +15,10 @@ from torchmetrics.functional.classification import binary_calibration_error
 from reward_fns.calibration import expected_calibration_error, reliability_bins
 
 answers = st.lists(
-    st.tuples(st.one_of(st.floats(0, 1), st.sampled_from([k / 10 for k in range(11)])), st.sampled_from([0, 1, 0.25])),
+    st.tuples(
+        st.one_of(st.floats(0, 1), st.sampled_from([k / 10 for k in range(11)])),
+        st.sampled_from([0, 1, 0.25]),
+    ),
     min_size=1,
     max_size=40,
 )
@@ -53,7 +56,9 @@ def test_confidence_one_falls_in_the_last_bin():
 def test_ece_by_hand():
     # bin 0: {0.0 wrong, 0.05 right}, |1 - 0.05| = 0.95; bin 3: {0.3 right, 0.35 wrong}, |1 - 0.65| = 0.35;
     # bin 9: {1.0 right}, 0. Sum of bin gaps times counts over n = (0.95 + 0.35 + 0) / 5
-    assert expected_calibration_error([0.0, 0.05, 0.3, 0.35, 1.0], [0, 1, 1, 0, 1]) == pytest.approx(1.30 / 5)
+    assert expected_calibration_error(
+        [0.0, 0.05, 0.3, 0.35, 1.0], [0, 1, 1, 0, 1]
+    ) == pytest.approx(1.30 / 5)
 
 
 def test_fewer_than_one_bin_is_refused():
@@ -73,10 +78,14 @@ def test_ece_equals_the_definition_in_loops(pairs, n_bins):
     total = 0.0
     for k in range(n_bins):
         inside = [
-            (c, y) for c, y in pairs if c >= k / n_bins and (c < (k + 1) / n_bins or (k == n_bins - 1 and c == 1))
+            (c, y)
+            for c, y in pairs
+            if c >= k / n_bins and (c < (k + 1) / n_bins or (k == n_bins - 1 and c == 1))
         ]
         total += abs(sum(y - c for c, y in inside))
-    assert expected_calibration_error(*zip(*pairs, strict=True), n_bins) == pytest.approx(total / len(pairs), abs=1e-12)
+    assert expected_calibration_error(*zip(*pairs, strict=True), n_bins) == pytest.approx(
+        total / len(pairs), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,15 +95,25 @@ def test_ece_equals_torchmetrics_inside_the_bins(seed):
     confidence = ((rng.integers(0, 10, 500) + rng.uniform(0.05, 0.95, 500)) / 10).astype(np.float32)
     correct = rng.integers(0, 2, 500)
     # its binary ECE compares the mean of p(class 1) in a bin with the share of class 1, which is our ECE
-    expected = binary_calibration_error(torch.tensor(confidence), torch.tensor(correct), n_bins=10, norm="l1")
-    assert expected_calibration_error(confidence, correct) == pytest.approx(float(expected), abs=1e-6)
+    expected = binary_calibration_error(
+        torch.tensor(confidence), torch.tensor(correct), n_bins=10, norm="l1"
+    )
+    assert expected_calibration_error(confidence, correct) == pytest.approx(
+        float(expected), abs=1e-6
+    )
 
 
 def test_torchmetrics_splits_the_last_bin_and_we_do_not():
     confidence, correct = [0.95, 1.0], [1, 0]
-    theirs = float(binary_calibration_error(torch.tensor(confidence), torch.tensor(correct), n_bins=10, norm="l1"))
+    theirs = float(
+        binary_calibration_error(
+            torch.tensor(confidence), torch.tensor(correct), n_bins=10, norm="l1"
+        )
+    )
     assert theirs == pytest.approx((0.05 + 1.0) / 2)  # 0.95 and 1.0 apart
-    assert expected_calibration_error(confidence, correct) == pytest.approx(abs(0.5 - 0.975))  # together
+    assert expected_calibration_error(confidence, correct) == pytest.approx(
+        abs(0.5 - 0.975)
+    )  # together
 
 
 def test_graded_verdicts_by_hand():
@@ -125,4 +144,6 @@ def test_unusable_values_are_refused(function, confidence, correct, message):
 
 def test_the_leaf_needs_numpy_only():
     code = "import sys; sys.modules.update(sklearn=None, scipy=None, torch=None); import reward_fns.calibration"
-    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True, timeout=120
+    )

@@ -85,7 +85,9 @@ def test_every_bullet_starts_a_claim(bullet):
     ],
 )
 def test_every_written_form_of_a_confidence_is_read(line, confidence):
-    assert parse_response(f"1. The digit is 7. I'm sure.\n{line}") == ParsedResponse((SEVEN,), confidence)
+    assert parse_response(f"1. The digit is 7. I'm sure.\n{line}") == ParsedResponse(
+        (SEVEN,), confidence
+    )
 
 
 def test_text_before_the_list_is_skipped():
@@ -104,8 +106,14 @@ def test_a_claim_goes_on_over_lines_until_its_tag():
 
 
 def test_the_punctuation_that_joins_a_tag_is_not_part_of_the_claim():
-    for joined in ("The digit is 7, I'm sure.", "The digit is 7 - I'm sure.", "The digit is 7 (I'm sure)."):
-        assert parse_response(f"1. {joined}\nConfidence: 0.5").claims == (Claim("The digit is 7", True),)
+    for joined in (
+        "The digit is 7, I'm sure.",
+        "The digit is 7 - I'm sure.",
+        "The digit is 7 (I'm sure).",
+    ):
+        assert parse_response(f"1. {joined}\nConfidence: 0.5").claims == (
+            Claim("The digit is 7", True),
+        )
 
 
 @pytest.mark.parametrize(
@@ -134,21 +142,29 @@ def test_the_punctuation_that_joins_a_tag_is_not_part_of_the_claim():
         ("1. The digit is 7. I'm sure.\nConfidence: 1.01", ("confidence_out_of_range",)),
         ("1. The digit is 7. I'm sure.\nConfidence: -0.1", ("confidence_out_of_range",)),
         ("1. The digit is 7. I'm sure.\nConfidence: 101%", ("confidence_out_of_range",)),
-        ("1. The digit is 7. I'm sure.\nConfidence: 0.5\nConfidence: 0.6", ("conflicting_confidences",)),
-        ("1. The digit is 7. I'm sure.\n" * (MAX_CLAIMS + 1) + "Confidence: 0.5", ("too_many_claims",)),
+        (
+            "1. The digit is 7. I'm sure.\nConfidence: 0.5\nConfidence: 0.6",
+            ("conflicting_confidences",),
+        ),
+        (
+            "1. The digit is 7. I'm sure.\n" * (MAX_CLAIMS + 1) + "Confidence: 0.5",
+            ("too_many_claims",),
+        ),
     ],
 )
 def test_a_defect_is_listed_by_name_and_never_guessed(text, defects):
     parsed = parse_response(text)
     assert parsed.defects == defects
     assert not parsed.well_formed
-    assert (parsed.confidence is None) == any("confiden" in name or name == "too_many_claims" for name in defects)
+    assert (parsed.confidence is None) == any(
+        "confiden" in name or name == "too_many_claims" for name in defects
+    )
 
 
 def test_the_same_confidence_twice_is_no_conflict():
-    assert parse_response("Confidence: 50%\n1. The digit is 7. I'm sure.\nConfidence: 0.50") == ParsedResponse(
-        (SEVEN,), 0.5
-    )
+    assert parse_response(
+        "Confidence: 50%\n1. The digit is 7. I'm sure.\nConfidence: 0.50"
+    ) == ParsedResponse((SEVEN,), 0.5)
 
 
 def test_what_can_be_read_of_a_malformed_response_is_kept():
@@ -165,7 +181,14 @@ def test_the_longest_list_is_read():
 
 @pytest.mark.parametrize(
     ("confidence", "written"),
-    [(0.7, "0.7"), (1.0, "1.0"), (0, "0.0"), (0.75, "0.75"), (1e-5, "0.00001"), (1 / 3, "0.3333333333333333")],
+    [
+        (0.7, "0.7"),
+        (1.0, "1.0"),
+        (0, "0.0"),
+        (0.75, "0.75"),
+        (1e-5, "0.00001"),
+        (1 / 3, "0.3333333333333333"),
+    ],
 )
 def test_confidence_is_written_with_the_fewest_decimals_that_round_trip(confidence, written):
     assert render_response([SEVEN], confidence).endswith(f"\nConfidence: {written}")
@@ -207,7 +230,9 @@ def test_normalised_texts_ignore_case_spaces_and_the_final_period():
     assert normalise("  The  Digit is 7. ") == normalise("the digit is 7") == "the digit is 7"
 
 
-words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=8)
+words = st.text(
+    st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=8
+)
 texts = st.lists(words, min_size=1, max_size=6).map(" ".join)
 confidences = st.floats(0, 1) | st.sampled_from([i / 100 for i in range(101)])
 
@@ -221,13 +246,21 @@ def test_whatever_can_be_rendered_is_read_back_the_same(claims, confidence):
     assert parse_response(text) == ParsedResponse(tuple(claims), confidence, ())
 
 
-plain = st.lists(st.sampled_from("the digit is seven 7 red not sure I'm é 中 left. of (a) 0.5".split()), min_size=1)
+plain = st.lists(
+    st.sampled_from("the digit is seven 7 red not sure I'm é 中 left. of (a) 0.5".split()),
+    min_size=1,
+)
 sentences = plain.map(lambda words: "A " + " ".join(words) + " dog.")
 
 
-@given(st.lists(st.builds(Claim, sentences, st.booleans()), min_size=1, max_size=MAX_CLAIMS), confidences)
+@given(
+    st.lists(st.builds(Claim, sentences, st.booleans()), min_size=1, max_size=MAX_CLAIMS),
+    confidences,
+)
 def test_ordinary_claims_can_always_be_rendered(claims, confidence):
-    assert parse_response(render_response(claims, confidence)) == ParsedResponse(tuple(claims), confidence, ())
+    assert parse_response(render_response(claims, confidence)) == ParsedResponse(
+        tuple(claims), confidence, ()
+    )
 
 
 fragments = st.sampled_from(
@@ -258,7 +291,10 @@ almost_responses = st.lists(fragments, max_size=30).map("".join)
 
 
 @settings(max_examples=500)
-@given(almost_responses | almost_responses.map(lambda text: f"1. A dog. I'm sure.\n{text}\nConfidence: 0.5"))
+@given(
+    almost_responses
+    | almost_responses.map(lambda text: f"1. A dog. I'm sure.\n{text}\nConfidence: 0.5")
+)
 def test_what_is_read_as_well_formed_can_be_rendered_and_read_back(text):
     parsed = parse_response(text)
     assert set(parsed.defects) <= set(DEFECTS)

@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from reward_fns.claims import MAX_CLAIMS
-from reward_fns.compute_score import REWARD_KEYS, compute_score, expert_for, judge_response, reward_dict, task_of
+from reward_fns.compute_score import (
+    REWARD_KEYS,
+    compute_score,
+    expert_for,
+    judge_response,
+    reward_dict,
+    task_of,
+)
 from reward_fns.difficulty import Coefficients, coefficients, save_coefficients
 from reward_fns.expert import AnswerVerdict, ExpertError, Source
 
@@ -37,7 +44,11 @@ class FakeExpert:
 
 
 def run(response=RIGHT, dataset="VQAv2", **options):
-    return asyncio.run(compute_score(dataset, response, TRUTH, {"question": "Which digit?", "task": "QA"}, **options))
+    return asyncio.run(
+        compute_score(
+            dataset, response, TRUTH, {"question": "Which digit?", "task": "QA"}, **options
+        )
+    )
 
 
 def test_a_right_answer_s_reward_by_hand():
@@ -69,9 +80,13 @@ RESPONSES = [
 
 
 @pytest.mark.parametrize("rule", ["paper", "proper"])
-@pytest.mark.parametrize("outcome", ["oracle", FakeExpert(ExpertError("down")), FakeExpert(verdict((1,), 1))])
+@pytest.mark.parametrize(
+    "outcome", ["oracle", FakeExpert(ExpertError("down")), FakeExpert(verdict((1,), 1))]
+)
 @pytest.mark.parametrize("response", RESPONSES)
-def test_every_sample_has_the_same_keys_with_finite_floats_that_sum_to_the_score(response, outcome, rule):
+def test_every_sample_has_the_same_keys_with_finite_floats_that_sum_to_the_score(
+    response, outcome, rule
+):
     values = run(response, rule=rule, expert=outcome)
     assert tuple(values) == REWARD_KEYS
     assert all(type(value) is float and math.isfinite(value) for value in values.values())
@@ -115,7 +130,12 @@ def test_whatever_goes_wrong_in_an_expert_becomes_the_error(outcome):
 def judge(expert, response=RIGHT, image=None):
     return asyncio.run(
         judge_response(
-            response=response, question="Which digit?", task="QA", ground_truth=TRUTH, image=image, expert=expert
+            response=response,
+            question="Which digit?",
+            task="QA",
+            ground_truth=TRUTH,
+            image=image,
+            expert=expert,
         )
     )
 
@@ -124,8 +144,16 @@ def test_the_expert_sees_question_task_claims_response_truth_and_image():
     expert = FakeExpert(verdict((1,), 1.0))
     judged = judge(expert, image=b"png")
     [request] = expert.requests
-    assert (request.question, request.task, request.claims) == ("Which digit?", "QA", ("The digit is 7.",))
-    assert (request.response, request.ground_truth, request.image) == ("1. The digit is 7.", TRUTH, b"png")
+    assert (request.question, request.task, request.claims) == (
+        "Which digit?",
+        "QA",
+        ("The digit is 7.",),
+    )
+    assert (request.response, request.ground_truth, request.image) == (
+        "1. The digit is 7.",
+        TRUTH,
+        b"png",
+    )
     assert (judged.correct, judged.error) == (1.0, None)
     assert reward_dict(judged, WEIGHTS)["score"] == run()["score"]
 
@@ -164,7 +192,10 @@ def test_one_configuration_is_one_expert_and_a_served_reward_model_is_its_server
     served = expert_for(config, "127.0.0.1:8000")
     assert base_url(served) == "http://127.0.0.1:8000/v1"
     assert expert_for(dict(reversed(config.items())), "127.0.0.1:8000") is served
-    assert base_url(expert_for(config | {"base_url": "http://other/v1"}, "127.0.0.1:8000")) == "http://other/v1"
+    assert (
+        base_url(expert_for(config | {"base_url": "http://other/v1"}, "127.0.0.1:8000"))
+        == "http://other/v1"
+    )
     assert expert_for("oracle", "127.0.0.1:8000") is expert_for({"kind": "oracle"})
 
 
@@ -175,7 +206,9 @@ def test_arguments_that_verl_adds_are_taken():
 def test_reward_fns_imports_without_torch_verl_or_the_client():
     heavy = ("torch", "verl", "vllm", "ray", "openai", "tenacity", "diskcache")
     code = f"import sys, reward_fns.compute_score; print([name for name in {heavy} if name in sys.modules])"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert output.strip() == "[]"
 
 
@@ -183,11 +216,20 @@ def test_verl_s_own_loader_finds_it_with_two_lines_of_configuration():
     omegaconf = pytest.importorskip("omegaconf")
     reward = pytest.importorskip("verl.trainer.ppo.reward")
     lines = ["path=pkg://reward_fns.compute_score", "name=compute_score"]
-    config = omegaconf.OmegaConf.from_dotlist([f"reward.custom_reward_function.{line}" for line in lines])
+    config = omegaconf.OmegaConf.from_dotlist(
+        [f"reward.custom_reward_function.{line}" for line in lines]
+    )
     function = reward.get_custom_reward_fn(config)
-    sample = {"data_source": "VQAv2", "solution_str": RIGHT, "ground_truth": TRUTH, "extra_info": {}}
+    sample = {
+        "data_source": "VQAv2",
+        "solution_str": RIGHT,
+        "ground_truth": TRUTH,
+        "extra_info": {},
+    }
     assert asyncio.run(function(**sample)) == run()
 
     lines += ["reward_kwargs.rule=proper", "reward_kwargs.expert.kind=oracle"]
-    config = omegaconf.OmegaConf.from_dotlist([f"reward.custom_reward_function.{line}" for line in lines])
+    config = omegaconf.OmegaConf.from_dotlist(
+        [f"reward.custom_reward_function.{line}" for line in lines]
+    )
     assert asyncio.run(reward.get_custom_reward_fn(config)(**sample)) == run(rule="proper")

@@ -49,14 +49,20 @@ def test_the_library_s_table_1_is_the_paper_s():
 
 @pytest.mark.parametrize("stats", paper_statistics(), ids=lambda stats: stats.dataset)
 def test_table4_by_statistics_is_the_recovered_mapping(stats):
-    assert from_statistics(stats) == from_statistics(stats, "recovered") == coefficients(stats.dataset, "recovered")
+    assert (
+        from_statistics(stats)
+        == from_statistics(stats, "recovered")
+        == coefficients(stats.dataset, "recovered")
+    )
 
 
 def test_the_pool_of_the_paper_s_datasets_gives_what_the_paper_reference_gives():
     for stats in paper_statistics():
         pooled = from_statistics(stats, reference="pool", pool=paper_statistics())
         for name in NAMES:
-            assert getattr(pooled, name) == pytest.approx(getattr(from_statistics(stats), name), abs=1e-3)
+            assert getattr(pooled, name) == pytest.approx(
+                getattr(from_statistics(stats), name), abs=1e-3
+            )
 
 
 def test_a_pool_of_one_scales_every_statistic_to_zero():
@@ -118,7 +124,10 @@ def test_statistics_without_entities_are_an_error_that_names_the_remedy():
 
 
 def test_extreme_statistics_give_finite_coefficients():
-    for stats in (DatasetStatistics("a", 0, 1e6, 1e-6, 100), DatasetStatistics("b", 10**9, 1e-6, 1e6, 0)):
+    for stats in (
+        DatasetStatistics("a", 0, 1e6, 1e-6, 100),
+        DatasetStatistics("b", 10**9, 1e-6, 1e6, 0),
+    ):
         for scheme in SCHEMES:
             from_statistics(stats, scheme)
 

@@ -15,7 +15,9 @@ from reward_fns.expert.keeping.entries import LEASE_PREFIX, content_key, verdict
 from reward_fns.expert.keeping.replay import ReplayExpert
 from reward_fns.expert.stats import Stats
 
-REQUEST = AnswerRequest("Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", b"\x89PNG 1")
+REQUEST = AnswerRequest(
+    "Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", b"\x89PNG 1"
+)
 
 
 class SlowExpert:
@@ -36,12 +38,16 @@ class SlowExpert:
         await asyncio.sleep(0.02)
         if "fail" in request.response:
             raise ExpertError("no verdict today")
-        return AnswerVerdict((1,), 1.0, Source("slow-2026", self.version, Usage(calls=1, prompt_tokens=9)))
+        return AnswerVerdict(
+            (1,), 1.0, Source("slow-2026", self.version, Usage(calls=1, prompt_tokens=9))
+        )
 
 
 def judge(expert, *requests):
     async def all_at_once():
-        return await asyncio.gather(*(expert.ask(request) for request in requests), return_exceptions=True)
+        return await asyncio.gather(
+            *(expert.ask(request) for request in requests), return_exceptions=True
+        )
 
     return asyncio.run(all_at_once())
 
@@ -50,7 +56,9 @@ def test_a_second_run_finds_what_the_first_paid_for(tmp_path):
     first, second = SlowExpert(), SlowExpert()
     (paid,) = judge(CachedExpert(first, tmp_path), REQUEST)
     (kept,) = judge(CachedExpert(second, tmp_path), REQUEST)
-    assert paid == AnswerVerdict((1,), 1.0, Source("slow-2026", "1", Usage(calls=1, prompt_tokens=9)))
+    assert paid == AnswerVerdict(
+        (1,), 1.0, Source("slow-2026", "1", Usage(calls=1, prompt_tokens=9))
+    )
     assert kept == AnswerVerdict((1,), 1.0, Source("slow-2026", "1", Usage(), cached=True))
     assert (first.asked, second.asked) == (1, 0)
 
@@ -126,7 +134,12 @@ def test_everything_the_expert_sees_is_in_the_key(change):
 
 
 def test_another_judge_or_prompt_is_asked_anew(tmp_path):
-    assert len({verdict_key("content", name, version) for name in ("a", "b") for version in ("1", "2")}) == 4
+    assert (
+        len(
+            {verdict_key("content", name, version) for name in ("a", "b") for version in ("1", "2")}
+        )
+        == 4
+    )
     judge(CachedExpert(SlowExpert("1"), tmp_path), REQUEST)
     changed = SlowExpert("2")
     judge(CachedExpert(changed, tmp_path), REQUEST)
@@ -152,7 +165,12 @@ def test_wrong_options_are_refused(tmp_path):
 
 def test_one_line_of_configuration_adds_it(tmp_path):
     expert = make_expert(
-        {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:9/v1", "cache": str(tmp_path)}
+        {
+            "kind": "openai",
+            "model": "judge",
+            "base_url": "http://127.0.0.1:9/v1",
+            "cache": str(tmp_path),
+        }
     )
     assert isinstance(expert.expert, CachedExpert) and expert.name == "judge"
     assert (tmp_path / "cache.db").is_file()

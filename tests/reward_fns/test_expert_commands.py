@@ -19,7 +19,10 @@ from reward_fns.expert.keeping.cache import CachedExpert
 from reward_fns.expert.serving.served import OpenAIExpert
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
-REQUESTS = [AnswerRequest(f"q{i}", "QA", ("The digit is 7.", "It is red."), "It is a 7.", TRUTH) for i in range(3)]
+REQUESTS = [
+    AnswerRequest(f"q{i}", "QA", ("The digit is 7.", "It is red."), "It is a 7.", TRUTH)
+    for i in range(3)
+]
 
 
 @pytest.fixture
@@ -55,8 +58,12 @@ def test_a_cache_is_inspected_exported_and_replayed_without_a_server(server, tmp
     calls = server.total
     for recorded in (cache, file):
         replayed = ask({"kind": "replay", "recorded": str(recorded), "model": "judge"})
-        assert [verdict.claim_labels for verdict in replayed] == [verdict.claim_labels for verdict in paid]
-        assert all(verdict.source.cached and verdict.source.model == "judge-2026" for verdict in replayed)
+        assert [verdict.claim_labels for verdict in replayed] == [
+            verdict.claim_labels for verdict in paid
+        ]
+        assert all(
+            verdict.source.cached and verdict.source.model == "judge-2026" for verdict in replayed
+        )
     assert server.total == calls
     with pytest.raises(ExpertError, match="holds no verdict on 'other'"):
         ask({"kind": "replay", "recorded": str(file)}, [AnswerRequest("other", "QA", ("a",), "a")])
@@ -67,10 +74,15 @@ def test_a_cache_is_inspected_exported_and_replayed_without_a_server(server, tmp
 def test_check_says_what_works_and_what_the_judge_makes_of_a_red_square(server, capsys):
     server.reply = lambda prompt: {"claims": [1, 0], "overall": 1} if "claims" in prompt else "OK"
     assert main(["check", "--expert", json.dumps(config(server))]) == 0
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.replace(" schema", "-schema").splitlines())
+    lines = dict(
+        line.split(maxsplit=1)
+        for line in capsys.readouterr().out.replace(" schema", "-schema").splitlines()
+    )
     assert lines["text"].startswith("works") and "model judge-2026" in lines["text"]
     assert lines["image"].startswith("works")
-    assert lines["json-schema"].startswith("works") and lines["json-schema"].endswith("readable, and right")
+    assert lines["json-schema"].startswith("works") and lines["json-schema"].endswith(
+        "readable, and right"
+    )
     assert lines["logprobs"].startswith("FAILS")
 
 
@@ -90,14 +102,23 @@ def test_its_image_is_red():
 def test_agreement_of_the_two_modes_is_measured_from_a_file(server, tmp_path, capsys):
     (tmp_path / "red.png").write_bytes(red_square())
     records = [
-        {"question": r.question, "task": "QA", "claims": list(r.claims), "ground_truth": TRUTH, "image": "red.png"}
+        {
+            "question": r.question,
+            "task": "QA",
+            "claims": list(r.claims),
+            "ground_truth": TRUTH,
+            "image": "red.png",
+        }
         for r in REQUESTS
     ]
     file = tmp_path / "answers.jsonl"
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
     assert main(["agreement", str(file), "--expert", json.dumps(config(server))]) == 0
     printed = capsys.readouterr().out
-    assert "answers 3, failed 0, claims 6" in printed and "equal labels 1.0000, Cohen's kappa 1.0000" in printed
+    assert (
+        "answers 3, failed 0, claims 6" in printed
+        and "equal labels 1.0000, Cohen's kappa 1.0000" in printed
+    )
     assert "one_call: 3 asked, 3 calls" in printed and "per_claim: 9 asked, 9 calls" in printed
 
 
@@ -107,7 +128,10 @@ def test_agreement_of_the_two_modes_is_measured_from_a_file(server, tmp_path, ca
         (["inspect", "nowhere"], "no recorded verdicts in nowhere"),
         (["check", "--expert", "{kind: oracle}"], "check tries an expert of kind openai"),
         (["check", "--expert", "["], "the expert is no YAML"),
-        (["agreement", "nowhere.jsonl", "--expert", "{kind: openai, model: m}"], "no file nowhere.jsonl"),
+        (
+            ["agreement", "nowhere.jsonl", "--expert", "{kind: openai, model: m}"],
+            "no file nowhere.jsonl",
+        ),
     ],
 )
 def test_a_wrong_argument_is_one_line(arguments, message, capsys):
@@ -117,7 +141,9 @@ def test_a_wrong_argument_is_one_line(arguments, message, capsys):
 
 
 def test_the_module_runs():
-    done = subprocess.run([sys.executable, "-m", "reward_fns.expert", "--help"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "reward_fns.expert", "--help"], capture_output=True, text=True
+    )
     assert done.returncode == 0 and "agreement" in done.stdout
 
 
@@ -150,8 +176,17 @@ def test_an_expert_of_one_s_own_is_named_by_its_path_and_cached(tmp_path, monkey
 
 @pytest.mark.parametrize(
     "wrong",
-    ["human", {}, {"kind": "openai"}, {"kind": "oracle", "model": "x"}, {"kind": "openai", "model": "m", "mode": "two"}]
-    + [{"kind": "openai", "model": "m", "timeout": 0}, {"kind": "openai", "model": "m", "lease": 0}],
+    [
+        "human",
+        {},
+        {"kind": "openai"},
+        {"kind": "oracle", "model": "x"},
+        {"kind": "openai", "model": "m", "mode": "two"},
+    ]
+    + [
+        {"kind": "openai", "model": "m", "timeout": 0},
+        {"kind": "openai", "model": "m", "lease": 0},
+    ],
 )
 def test_a_wrong_configuration_is_an_error_that_names_what_is_wrong(wrong):
     with pytest.raises(ValueError, match="oracle|openai|mode|timeout|lease"):
@@ -162,8 +197,16 @@ def test_the_readme_names_every_option():
     readme = (Path(reward_fns.__file__).parent / "README.md").read_text()
     table = readme.partition("Options of `openai`:")[2].partition("**Nothing twice.**")[0]
     named = set(
-        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|")))
+        re.findall(
+            r"`(\w+)`",
+            "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|")),
+        )
     )
-    taken = {*inspect.signature(OpenAIExpert).parameters, *inspect.signature(CachedExpert).parameters, "mode", "cache"}
+    taken = {
+        *inspect.signature(OpenAIExpert).parameters,
+        *inspect.signature(CachedExpert).parameters,
+        "mode",
+        "cache",
+    }
     # What the factory fills in is no option.
     assert named == taken - {"limits_directory", "expert", "directory"}

@@ -27,10 +27,14 @@ def ask(monkeypatch):
 
     def asked(server, n=1, **options):
         defaults = {"backoff": 0.001, "timeout": 20.0, "api_key_env": "JUDGE_KEY"}
-        expert = make_expert({"kind": "openai", "model": "judge", "base_url": server.url} | defaults | options)
+        expert = make_expert(
+            {"kind": "openai", "model": "judge", "base_url": server.url} | defaults | options
+        )
 
         async def at_once():
-            return await asyncio.gather(*(expert.ask(request(i)) for i in range(n)), return_exceptions=True)
+            return await asyncio.gather(
+                *(expert.ask(request(i)) for i in range(n)), return_exceptions=True
+            )
 
         return expert, asyncio.run(at_once())
 
@@ -63,18 +67,25 @@ def test_a_passing_fault_is_tried_again_and_counted_by_its_reason(ask, fault):
     with JudgeServer(faults={fault: 0.5}, seed=1) as server:
         expert, verdicts = ask(server, 8, max_retries=30)
         assert [verdict.claim_labels for verdict in verdicts] == [(1, 0)] * 8
-        assert expert.stats.retries == {RETRIED[fault]: server.calls[fault]} and server.calls[fault] > 0
+        assert (
+            expert.stats.retries == {RETRIED[fault]: server.calls[fault]}
+            and server.calls[fault] > 0
+        )
         assert expert.stats.calls == server.total
         assert sum(verdict.source.usage.retries for verdict in verdicts) == server.calls[fault]
 
 
 @pytest.mark.parametrize("fault", [*RETRIED, "timeout"])
-def test_a_fault_that_stays_is_one_failure_after_the_last_retry_and_shows_no_secret(ask, fault, caplog):
+def test_a_fault_that_stays_is_one_failure_after_the_last_retry_and_shows_no_secret(
+    ask, fault, caplog
+):
     caplog.set_level(logging.DEBUG, "reward_fns")
     with JudgeServer(faults={fault: 1.0}, hang=5.0) as server:
         timeout = 0.3 if fault == "timeout" else 20.0
         expert, [error] = ask(server, max_retries=2, timeout=timeout)
-        assert type(error).__mro__[1] is ExpertError and error.reason == RETRIED.get(fault, "timeout")
+        assert type(error).__mro__[1] is ExpertError and error.reason == RETRIED.get(
+            fault, "timeout"
+        )
         assert (expert.stats.failures.total(), expert.stats.calls, server.total) == (1, 3, 3)
         for text in (str(error), repr(error), caplog.text, repr(error.__cause__)):
             assert KEY not in text and SECRET not in text
@@ -82,7 +93,11 @@ def test_a_fault_that_stays_is_one_failure_after_the_last_retry_and_shows_no_sec
 
 @pytest.mark.parametrize(
     ("fault", "remedy"),
-    [("401", "refuses the key.*JUDGE_KEY"), ("403", "refuses the key.*JUDGE_KEY"), ("404", "mend the expert's model")],
+    [
+        ("401", "refuses the key.*JUDGE_KEY"),
+        ("403", "refuses the key.*JUDGE_KEY"),
+        ("404", "mend the expert's model"),
+    ],
 )
 def test_a_bad_key_or_an_unknown_model_ends_the_run_at_once(ask, fault, remedy):
     with JudgeServer(faults={fault: 1.0}) as server:
@@ -102,14 +117,19 @@ def test_a_refused_request_fails_alone_once_the_server_has_answered_another(ask)
         expert, outcomes = ask(server, 40, concurrency=1)
         refused = [error for error in outcomes if isinstance(error, ExpertError)]
         assert len(refused) == server.calls["400"] > 8
-        assert all(error.reason == "refused" and not isinstance(error, FatalExpertError) for error in refused)
+        assert all(
+            error.reason == "refused" and not isinstance(error, FatalExpertError)
+            for error in refused
+        )
         assert expert.stats.retries.total() == 0
 
 
 def test_a_server_that_refuses_everything_ends_the_run(ask):
     with JudgeServer(faults={"400": 1.0}) as server:
         _, errors = ask(server, 40, concurrency=1)
-        assert [isinstance(error, FatalExpertError) for error in errors] == [False] * 7 + [True] * 33
+        assert [isinstance(error, FatalExpertError) for error in errors] == [False] * 7 + [
+            True
+        ] * 33
         assert "reward_fns.expert check" in str(errors[-1])
         assert server.total == 8
 

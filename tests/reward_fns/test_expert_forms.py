@@ -28,14 +28,26 @@ JUDGE = Source("judge-2026", "v")
 RUBRIC = "verbal_confidence"  # any template: its placeholders are question and answer
 
 CASES = {
-    "answer QA": (AnswerRequest("q?", "QA", ("a", "b"), "r", "g"), {"claims": [1, 0], "overall": 0}, ((1, 0), 0.0)),
-    "answer Detail": (AnswerRequest("q?", "Detail", ("a",), "r", "g"), {"claims": [1], "overall": 0.25}, ((1,), 0.25)),
+    "answer QA": (
+        AnswerRequest("q?", "QA", ("a", "b"), "r", "g"),
+        {"claims": [1, 0], "overall": 0},
+        ((1, 0), 0.0),
+    ),
+    "answer Detail": (
+        AnswerRequest("q?", "Detail", ("a",), "r", "g"),
+        {"claims": [1], "overall": 0.25},
+        ((1,), 0.25),
+    ),
     "claim": (ClaimRequest("q?", "QA", "a", "r", "g"), {"label": 1}, (1,)),
     "overall QA": (OverallRequest("q?", "QA", "r", "g"), {"overall": 1}, (1.0,)),
     "overall Detail": (OverallRequest("q?", "Detail", "r", "g"), {"overall": 0.5}, (0.5,)),
     "pair": (PairRequest("q?", "QA", "b", "w", "g"), {"label": "neutral"}, ("neutral",)),
     "fact": (FactRequest("f", "q?", "a", "g"), {"supported": 1}, (True,)),
-    "facts": (FactsRequest("q?", "r"), {"facts": ["A dog.", "It is red."]}, (("A dog.", "It is red."),)),
+    "facts": (
+        FactsRequest("q?", "r"),
+        {"facts": ["A dog.", "It is red."]},
+        (("A dog.", "It is red."),),
+    ),
     "no facts": (FactsRequest("q?", "r"), {"facts": []}, ((),)),
     "fact question": (FactQuestionRequest("f"), {"question": "What is it?"}, ("What is it?",)),
     "entities": (EntitiesRequest("t"), {"entities": ["Oslo", "Oslo"]}, (("Oslo", "Oslo"),)),
@@ -55,7 +67,9 @@ def test_a_reply_of_the_schema_is_read(request_, reply, expected):
 
 
 @each_kind
-def test_every_other_reply_is_unreadable_and_its_message_does_not_repeat_it(request_, reply, expected):
+def test_every_other_reply_is_unreadable_and_its_message_does_not_repeat_it(
+    request_, reply, expected
+):
     key = next(iter(reply))
     secret = "xq-quoted-by-the-judge"
     wrong = [
@@ -69,7 +83,8 @@ def test_every_other_reply_is_unreadable_and_its_message_does_not_repeat_it(requ
         json.dumps({name: value for name, value in reply.items() if name != key}),
         json.dumps(reply | {key: {"value": secret}}),
         json.dumps(reply | {key: None}),
-        json.dumps(reply)[:-1] + f', "{key}": {json.dumps(reply[key])}}}',  # a key that stands twice
+        json.dumps(reply)[:-1]
+        + f', "{key}": {json.dumps(reply[key])}}}',  # a key that stands twice
         f'{{"{key}": NaN}}',
         "[" * 100_000,
     ]
@@ -116,7 +131,10 @@ def test_a_kept_verdict_comes_back_as_it_was_but_free(request_, reply, expected)
 
 
 def test_kinds_and_prompts_make_different_keys():
-    keys = {verdict_key(content_key(case[0]), "judge", prompt_version(case[0])) for case in CASES.values()}
+    keys = {
+        verdict_key(content_key(case[0]), "judge", prompt_version(case[0]))
+        for case in CASES.values()
+    }
     assert len(keys) == len(CASES) - 1  # "facts" and "no facts" ask the same
 
 
@@ -143,11 +161,16 @@ def test_hostile_texts_of_every_field_come_back_from_the_prompt_as_they_were(cla
             assert json.loads(line) == text
         else:
             shown = json.loads(line)
-            assert len(shown) < MAX_TEXT + 100 and f"{len(text) - MAX_TEXT} characters left out" in shown
+            assert (
+                len(shown) < MAX_TEXT + 100
+                and f"{len(text) - MAX_TEXT} characters left out" in shown
+            )
 
 
 def test_a_long_claim_is_cut_and_the_others_are_whole():
-    request_ = AnswerRequest("q?", "QA", ("a" * 100_000, "The digit is 7."), "r", json.dumps({"facts": ["g"]}))
+    request_ = AnswerRequest(
+        "q?", "QA", ("a" * 100_000, "The digit is 7."), "r", json.dumps({"facts": ["g"]})
+    )
     text = prompt_text(request_)
     assert f"{100_000 - MAX_CLAIM} characters left out" in text and '"The digit is 7."' in text
     assert len(text) < 5_000 and labels_of(text) == ([0, 0], False)

@@ -24,7 +24,12 @@ def served(monkeypatch):
     """An expert behind a server whose judge believes the layout of its prompt."""
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with JudgeServer(reply=gullible_reply) as server:
-        options = {"model": "judge", "base_url": server.url, "api_key_env": "JUDGE_KEY", "timeout": 60}
+        options = {
+            "model": "judge",
+            "base_url": server.url,
+            "api_key_env": "JUDGE_KEY",
+            "timeout": 60,
+        }
         yield make_expert({"kind": "openai", **options})
 
 
@@ -38,7 +43,9 @@ def test_the_families_hold_at_least_200_answers_and_harm_a_layer_written_without
 def test_none_of_them_changes_another_claim_s_verdict_through_the_wire(served, caplog):
     caplog.set_level(logging.INFO)
     requests = [
-        AnswerRequest("Which digit?", "QA", (TRUE, claim, FALSE), f"{TRUE}\n{claim}\n{FALSE}", TRUTH)
+        AnswerRequest(
+            "Which digit?", "QA", (TRUE, claim, FALSE), f"{TRUE}\n{claim}\n{FALSE}", TRUTH
+        )
         for _, claim in HOSTILE
     ]
 
@@ -58,9 +65,16 @@ def test_none_of_them_changes_another_claim_s_verdict_through_the_wire(served, c
 
 def test_whole_responses_of_a_policy_are_judged_as_their_true_claims_say(served):
     async def judged(claim):
-        response = f"1. {TRUE} I'm sure.\n2. {claim} I'm sure.\n3. {FALSE} I'm sure.\nConfidence: 0.5"
+        response = (
+            f"1. {TRUE} I'm sure.\n2. {claim} I'm sure.\n3. {FALSE} I'm sure.\nConfidence: 0.5"
+        )
         return await judge_response(
-            response=response, question="Which digit?", task="QA", ground_truth=TRUTH, image=None, expert=served
+            response=response,
+            question="Which digit?",
+            task="QA",
+            ground_truth=TRUTH,
+            image=None,
+            expert=served,
         )
 
     async def all_of_them():
@@ -68,7 +82,9 @@ def test_whole_responses_of_a_policy_are_judged_as_their_true_claims_say(served)
 
     for (family, claim), outcome in zip(HOSTILE, asyncio.run(all_of_them()), strict=True):
         assert outcome.error is None, (family, claim[:60], outcome.error)
-        if outcome.verdict is None:  # more than 64 claims: nothing is judged, and the reward is the lowest
+        if (
+            outcome.verdict is None
+        ):  # more than 64 claims: nothing is judged, and the reward is the lowest
             assert "too_many_claims" in outcome.parsed.defects
             continue
         # Lines and tags inside a claim make other claims of it; whatever they are, each is judged for what it says.

@@ -15,11 +15,16 @@ TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 
 
 def requests(n):
-    return [AnswerRequest(f"q{i}", "QA", ("The digit is 7.",), "The digit is 7.", TRUTH) for i in range(n)]
+    return [
+        AnswerRequest(f"q{i}", "QA", ("The digit is 7.",), "The digit is 7.", TRUTH)
+        for i in range(n)
+    ]
 
 
 def ask(server, asked, **options):
-    expert = make_expert({"kind": "openai", "model": "judge", "base_url": server.url, "backoff": 0.001} | options)
+    expert = make_expert(
+        {"kind": "openai", "model": "judge", "base_url": server.url, "backoff": 0.001} | options
+    )
 
     async def at_once():
         return await asyncio.gather(*map(expert.ask, asked), return_exceptions=True)
@@ -45,10 +50,18 @@ def test_a_budget_in_tokens_ends_the_run_once_it_is_spent(server):
     # Each reply takes 100 + 10 tokens; one request at a time, so the third finds 220 of 200 spent.
     _, outcomes = ask(server, requests(5), max_tokens=200, concurrency=1)
     assert server.total == 2
-    assert [isinstance(outcome, BudgetExhausted) for outcome in outcomes] == [False, False, True, True, True]
+    assert [isinstance(outcome, BudgetExhausted) for outcome in outcomes] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
-def test_a_budget_covers_all_that_was_paid_into_a_cache_and_what_is_kept_needs_none(server, tmp_path):
+def test_a_budget_covers_all_that_was_paid_into_a_cache_and_what_is_kept_needs_none(
+    server, tmp_path
+):
     cache = str(tmp_path / "cache")
     ask(server, requests(5), max_calls=7, cache=cache)
     # Another process, as far as the expert can tell: five are free, two are left.
@@ -57,7 +70,9 @@ def test_a_budget_covers_all_that_was_paid_into_a_cache_and_what_is_kept_needs_n
     assert sum(isinstance(outcome, BudgetExhausted) for outcome in outcomes) == 3
     assert stats_of(expert).cache_hits == 5
     _, outcomes = ask(server, requests(10), max_calls=12, cache=cache)
-    assert server.total == 10 and not any(isinstance(outcome, BudgetExhausted) for outcome in outcomes)
+    assert server.total == 10 and not any(
+        isinstance(outcome, BudgetExhausted) for outcome in outcomes
+    )
 
 
 def test_no_more_requests_than_allowed_are_on_their_way(server):
@@ -107,7 +122,9 @@ def test_processes_that_share_a_directory_share_the_rate(tmp_path):
     assert second._reserve("requests", 1.0) > 300
 
 
-@pytest.mark.parametrize("name", ["concurrency", "requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens"])
+@pytest.mark.parametrize(
+    "name", ["concurrency", "requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens"]
+)
 def test_a_limit_of_zero_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be above 0"):
         make_expert({"kind": "openai", "model": "judge", name: 0})
@@ -125,7 +142,11 @@ def test_cost_is_tokens_times_the_table_s_prices(server, tmp_path):
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [({}, "has no 'judge': add a line"), ({"judge": {"in": 1}}, "must be"), ({"judge": {"input": -1}}, "below 0")],
+    [
+        ({}, "has no 'judge': add a line"),
+        ({"judge": {"in": 1}}, "must be"),
+        ({"judge": {"input": -1}}, "below 0"),
+    ],
 )
 def test_a_wrong_price_table_is_refused(table, message):
     with pytest.raises(ValueError, match=message):

@@ -60,17 +60,23 @@ def test_per_claim_a_claim_s_failure_is_the_answer_s(server):
 
 def test_without_claims_only_the_answer_is_judged(server):
     for mode in ("one_call", "per_claim"):
-        bare = AnswerRequest("Which digit?", "QA", (), "The digit is 7.", json.dumps({"facts": ["The digit is 7."]}))
+        bare = AnswerRequest(
+            "Which digit?", "QA", (), "The digit is 7.", json.dumps({"facts": ["The digit is 7."]})
+        )
         _, [verdict] = ask(server, bare, mode=mode)
         assert (verdict.claim_labels, verdict.overall) == ((), 1.0)
 
 
 def test_a_judge_that_labels_by_place_labels_a_claim_the_same_wherever_it_stands(server):
-    server.reply = lambda prompt: {"claims": [1, 0, 0, 1, 0][: len(material(prompt)["claims"])], "overall": 0.5}
+    server.reply = lambda prompt: {
+        "claims": [1, 0, 0, 1, 0][: len(material(prompt)["claims"])],
+        "overall": 0.5,
+    }
     orders = [CLAIMS, CLAIMS[::-1], CLAIMS[2:] + CLAIMS[:2]]
     _, verdicts = ask(server, *map(request, orders))
     labels = [
-        dict(zip(order, verdict.claim_labels, strict=True)) for order, verdict in zip(orders, verdicts, strict=True)
+        dict(zip(order, verdict.claim_labels, strict=True))
+        for order, verdict in zip(orders, verdicts, strict=True)
     ]
     assert labels[0] == labels[1] == labels[2]
 
@@ -94,7 +100,13 @@ def test_both_modes_agree_on_what_an_exact_judge_says(server):
     _, one_call = ask(server, *answers)
     _, per_claim = ask(server, *answers, mode="per_claim")
     found = compare(one_call, per_claim)
-    assert (found.answers, found.failed, found.equal_labels, found.kappa, found.overall_difference) == (4, 0, 1, 1, 0)
+    assert (
+        found.answers,
+        found.failed,
+        found.equal_labels,
+        found.kappa,
+        found.overall_difference,
+    ) == (4, 0, 1, 1, 0)
 
 
 def verdict(labels, overall):
@@ -119,5 +131,7 @@ def test_kappa_agrees_with_scikit_learn_and_is_nan_where_nothing_varies():
 
 def test_the_server_of_these_tests_judges_exactly():
     claims = json.dumps(["A red 3.", "A dog."])
-    lines = f'Request: "Describe."\nReference: {json.dumps(TRUTH)}\nFull: "A red 3."\nClaims: {claims}'
+    lines = (
+        f'Request: "Describe."\nReference: {json.dumps(TRUTH)}\nFull: "A red 3."\nClaims: {claims}'
+    )
     assert exact_reply(f"\n--------\n{lines}\n--------\n") == {"claims": [1, 0], "overall": 0.25}

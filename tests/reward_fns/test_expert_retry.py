@@ -72,7 +72,9 @@ def test_other_errors_are_not_tried_again():
 
 
 def test_a_wait_that_the_server_asks_for_is_kept():
-    moments, _, end = attempts(Patience(backoff=0.01), TransientError("a", "429", retry_after=0.2), "verdict")
+    moments, _, end = attempts(
+        Patience(backoff=0.01), TransientError("a", "429", retry_after=0.2), "verdict"
+    )
     assert end == "verdict" and moments[1] - moments[0] >= 0.2
 
 
@@ -91,7 +93,9 @@ def test_an_attempt_that_reaches_the_deadline_is_broken_off():
     assert error.value.reason == "deadline"
 
 
-@pytest.mark.parametrize("wrong", [{"max_retries": -1}, {"backoff": -1}, {"longest_wait": -1}, {"deadline": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_retries": -1}, {"backoff": -1}, {"longest_wait": -1}, {"deadline": 0}]
+)
 def test_wrong_limits_are_refused(wrong):
     with pytest.raises(ValueError, match="retries need"):
         Patience(**wrong)

@@ -26,7 +26,15 @@ def model(tmp_path_factory):
     directory = tmp_path_factory.mktemp("nli")
     torch.manual_seed(3)
     letters = "abcdefghijklmnopqrstuvwxyz?."
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+    ]
     config = BertConfig(
         vocab_size=len(pieces),
         hidden_size=16,
@@ -71,7 +79,9 @@ def test_it_answers_nothing_but_pairs_and_is_named_by_its_path(model):
 
 
 def test_a_model_without_the_three_labels_is_an_error_that_names_them():
-    with pytest.raises(UserError, match=r"\['label_0', 'label_1', 'label_2'\].*without 'contradiction'"):
+    with pytest.raises(
+        UserError, match=r"\['label_0', 'label_1', 'label_2'\].*without 'contradiction'"
+    ):
         label_columns({0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
 
 

@@ -75,7 +75,12 @@ def expected(rule, p, tag, confidence, weights):
 
 
 GRID = np.linspace(0, 1, 101)
-WEIGHTS = [Coefficients(1, 1, 1, 1), coefficients("VQAv2"), coefficients("TextVQA"), Coefficients(0, 0.1, 3, 1)]
+WEIGHTS = [
+    Coefficients(1, 1, 1, 1),
+    coefficients("VQAv2"),
+    coefficients("TextVQA"),
+    Coefficients(0, 0.1, 3, 1),
+]
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
@@ -94,7 +99,9 @@ def test_the_paper_rule_is_best_at_confidence_0_or_1(weights, p):
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.49, 0.51, 0.62, 0.95])
 def test_the_proper_rule_is_best_at_the_honest_tag_and_the_true_probability(weights, p):
     choices = list(itertools.product((0, 1), GRID))
-    tag, confidence = choices[np.argmax([expected("proper", p, tag, o, weights) for tag, o in choices])]
+    tag, confidence = choices[
+        np.argmax([expected("proper", p, tag, o, weights) for tag, o in choices])
+    ]
     assert tag == int(p > 0.5)
     assert confidence == pytest.approx(p)
 
@@ -103,16 +110,24 @@ def test_the_proper_rule_with_tags_against_the_expected_verdict_stops_at_one_hal
     # One claim of two tagged unsure would tie; all sure, q = 0.2: o* = min(1/2, q + gamma / delta) = 0.2 + 0.1
     weights = Coefficients(1, 1, 0.1, 1)
     parsed = [response(("A.", True), ("B.", True), confidence=o) for o in GRID]
-    rewards = [sum(w * score(x, (0, 0), y, weights, "proper").total for y, w in ((1, 0.2), (0, 0.8))) for x in parsed]
+    rewards = [
+        sum(w * score(x, (0, 0), y, weights, "proper").total for y, w in ((1, 0.2), (0, 0.8)))
+        for x in parsed
+    ]
     assert GRID[np.argmax(rewards)] == pytest.approx(0.3)
     weights = Coefficients(1, 1, 1, 1)
-    rewards = [sum(w * score(x, (0, 0), y, weights, "proper").total for y, w in ((1, 0.2), (0, 0.8))) for x in parsed]
+    rewards = [
+        sum(w * score(x, (0, 0), y, weights, "proper").total for y, w in ((1, 0.2), (0, 0.8)))
+        for x in parsed
+    ]
     assert GRID[np.argmax(rewards)] == pytest.approx(0.5)
 
 
 weights_strategy = st.builds(Coefficients, *[st.floats(0, 3)] * 4)
 names = st.sampled_from(["A dog.", "A cat.", "A cow.", "A red hen.", "A blue hen."])
-labelled_claims = st.lists(st.tuples(names, st.booleans(), st.sampled_from([0, 1])), min_size=1, max_size=8)
+labelled_claims = st.lists(
+    st.tuples(names, st.booleans(), st.sampled_from([0, 1])), min_size=1, max_size=8
+)
 units = st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0])
 rules = st.sampled_from(sorted(RULES))
 
@@ -125,7 +140,9 @@ def scored(items, confidence, overall, weights, rule):
 @given(labelled_claims, units, units, weights_strategy, rules)
 def test_the_terms_sum_to_the_total_within_its_bounds(items, confidence, overall, weights, rule):
     reward = scored(items, confidence, overall, weights, rule)
-    assert reward.total == reward.factuality + reward.alignment + reward.consistency + reward.penalty
+    assert (
+        reward.total == reward.factuality + reward.alignment + reward.consistency + reward.penalty
+    )
     upper = weights.alpha + weights.beta + weights.gamma
     assert -weights.delta - 1e-9 <= reward.total <= upper + 1e-9
     assert min(reward.factuality, reward.alignment) >= 0 >= reward.penalty
@@ -140,7 +157,11 @@ def test_repeating_a_claim_anywhere_with_either_tag_never_raises_the_reward(
     labels = {text: label for text, _, label in items}
     items = [(text, sure, labels[text]) for text, sure, _ in items]
     text, _, label = data.draw(st.sampled_from(items))
-    copy = (data.draw(st.sampled_from([text, text.upper(), text.removesuffix(".")])), data.draw(st.booleans()), label)
+    copy = (
+        data.draw(st.sampled_from([text, text.upper(), text.removesuffix(".")])),
+        data.draw(st.booleans()),
+        label,
+    )
     place = data.draw(st.integers(0, len(items)))
     longer = [*items[:place], copy, *items[place:]]
     before = scored(items, confidence, overall, weights, rule).total
@@ -157,8 +178,12 @@ def test_a_repeated_claim_that_the_expert_labels_differently_never_raises_the_re
     assert scored(longer, confidence, overall, weights, rule).total <= before + 1e-9
 
 
-@given(labelled_claims, units, units, weights_strategy, rules, st.sampled_from(["", " ", "...", "-"]))
-def test_adding_an_empty_claim_never_raises_the_reward(items, confidence, overall, weights, rule, empty):
+@given(
+    labelled_claims, units, units, weights_strategy, rules, st.sampled_from(["", " ", "...", "-"])
+)
+def test_adding_an_empty_claim_never_raises_the_reward(
+    items, confidence, overall, weights, rule, empty
+):
     before = scored(items, confidence, overall, weights, rule).total
     assert scored([*items, (empty, True, 1)], confidence, overall, weights, rule).total <= before
 

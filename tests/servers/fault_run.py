@@ -66,15 +66,30 @@ async def _work(config, first, last, out):
 
 def worker(arguments):
     """The process of one reward worker."""
-    first, last, out, config = int(arguments[0]), int(arguments[1]), Path(arguments[2]), json.loads(arguments[3])
+    first, last, out, config = (
+        int(arguments[0]),
+        int(arguments[1]),
+        Path(arguments[2]),
+        json.loads(arguments[3]),
+    )
     print(json.dumps(asyncio.run(_work(config, first, last, out))))
 
 
 def start(first, last, out, config):
-    command = [sys.executable, __file__, "worker", str(first), str(last), str(out), json.dumps(config)]
+    command = [
+        sys.executable,
+        __file__,
+        "worker",
+        str(first),
+        str(last),
+        str(out),
+        json.dumps(config),
+    ]
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def lines(out):
@@ -95,7 +110,9 @@ def run(n, folder, max_retries=2, timeout=5.0):
         answers[int(re.search(r"in picture (\d+)\?", prompt)[1])] += 1
         return exact_reply(prompt)
 
-    with JudgeServer(reply=reply, faults=ISSUE_FAULTS, hang=timeout + 5, retry_after="0.05") as server:
+    with JudgeServer(
+        reply=reply, faults=ISSUE_FAULTS, hang=timeout + 5, retry_after="0.05"
+    ) as server:
         config = options(server.url, folder / "cache", max_retries, timeout)
         cut = {"first": (0, int(0.6 * n)), "second": (int(0.4 * n), n)}
         killed = start(*cut["first"], folder / "killed.jsonl", config)
@@ -106,7 +123,10 @@ def run(n, folder, max_retries=2, timeout=5.0):
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
         first = start(*cut["first"], folder / "first.jsonl", config)
-        told = {name: process.communicate(timeout=1800)[0] for name, process in (("first", first), ("second", second))}
+        told = {
+            name: process.communicate(timeout=1800)[0]
+            for name, process in (("first", first), ("second", second))
+        }
         return {
             "questions": n,
             "parts": cut,
@@ -133,16 +153,29 @@ def problems(found):
             wrong.append(f"{name}: questions lost or doubled")
         failed = [reward for reward in rewards if reward["failed"]]
         if len(failed) != totals["failures"]:
-            wrong.append(f"{name}: {len(failed)} rewards without verdict, {totals['failures']} counted")
+            wrong.append(
+                f"{name}: {len(failed)} rewards without verdict, {totals['failures']} counted"
+            )
         if any(reward["score"] for reward in failed):
             wrong.append(f"{name}: a failure was scored")
-        if any(reward["acc"] != (reward["number"] % 3 != 0) for reward in rewards if not reward["failed"]):
+        if any(
+            reward["acc"] != (reward["number"] % 3 != 0)
+            for reward in rewards
+            if not reward["failed"]
+        ):
             wrong.append(f"{name}: a wrong verdict")
-        if totals["asked"] != totals["cache_hits"] + totals["shared"] + totals["answered"] + totals["failures"]:
+        if (
+            totals["asked"]
+            != totals["cache_hits"] + totals["shared"] + totals["answered"] + totals["failures"]
+        ):
             wrong.append(f"{name}: counts do not add up")
     in_flight = set(range(*found["parts"]["first"])) - set(found["killed"])
     twice = found["answered_twice"]
-    if not twice.keys() <= in_flight or len(twice) > CONCURRENCY or any(count > 2 for count in twice.values()):
+    if (
+        not twice.keys() <= in_flight
+        or len(twice) > CONCURRENCY
+        or any(count > 2 for count in twice.values())
+    ):
         wrong.append(f"paid for twice: {twice}")
     return wrong
 

@@ -52,7 +52,9 @@ def read(prompt):
         return json.loads(listed[1]), taken_over, facts_of(reference)
     section = prompt.partition("\nClaims:\n")[2]
     end = _END.search(section)
-    numbered = re.findall(r"^\(?\d+[.)] (.*)$", section[: end.start()] if end else section, re.MULTILINE)
+    numbered = re.findall(
+        r"^\(?\d+[.)] (.*)$", section[: end.start()] if end else section, re.MULTILINE
+    )
     return numbered, taken_over, facts_of(reference)
 
 
@@ -82,7 +84,10 @@ def naive_reply(prompt):
     """The same judge's reply, each claim repeated before its label, as chat models like to."""
     claims, taken_over, _ = read(prompt)
     labels, _ = labels_of(prompt)
-    said = [f"{claim}: {'true' if label else 'false'}" for claim, label in zip(claims, labels, strict=True)]
+    said = [
+        f"{claim}: {'true' if label else 'false'}"
+        for claim, label in zip(claims, labels, strict=True)
+    ]
     return "\n".join([*said, f"Overall: {'true' if taken_over or all(labels) else 'false'}"])
 
 
@@ -106,7 +111,9 @@ def outcome_of_naive(claims, truth, expected):
     if [labels[claims.index(claim)] for claim in (TRUE, FALSE)] != expected:
         return "another label changed"
     return (
-        "itself labelled true" if any(labels[i] for i, c in enumerate(claims) if c not in (TRUE, FALSE)) else "unharmed"
+        "itself labelled true"
+        if any(labels[i] for i, c in enumerate(claims) if c not in (TRUE, FALSE))
+        else "unharmed"
     )
 
 
@@ -124,7 +131,11 @@ def outcome_of_ours(claims, truth, expected):
     label = dict(zip(drawn, verdict.claim_labels, strict=True))
     if [label[TRUE], label[FALSE]] != expected:
         return "another label changed"
-    return "itself labelled true" if any(label[c] for c in claims if c not in (TRUE, FALSE)) else "unharmed"
+    return (
+        "itself labelled true"
+        if any(label[c] for c in claims if c not in (TRUE, FALSE))
+        else "unharmed"
+    )
 
 
 TRUTH = json.dumps({"task": "QA", "facts": [TRUE, REFERENCE]})
@@ -141,7 +152,11 @@ def table():
     for family, claims in FAMILIES.items():
         naive = [outcome_of_naive([TRUE, claim, FALSE], TRUTH, [1, 0]) for claim in claims]
         ours = [outcome_of_ours([TRUE, claim, FALSE], TRUTH, [1, 0]) for claim in claims]
-        row = [len(claims), *(naive.count(outcome) for outcome in OUTCOMES), len(ours) - ours.count("unharmed")]
+        row = [
+            len(claims),
+            *(naive.count(outcome) for outcome in OUTCOMES),
+            len(ours) - ours.count("unharmed"),
+        ]
         totals = [total + n for total, n in zip(totals, row, strict=True)]
         lines.append(f"| {family} | {' | '.join(map(str, row))} |")
     return "\n".join([*lines, f"| all | {' | '.join(map(str, totals))} |"])

@@ -55,7 +55,9 @@ def exact_reply(prompt: str) -> dict[str, object]:
     """The verdict of an exact judge who knows only what the prompt says."""
     given = material(prompt)
     reference = given.get("reference") or ""
-    truth = reference if reference.startswith("{") else json.dumps({"task": "QA", "facts": [reference]})
+    truth = (
+        reference if reference.startswith("{") else json.dumps({"task": "QA", "facts": [reference]})
+    )
     facts = set(map(normalise, json.loads(truth)["facts"]))
     if "claim" in given:
         return {"label": int(normalise(given["claim"]) in facts)}
@@ -149,7 +151,9 @@ class JudgeServer:
         self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if line)
+                headers = dict(
+                    line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if line
+                )
                 headers = {name.lower(): value for name, value in headers.items()}
                 body = json.loads(await reader.readexactly(int(headers["content-length"])))
                 if not await self._answer(headers, body, writer):
@@ -187,15 +191,24 @@ class JudgeServer:
                 return False
             if fault in ("429", "429 retry-after"):
                 extra = f"Retry-After: {self.retry_after}\r\n" if fault == "429 retry-after" else ""
-                error = {"error": {"message": f"slow down, {headers.get('authorization')}", "code": "rate_limit"}}
+                error = {
+                    "error": {
+                        "message": f"slow down, {headers.get('authorization')}",
+                        "code": "rate_limit",
+                    }
+                }
                 return await self._send(writer, 429, json.dumps(error), extra)
             if fault is not None and fault.isdigit():
                 said = f"no luck for {headers.get('authorization')}: {prompt}"
-                return await self._send(writer, int(fault), json.dumps({"error": {"message": said}}))
+                return await self._send(
+                    writer, int(fault), json.dumps({"error": {"message": said}})
+                )
             if fault == "malformed":
                 return await self._send(writer, 200, '{"id": "1", "choices": [{"mess')
             if fault == "wrong shape":
-                return await self._send(writer, 200, self._completion('{"claims": "all", "total": true}', prompt))
+                return await self._send(
+                    writer, 200, self._completion('{"claims": "all", "total": true}', prompt)
+                )
             reply = self.reply(prompt)
             self.answers[key] += 1
             text = reply if isinstance(reply, str) else json.dumps(reply)
@@ -231,7 +244,9 @@ def main():
     parser.add_argument("--faults", choices=["none", "issue"], default="none")
     parser.add_argument("--hang", type=float, default=5.0)
     options = parser.parse_args()
-    server = JudgeServer(options.latency, ISSUE_FAULTS if options.faults == "issue" else {}, options.hang)
+    server = JudgeServer(
+        options.latency, ISSUE_FAULTS if options.faults == "issue" else {}, options.hang
+    )
 
     def started():
         partial = options.port_file.with_suffix(".partial")

@@ -28,11 +28,27 @@ class VllmServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self._log = log
-        self._command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(path)]
-        self._command += ["--served-model-name", self.model, "--host", "127.0.0.1", "--port", str(self.port)]
+        self._command = [
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(path),
+        ]
+        self._command += [
+            "--served-model-name",
+            self.model,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         self._command += ["--dtype", "float32", "--enforce-eager", "--max-logprobs", "20"]
         # A model of 1.7 million parameters, held to a JSON schema, fills its context with the blanks that JSON allows.
-        self._command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
+        self._command += [
+            "--structured-outputs-config",
+            '{"backend": "xgrammar", "disable_any_whitespace": true}',
+        ]
         # vLLM 0.28 dies on a seeded request whose prefill is split.
         self._command += ["--no-enable-chunked-prefill", "--limit-mm-per-prompt", '{"image": 1}']
 
@@ -45,7 +61,11 @@ class VllmServer:
         }
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                self._command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                self._command,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         end = time.monotonic() + START_LIMIT
         while not self._healthy():

@@ -86,7 +86,13 @@ def within(x: Sequence[float], y: Sequence[float], groups: Sequence[int]) -> Cor
     from scipy import stats
 
     r = float(
-        np.clip(centred[0] @ centred[1] / math.sqrt((centred[0] @ centred[0]) * (centred[1] @ centred[1])), -1, 1)
+        np.clip(
+            centred[0]
+            @ centred[1]
+            / math.sqrt((centred[0] @ centred[0]) * (centred[1] @ centred[1])),
+            -1,
+            1,
+        )
     )
     freedom = n - k - 1
     t = r * math.sqrt(freedom / (1 - r * r)) if abs(r) < 1 else math.inf
@@ -101,7 +107,13 @@ def _pearson(x: Floats, y: Floats) -> Correlation:
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)
         result = stats.pearsonr(x, y)
     interval = result.confidence_interval(0.95)
-    return Correlation(len(x), float(result.statistic), float(interval.low), float(interval.high), float(result.pvalue))
+    return Correlation(
+        len(x),
+        float(result.statistic),
+        float(interval.low),
+        float(interval.high),
+        float(result.pvalue),
+    )
 
 
 def _unusable(x: Sequence[float] | Floats, y: Sequence[float] | Floats) -> Correlation | None:

@@ -5,7 +5,12 @@ from collections.abc import Collection, Mapping
 
 from reward_fns.coefficients_file import Coefficients
 
-_SYMBOLS = {"alpha": "α factuality", "beta": "β alignment", "gamma": "γ consistency", "delta": "δ penalty"}
+_SYMBOLS = {
+    "alpha": "α factuality",
+    "beta": "β alignment",
+    "gamma": "γ consistency",
+    "delta": "δ penalty",
+}
 
 
 def heatmap(coefficients: Mapping[str, Coefficients], fallen_back: Collection[str]) -> bytes:
@@ -14,7 +19,9 @@ def heatmap(coefficients: Mapping[str, Coefficients], fallen_back: Collection[st
     from matplotlib.figure import Figure
 
     values = [[getattr(row, name) for name in _SYMBOLS] for row in coefficients.values()]
-    figure = Figure(figsize=(7.5, 1.6 + 0.36 * len(values)), layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(7.5, 1.6 + 0.36 * len(values)), layout="constrained", facecolor="white"
+    )
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
     image = axis.imshow(values, cmap="YlGnBu", aspect="auto")
@@ -29,7 +36,13 @@ def heatmap(coefficients: Mapping[str, Coefficients], fallen_back: Collection[st
         for column, value in enumerate(line):
             dark = value > low + 0.6 * (high - low) and high > low
             axis.text(
-                column, row, f"{value:.3f}", ha="center", va="center", color="white" if dark else "black", fontsize=9
+                column,
+                row,
+                f"{value:.3f}",
+                ha="center",
+                va="center",
+                color="white" if dark else "black",
+                fontsize=9,
             )
     figure.colorbar(image, ax=axis, fraction=0.04)
     buffer = io.BytesIO()

@@ -20,13 +20,21 @@ def coefficients(
     tallies: Mapping[str, Tally], scheme: str, reference: str
 ) -> tuple[dict[str, Coefficients], dict[str, str]]:
     """The coefficients of each dataset, and for those that have the fallback the reason."""
-    measured = {name: statistics for name, tally in tallies.items() if (statistics := tally.statistics()) is not None}
+    measured = {
+        name: statistics
+        for name, tally in tallies.items()
+        if (statistics := tally.statistics()) is not None
+    }
     pool = list(measured.values()) if reference == "pool" else None
     mapped = {
-        name: from_statistics(measured[name], scheme, reference, pool) if name in measured else FALLBACK
+        name: from_statistics(measured[name], scheme, reference, pool)
+        if name in measured
+        else FALLBACK
         for name in tallies
     }
-    return mapped, {name: str(tally.undefined) for name, tally in tallies.items() if name not in measured}
+    return mapped, {
+        name: str(tally.undefined) for name, tally in tallies.items() if name not in measured
+    }
 
 
 def beyond_the_paper(tallies: Mapping[str, Tally]) -> dict[str, str]:
@@ -43,9 +51,14 @@ def beyond_the_paper(tallies: Mapping[str, Tally]) -> dict[str, str]:
 
 def _outside(statistics: DatasetStatistics, papers: tuple[DatasetStatistics, ...]) -> list[str]:
     texts = []
-    for field, label in (("contradiction_pct", "contradiction %"), ("rarity_score", "rarity score")):
+    for field, label in (
+        ("contradiction_pct", "contradiction %"),
+        ("rarity_score", "rarity score"),
+    ):
         value = getattr(statistics, field)
         theirs = [getattr(paper, field) for paper in papers]
         if not min(theirs) <= value <= max(theirs):
-            texts.append(f"{label} {value:.1f} (the paper's: {min(theirs):.1f} to {max(theirs):.1f})")
+            texts.append(
+                f"{label} {value:.1f} (the paper's: {min(theirs):.1f} to {max(theirs):.1f})"
+            )
     return texts

@@ -44,9 +44,13 @@ class StatisticsConfig:
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
-            raise ValueError(f"statistics.scheme must be one of {', '.join(SCHEMES)}, got {self.scheme!r}")
+            raise ValueError(
+                f"statistics.scheme must be one of {', '.join(SCHEMES)}, got {self.scheme!r}"
+            )
         if self.reference not in REFERENCES:
-            raise ValueError(f"statistics.reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}")
+            raise ValueError(
+                f"statistics.reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}"
+            )
 
 
 @dataclass
@@ -71,7 +75,11 @@ def run(context: Context) -> Counts:
     tallies, by_question = _tallied(context)
     settings = context.config.statistics
     mapped, reasons = coefficients(tallies, settings.scheme, settings.reference)
-    outside = beyond_the_paper(tallies) if settings.reference == "paper" and settings.scheme != "fixed" else {}
+    outside = (
+        beyond_the_paper(tallies)
+        if settings.reference == "paper" and settings.scheme != "fixed"
+        else {}
+    )
     rows = [table.row_of(tally) for tally in tallies.values()]
     found = {
         "by_dataset": by_dataset(rows),
@@ -86,7 +94,9 @@ def run(context: Context) -> Counts:
         "config": asdict(settings),
         "datasets": {row["dataset"]: row for row in rows},
         "correlations": {
-            level: {name: asdict(value) | {"finding": value.finding} for name, value in values.items()}
+            level: {
+                name: asdict(value) | {"finding": value.finding} for name, value in values.items()
+            }
             for level, values in found.items()
         },
         "coefficients": {name: asdict(value) for name, value in mapped.items()},
@@ -124,7 +134,9 @@ def _tallied(context: Context) -> tuple[dict[str, Tally], ByQuestion]:
     return tallies, by_question
 
 
-def _difficulty(pair: Mapping[str, Any], entities: Mapping[str, Any] | None, tally: Tally) -> Record:
+def _difficulty(
+    pair: Mapping[str, Any], entities: Mapping[str, Any] | None, tally: Tally
+) -> Record:
     found = None if entities is None else entities["entities"]
     return {
         "question_id": pair["question_id"],
@@ -140,8 +152,12 @@ def by_dataset(rows: Any) -> dict[str, correlation.Correlation]:
     """Correlations over the rows of a Table 1 in which both sides are defined."""
     found = {}
     for name in ("avg_entity_rarity", "rarity_score"):
-        usable = [row for row in rows if row[name] is not None and row["contradiction_pct"] is not None]
-        found[name] = correlation.pearson([row[name] for row in usable], [row["contradiction_pct"] for row in usable])
+        usable = [
+            row for row in rows if row[name] is not None and row["contradiction_pct"] is not None
+        ]
+        found[name] = correlation.pearson(
+            [row[name] for row in usable], [row["contradiction_pct"] for row in usable]
+        )
     return found
 
 
@@ -154,7 +170,10 @@ def _report(
     lines = ["Table 1 of this run (percentages of the labelled pairs):", ""]
     lines += [table.as_markdown(rows, (*table.COLUMNS, "labelled")), ""]
     lines += ["The paper's Table 1:", "", table.as_markdown(table.paper_table()), ""]
-    lines += ["Do rarer entities go with more contradiction? (95 % intervals; a negative r says yes)", ""]
+    lines += [
+        "Do rarer entities go with more contradiction? (95 % intervals; a negative r says yes)",
+        "",
+    ]
     for title, level, name in (
         ("by dataset, entity frequency", "by_dataset", "avg_entity_rarity"),
         ("by question, within datasets", "by_question", "within"),
@@ -164,9 +183,21 @@ def _report(
     ):
         value = found[level][name]
         lines.append(f"- {title}: {value}. {value.finding.capitalize()}.")
-    lines += ["", *(f"- {name} has the coefficients 1, 1, 1, 1: {reason}." for name, reason in reasons.items())]
+    lines += [
+        "",
+        *(
+            f"- {name} has the coefficients 1, 1, 1, 1: {reason}."
+            for name, reason in reasons.items()
+        ),
+    ]
     if outside:
-        lines += ["", "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart;"]
-        lines += ["statistics.reference=pool compares the datasets of this run with each other:", ""]
+        lines += [
+            "",
+            "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart;",
+        ]
+        lines += [
+            "statistics.reference=pool compares the datasets of this run with each other:",
+            "",
+        ]
         lines += [f"- {name}: {text}" for name, text in outside.items()]
     return "\n".join(lines).rstrip() + "\n"

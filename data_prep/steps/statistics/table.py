@@ -47,7 +47,10 @@ def paper_table() -> tuple[dict[str, Any], ...]:
     """Table 1 as the paper prints it, in its order."""
     with Path(__file__).with_name("paper_table1.csv").open(encoding="utf-8", newline="") as file:
         return tuple(
-            {key: value if key in ("dataset", "type") else float(value) for key, value in row.items()}
+            {
+                key: value if key in ("dataset", "type") else float(value)
+                for key, value in row.items()
+            }
             | {"num_samples": int(row["num_samples"])}
             for row in csv.DictReader(file)
         )

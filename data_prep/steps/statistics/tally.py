@@ -75,7 +75,11 @@ class Tally:
             return "no Better answer"
         if not self.entities:
             return "no named entity in any Better answer, so rarity is undefined"
-        return None if self.labelled else "no labelled pair, so the share of contradictions is undefined"
+        return (
+            None
+            if self.labelled
+            else "no labelled pair, so the share of contradictions is undefined"
+        )
 
     def _statistics(self, contradiction_pct: float) -> DatasetStatistics | None:
         count, rarity = self.avg_entity_count, self.avg_entity_rarity

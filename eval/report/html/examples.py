@@ -85,10 +85,15 @@ def choose_examples(records: Sequence[AnswerRecord], size: int = QUESTIONS) -> E
     """
     protocols = ordered_protocols(record.protocol for record in records)
     protocol = VERBAL if VERBAL in protocols else protocols[0]
-    groups = {name: by[protocol] for name, by in by_model_and_protocol(records).items() if protocol in by}
+    groups = {
+        name: by[protocol] for name, by in by_model_and_protocol(records).items() if protocol in by
+    }
     models = [name for name in groups if checkpoint(name)[1] is None] or list(groups)
     guide = _GUIDE if _GUIDE in models else models[-1]
-    first = {name: {record.question_id: record for record in groups[name] if record.sample == 0} for name in models}
+    first = {
+        name: {record.question_id: record for record in groups[name] if record.sample == 0}
+        for name in models
+    }
     reasons = _choose(list(first[guide].values()), size)
     shown = tuple(
         Example(
@@ -97,7 +102,9 @@ def choose_examples(records: Sequence[AnswerRecord], size: int = QUESTIONS) -> E
             task=first[guide][question_id].task,
             question=first[guide][question_id].question,
             reason=reason,
-            answers=tuple(_shown(answers[question_id]) for answers in first.values() if question_id in answers),
+            answers=tuple(
+                _shown(answers[question_id]) for answers in first.values() if question_id in answers
+            ),
         )
         for question_id, reason in reasons.items()
     )
@@ -113,8 +120,12 @@ def _choose(records: Sequence[AnswerRecord], size: int) -> dict[str, str]:
     def drawn(record: AnswerRecord) -> str:
         return hashlib.sha256(record.question_id.encode()).hexdigest()
 
-    over = _taking_turns(sorted((r for r in records if gap(r) > 0), key=lambda r: (-gap(r), drawn(r))))
-    under = _taking_turns(sorted((r for r in records if gap(r) < 0), key=lambda r: (gap(r), drawn(r))))
+    over = _taking_turns(
+        sorted((r for r in records if gap(r) > 0), key=lambda r: (-gap(r), drawn(r)))
+    )
+    under = _taking_turns(
+        sorted((r for r in records if gap(r) < 0), key=lambda r: (gap(r), drawn(r)))
+    )
     chosen = dict.fromkeys((r.question_id for r in over[: size // 3]), "over")
     chosen |= dict.fromkeys((r.question_id for r in under[: size // 3]), "under")
     for record in _taking_turns(sorted(records, key=drawn)):
@@ -129,7 +140,11 @@ def _taking_turns(records: Sequence[AnswerRecord]) -> list[AnswerRecord]:
     by_dataset: dict[str, list[AnswerRecord]] = defaultdict(list)
     for record in records:
         by_dataset[record.dataset].append(record)
-    turns = [(place, dataset, record) for dataset, part in by_dataset.items() for place, record in enumerate(part)]
+    turns = [
+        (place, dataset, record)
+        for dataset, part in by_dataset.items()
+        for place, record in enumerate(part)
+    ]
     return [record for *_, record in sorted(turns, key=lambda turn: turn[:2])]
 
 
@@ -139,8 +154,12 @@ def _shown(record: AnswerRecord) -> ShownAnswer:
         ShownClaim(str(claim["text"]), bool(claim["sure"]), None if label is None else bool(label))
         for claim, label in zip(record.claims, labels, strict=False)
     )
-    text = record.response if len(record.response) <= _LONGEST else record.response[:_LONGEST] + " …"
-    return ShownAnswer(model_title(record.model), record.confidence, record.correct, claims, "" if claims else text)
+    text = (
+        record.response if len(record.response) <= _LONGEST else record.response[:_LONGEST] + " …"
+    )
+    return ShownAnswer(
+        model_title(record.model), record.confidence, record.correct, claims, "" if claims else text
+    )
 
 
 def reference_text(picture: Picture) -> str:

@@ -90,7 +90,8 @@ def render_page(
     rest = [item for item in summary if item is not main]
     context: dict[str, Any] = {
         "name": str(report["config"].get("profile", "")),
-        "headline": main.headline.partition(": ")[2][:1].upper() + main.headline.partition(": ")[2][1:],
+        "headline": main.headline.partition(": ")[2][:1].upper()
+        + main.headline.partition(": ")[2][1:],
         "lead": _lead(report, records, main),
         "summary": [_summary(item, item is main) for item in (main, *rest)],
         "main_tables": placed["numbers"],
@@ -106,12 +107,15 @@ def render_page(
         "claim_kinds": _CLAIM_KINDS,
         "example_datasets": sorted({example.dataset for example in examples.shown}),
         "charts": charts,
-        "theory": [(model_title(model), THEORY[model]) for model in report["training"] if model in THEORY],
+        "theory": [
+            (model_title(model), THEORY[model]) for model in report["training"] if model in THEORY
+        ],
         "coefficients": heat,
         "coefficient_names": NAMES,
         "coefficient_meaning": MEANING,
         "coefficient_top": max(
-            (value for _, rows in heat for row in rows.values() for value in row.values()), default=1
+            (value for _, rows in heat for row in rows.values() for value in row.values()),
+            default=1,
         ),
         "command": report["command"],
         "facts": facts(report, records),
@@ -129,17 +133,25 @@ def render_page(
         "examples": examples.shown,
         "training": placed["training"] or charts or heat,
     }
-    context["sections"] = [(anchor, title) for anchor, title in _SECTIONS.items() if shown.get(anchor, True)]
+    context["sections"] = [
+        (anchor, title) for anchor, title in _SECTIONS.items() if shown.get(anchor, True)
+    ]
     return _environment().get_template("report.html.jinja").render(context)
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
     environment.globals.update(
-        column_groups=column_groups, text_columns=columns_are_text, show=show, sort_value=_sort_value
+        column_groups=column_groups,
+        text_columns=columns_are_text,
+        show=show,
+        sort_value=_sort_value,
     )
     return environment
 
@@ -198,7 +210,11 @@ def _summary(item: ProtocolSummary, main: bool) -> dict[str, Any]:
         (title, [_row(c, scale) for c in item.verdicts if c.metric == metric])
         for metric, title in _VERDICT_GROUPS.items()
     ]
-    return {"headline": item.headline, "main": main, "groups": [(title, rows) for title, rows in groups if rows]}
+    return {
+        "headline": item.headline,
+        "main": main,
+        "groups": [(title, rows) for title, rows in groups if rows],
+    }
 
 
 def _row(comparison: Comparison, scale: Mapping[str, float]) -> dict[str, Any]:
@@ -216,16 +232,24 @@ def _row(comparison: Comparison, scale: Mapping[str, float]) -> dict[str, Any]:
     return row | {"plot": plot, "ends": f"{difference.low:.3f} to {difference.high:.3f}"}
 
 
-def _heat(coefficients: Mapping[str, Coefficients]) -> list[tuple[str, dict[str, dict[str, float]]]]:
+def _heat(
+    coefficients: Mapping[str, Coefficients],
+) -> list[tuple[str, dict[str, dict[str, float]]]]:
     if not coefficients:
         return []
     panels = {
         "Reward coefficients of this run": coefficients,
         "Reward coefficients of the paper (Table 4)": paper_coefficients(),
     }
-    return [(title, {name: asdict(row) for name, row in rows.items()}) for title, rows in panels.items()]
+    return [
+        (title, {name: asdict(row) for name, row in rows.items()}) for title, rows in panels.items()
+    ]
 
 
 def _settings(report: Mapping[str, Any]) -> str:
     settings = {"config": report["config"], "records": report["records"]}
-    return json.dumps(settings, indent=2, ensure_ascii=False, default=str) if any(settings.values()) else ""
+    return (
+        json.dumps(settings, indent=2, ensure_ascii=False, default=str)
+        if any(settings.values())
+        else ""
+    )

@@ -40,7 +40,11 @@ def _bins(records: Sequence[AnswerRecord]) -> list[list[float]]:
     bins = reliability_bins(*scored(records))
     rows = []
     for k in range(DEFAULT_BINS):
-        n, confidence, correct = int(bins.count[k]), float(bins.mean_confidence[k]), float(bins.mean_correct[k])
+        n, confidence, correct = (
+            int(bins.count[k]),
+            float(bins.mean_confidence[k]),
+            float(bins.mean_correct[k]),
+        )
         if n:
             ends = wilson_interval(min(max(correct, 0.0), 1.0), n)
             rows.append([k, n, *(round(value, _DIGITS) for value in (confidence, correct, *ends))])
@@ -54,11 +58,22 @@ def _rounded(value: Any) -> Any:
 
 
 def _cell(values: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[str, Any]:
-    names = ("n", "parse_failures", "ece", "ece_interval", "auroc", "auroc_interval", "accuracy", "mean_confidence")
+    names = (
+        "n",
+        "parse_failures",
+        "ece",
+        "ece_interval",
+        "auroc",
+        "auroc_interval",
+        "accuracy",
+        "mean_confidence",
+    )
     return {name: _rounded(values[name]) for name in names} | {"bins": _bins(records)}
 
 
-def reliability_payload(report: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[str, Any]:
+def reliability_payload(
+    report: Mapping[str, Any], records: Sequence[AnswerRecord]
+) -> dict[str, Any]:
     """Models, protocols and slices by name, and under model, protocol and slice the values and bins.
 
     Args:
@@ -72,7 +87,11 @@ def reliability_payload(report: Mapping[str, Any], records: Sequence[AnswerRecor
             values = report["models"][model][protocol]
             found = {ALL: _cell(values[POOLED], answers)}
             for dimension, parts in slices(answers, edges).items():
-                of_slice = values if dimension == "dataset" else report["slices"][model][protocol][dimension]
+                of_slice = (
+                    values
+                    if dimension == "dataset"
+                    else report["slices"][model][protocol][dimension]
+                )
                 for name, part in parts.items():
                     found[f"{dimension}:{name}"] = _cell(of_slice[name], part)
                     titles.setdefault(f"{dimension}:{name}", [DIMENSIONS[dimension], name])
@@ -82,12 +101,15 @@ def reliability_payload(report: Mapping[str, Any], records: Sequence[AnswerRecor
         "models": [{"id": name, "title": model_title(name)} for name in ordered_models(cells)],
         "protocols": [
             {"id": name, "title": protocol_title(name)}
-            for name in ordered_protocols(protocol for by_protocol in cells.values() for protocol in by_protocol)
+            for name in ordered_protocols(
+                protocol for by_protocol in cells.values() for protocol in by_protocol
+            )
         ],
         "slices": [
             {"id": key, "group": group, "title": title}
             for key, (group, title) in sorted(
-                titles.items(), key=lambda item: order[item[0].partition(":")[0]] if item[0] != ALL else 0
+                titles.items(),
+                key=lambda item: order[item[0].partition(":")[0]] if item[0] != ALL else 0,
             )
         ],
         "cells": cells,
@@ -99,7 +121,12 @@ _CURVE_PANELS = (
     ("ECE", "of a step's rollouts", False, ("ece",)),
     ("Confidences at 0 or 1", "share of a step's rollouts", True, ("at_0_or_1",)),
     ("Brier score", "mean squared error of the confidence", False, ("brier",)),
-    ("Accuracy and mean confidence", "solid: accuracy; dashed: confidence", True, ("accuracy", "confidence_mean")),
+    (
+        "Accuracy and mean confidence",
+        "solid: accuracy; dashed: confidence",
+        True,
+        ("accuracy", "confidence_mean"),
+    ),
 )
 
 
@@ -115,11 +142,15 @@ def training_payload(training: Mapping[str, Curves]) -> list[dict[str, Any]]:
             for dashed, name in enumerate(names):
                 by_step = dict(zip(curves["steps"], curves[name], strict=True))
                 raw = [by_step.get(step) for step in steps]
-                known = dict(zip(curves["steps"], trailing_mean(curves[name], SMOOTHED_STEPS), strict=True))
+                known = dict(
+                    zip(curves["steps"], trailing_mean(curves[name], SMOOTHED_STEPS), strict=True)
+                )
                 label = model_title(model) + (", confidence" if dashed else "")
                 smooth = [known.get(step) for step in steps]
                 lines.append(_line(label, place, smooth, dashed=bool(dashed), raw=raw))
-        charts.append(line_chart(title, note, "GRPO step", [f"{step:,}" for step in steps], lines, share))
+        charts.append(
+            line_chart(title, note, "GRPO step", [f"{step:,}" for step in steps], lines, share)
+        )
     return charts
 
 
@@ -151,7 +182,19 @@ def _line(
 
 
 def line_chart(
-    title: str, note: str, x_title: str, x: Sequence[str], lines: Sequence[Mapping[str, Any]], share: bool
+    title: str,
+    note: str,
+    x_title: str,
+    x: Sequence[str],
+    lines: Sequence[Mapping[str, Any]],
+    share: bool,
 ) -> dict[str, Any]:
     """A chart as report.js draws it; `x` are the labels of the places that every line has a value for or null."""
-    return {"title": title, "note": note, "xTitle": x_title, "x": list(x), "lines": list(lines), "share": share}
+    return {
+        "title": title,
+        "note": note,
+        "xTitle": x_title,
+        "x": list(x),
+        "lines": list(lines),
+        "share": share,
+    }

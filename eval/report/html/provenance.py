@@ -13,8 +13,12 @@ _HASH_DIGITS = 12
 
 def facts(report: Mapping[str, Any], records: Sequence[AnswerRecord]) -> list[tuple[str, str]]:
     """Term and value: seed, questions, judges, time."""
-    datasets = Counter(dataset for _, dataset in {(record.question_id, record.dataset) for record in records})
-    judges = sorted({" ".join(filter(None, (record.expert, record.expert_version))) for record in records})
+    datasets = Counter(
+        dataset for _, dataset in {(record.question_id, record.dataset) for record in records}
+    )
+    judges = sorted(
+        {" ".join(filter(None, (record.expert, record.expert_version))) for record in records}
+    )
     return [
         ("seed", "unknown" if report["seed"] is None else str(report["seed"])),
         ("questions", ", ".join(f"{name} {count:,}" for name, count in sorted(datasets.items()))),
@@ -35,12 +39,17 @@ def provenance_tables(report: Mapping[str, Any]) -> list[Table]:
         )
         for name, settings in report["records"].items()
     ]
-    columns = tuple(map(Column, ("record file", "model (SHA-256)", "questions (SHA-256)", "judge", "seed")))
+    columns = tuple(
+        map(Column, ("record file", "model (SHA-256)", "questions (SHA-256)", "judge", "seed"))
+    )
     tables = [Table("hashes", "Record files", columns, tuple(rows))] if rows else []
     packages: list[tuple[Cell, ...]] = [
         (name, number or "not installed") for name, number in report["versions"].items()
     ]
-    return [*tables, Table("versions", "Versions", (Column("package"), Column("version")), tuple(packages))]
+    return [
+        *tables,
+        Table("versions", "Versions", (Column("package"), Column("version")), tuple(packages)),
+    ]
 
 
 def _hash(value: object) -> str:

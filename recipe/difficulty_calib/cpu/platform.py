@@ -77,7 +77,9 @@ class CpuDeviceModule(ModuleType):
         """There is nothing to do on the CPU."""
 
     set_device = synchronize = empty_cache = ipc_collect = _nothing
-    reset_peak_memory_stats = reset_accumulated_memory_stats = set_per_process_memory_fraction = _nothing
+    reset_peak_memory_stats = reset_accumulated_memory_stats = set_per_process_memory_fraction = (
+        _nothing
+    )
 
     @staticmethod
     def _no_bytes(*args: Any, **kwargs: Any) -> int:

@@ -8,7 +8,11 @@ from recipe.difficulty_calib.patches import Patch
 def tokens_per_image(processor: Any) -> int:
     """Number of image tokens that a `LlavaProcessor` puts in place of one ``<image>``."""
     image_processor = processor.image_processor
-    size = image_processor.crop_size if getattr(image_processor, "do_center_crop", False) else image_processor.size
+    size = (
+        image_processor.crop_size
+        if getattr(image_processor, "do_center_crop", False)
+        else image_processor.size
+    )
     patches = (size["height"] // processor.patch_size) * (size["width"] // processor.patch_size)
     tokens = patches + processor.num_additional_image_tokens
     return tokens - 1 if processor.vision_feature_select_strategy == "default" else tokens
@@ -47,7 +51,9 @@ def _apply(module: Any) -> None:
     def dedup_image_tokens(prompt_ids: list[int], processor: Any) -> list[int]:
         if type(processor).__name__ != "LlavaProcessor":
             return stock(prompt_ids, processor)
-        return collapse_image_tokens(list(prompt_ids), processor.image_token_id, tokens_per_image(processor))
+        return collapse_image_tokens(
+            list(prompt_ids), processor.image_token_id, tokens_per_image(processor)
+        )
 
     module.qwen2_5_vl_dedup_image_tokens = dedup_image_tokens
 

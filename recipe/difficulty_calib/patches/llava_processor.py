@@ -18,7 +18,9 @@ def _apply(module: Any) -> None:
         from transformers import AutoConfig, AutoProcessor
 
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Failed to create processor: Unsupported processor type")
+            warnings.filterwarnings(
+                "ignore", message="Failed to create processor: Unsupported processor type"
+            )
             processor = stock(name_or_path, **kwargs)
         if processor is not None:
             return processor

@@ -48,7 +48,9 @@ def read_answers(path: Path) -> list[AnswerRequest]:
             image = (path.parent / record["image"]).read_bytes() if record.get("image") else None
             response = str(record.get("response") or "\n".join(claims))
             truth = record.get("ground_truth")
-            requests.append(AnswerRequest(record["question"], record["task"], claims, response, truth, image))
+            requests.append(
+                AnswerRequest(record["question"], record["task"], claims, response, truth, image)
+            )
         except (KeyError, OSError) as error:
             raise UserError(f"{path} record {number}: {error!r} is missing: add it") from error
     return requests
@@ -65,9 +67,13 @@ def kappa(first: Sequence[int], second: Sequence[int]) -> float:
     return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
 
 
-def compare(one_call: Sequence[AnswerVerdict | None], per_claim: Sequence[AnswerVerdict | None]) -> Agreement:
+def compare(
+    one_call: Sequence[AnswerVerdict | None], per_claim: Sequence[AnswerVerdict | None]
+) -> Agreement:
     """Agreement of the two modes' verdicts on the same answers; None is a failure."""
-    both = [(a, b) for a, b in zip(one_call, per_claim, strict=True) if a is not None and b is not None]
+    both = [
+        (a, b) for a, b in zip(one_call, per_claim, strict=True) if a is not None and b is not None
+    ]
     first = [label for a, _ in both for label in a.claim_labels]
     second = [label for _, b in both for label in b.claim_labels]
     equal = [a == b for a, b in zip(first, second, strict=True)]
@@ -82,7 +88,9 @@ def compare(one_call: Sequence[AnswerVerdict | None], per_claim: Sequence[Answer
     )
 
 
-async def ask_all(expert: Expert, requests: Sequence[AnswerRequest], name: str) -> list[AnswerVerdict | None]:
+async def ask_all(
+    expert: Expert, requests: Sequence[AnswerRequest], name: str
+) -> list[AnswerVerdict | None]:
     """The verdicts, None where the expert failed.
 
     Raises:
@@ -104,7 +112,9 @@ async def ask_all(expert: Expert, requests: Sequence[AnswerRequest], name: str) 
         return list(await asyncio.gather(*map(ask, requests)))
 
 
-def measure(config: Mapping[str, Any], requests: Sequence[AnswerRequest]) -> tuple[Agreement, dict[str, str]]:
+def measure(
+    config: Mapping[str, Any], requests: Sequence[AnswerRequest]
+) -> tuple[Agreement, dict[str, str]]:
     """Ask every answer in both modes; the agreement, and a summary of each mode's calls.
 
     Raises:

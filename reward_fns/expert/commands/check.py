@@ -28,16 +28,28 @@ def red_square(side: int = 64) -> bytes:
     """A red image as PNG, without an imaging library."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     rows = (b"\0" + b"\xff\x00\x00" * side) * side
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def _question() -> AnswerRequest:
     claims = ("The square is red.", "The square is blue.")
-    return AnswerRequest("What colour is the square?", "QA", claims, "\n".join(claims), "red", red_square())
+    return AnswerRequest(
+        "What colour is the square?", "QA", claims, "\n".join(claims), "red", red_square()
+    )
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,9 @@ async def check(transport: Transport) -> list[Finding]:
         return f"model {replies[0].model}, median {statistics.median(seconds):.2f} s of {REPEATS}"
 
     async def image() -> str:
-        reply = await transport.send("Which colour is this? Reply with one word.", red_square(), None)
+        reply = await transport.send(
+            "Which colour is this? Reply with one word.", red_square(), None
+        )
         return f"it says {(reply.content or '')[:40]!r}"
 
     async def verdict(schema: dict[str, Any] | None) -> str:
@@ -80,7 +94,11 @@ async def check(transport: Transport) -> list[Finding]:
         reply = await transport.send(prompt_text(request), request.image, schema)
         read = read_reply(request, reply.content, Source(reply.model))
         right = read.claim_labels == (1, 0)
-        return "readable, and right" if right else f"readable, but wrong: {read.claim_labels} for (1, 0)"
+        return (
+            "readable, and right"
+            if right
+            else f"readable, but wrong: {read.claim_labels} for (1, 0)"
+        )
 
     async def logprobs() -> str:
         asking = Transport(

@@ -66,7 +66,9 @@ class CachedExpert:
         self._cache = None if directory is None else open_directory(directory)
         self._concurrency = concurrency
         # A semaphore belongs to the event loop that waits on it.
-        self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            WeakKeyDictionary()
+        )
         self._in_flight: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Any]] = {}
 
     def prompt_version(self, request: Request[Any]) -> str:
@@ -123,7 +125,9 @@ class CachedExpert:
                 # Before the lease too: what was kept while this request waited needs none.
                 if (kept := self._kept(key, request)) is not None:
                     return kept
-                if await asyncio.to_thread(self._cache.add, LEASE_PREFIX + key, time.time(), expire=self._lease):
+                if await asyncio.to_thread(
+                    self._cache.add, LEASE_PREFIX + key, time.time(), expire=self._lease
+                ):
                     return await self._ask_and_keep(request, key, content, self._cache)
             await asyncio.sleep(poll)
             poll = min(poll * 1.5, LONGEST_POLL)

@@ -51,7 +51,9 @@ def _digest(*content: Any) -> str:
 
 def content_key(request: Request[Any]) -> str:
     """Hex digest of all that an expert sees of the request, its image included."""
-    named = [(field.name, _plain(getattr(request, field.name))) for field in fields(cast(Any, request))]
+    named = [
+        (field.name, _plain(getattr(request, field.name))) for field in fields(cast(Any, request))
+    ]
     return _digest(type(request).__name__, named)
 
 
@@ -96,9 +98,14 @@ def from_entry(entry: Mapping[str, Any]) -> Verdict:
     Raises:
         KeyError, TypeError: not such a record.
     """
-    stated = {name: tuple(value) if isinstance(value, list) else value for name, value in entry["verdict"].items()}
+    stated = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in entry["verdict"].items()
+    }
     make: Any = _VERDICTS[entry["kind"]]
-    verdict: Verdict = make(**stated, source=Source(entry["model"], entry["prompt_version"], Usage(), cached=True))
+    verdict: Verdict = make(
+        **stated, source=Source(entry["model"], entry["prompt_version"], Usage(), cached=True)
+    )
     return verdict
 
 

@@ -55,6 +55,8 @@ class ReplayExpert:
         if entry is None:
             self.stats.failures["not recorded"] += 1
             about = getattr(request, "question", None) or type(request).__name__
-            raise ExpertError(f"{self._recorded} holds no verdict on {str(about)[:80]!r}", "not recorded")
+            raise ExpertError(
+                f"{self._recorded} holds no verdict on {str(about)[:80]!r}", "not recorded"
+            )
         self.stats.cache_hits += 1
         return cast(V, from_entry(entry))

@@ -83,7 +83,9 @@ def _answer_text(r: AnswerRequest) -> str:
 
 def _rubric_text(r: RubricRequest) -> str:
     rubric = prompts.render(r.rubric, **{name: quoted(value) for name, value in r.values.items()})
-    return prompts.render("expert_rubric_reply", rubric=rubric, lowest=str(r.lowest), highest=str(r.highest))
+    return prompts.render(
+        "expert_rubric_reply", rubric=rubric, lowest=str(r.lowest), highest=str(r.highest)
+    )
 
 
 _FORMS: dict[type, Form[Any, Any]] = {
@@ -91,11 +93,18 @@ _FORMS: dict[type, Form[Any, Any]] = {
         templates=lambda r: (f"expert_answer_{r.task.lower()}",),
         text=_answer_text,
         fields=lambda r: {
-            "claims": {"type": "array", "items": _BINARY, "minItems": len(r.claims), "maxItems": len(r.claims)},
+            "claims": {
+                "type": "array",
+                "items": _BINARY,
+                "minItems": len(r.claims),
+                "maxItems": len(r.claims),
+            },
             "overall": _overall_field(r.task),
         },
         verdict=lambda r, reply, source: AnswerVerdict(
-            values.labels(reply["claims"], len(r.claims)), values.overall(reply["overall"], r.task), source
+            values.labels(reply["claims"], len(r.claims)),
+            values.overall(reply["overall"], r.task),
+            source,
         ),
     ),
     ClaimRequest: Form[ClaimRequest, ClaimVerdict](
@@ -119,7 +128,9 @@ _FORMS: dict[type, Form[Any, Any]] = {
             response=quoted(r.response),
         ),
         fields=lambda r: {"overall": _overall_field(r.task)},
-        verdict=lambda r, reply, source: OverallVerdict(values.overall(reply["overall"], r.task), source),
+        verdict=lambda r, reply, source: OverallVerdict(
+            values.overall(reply["overall"], r.task), source
+        ),
     ),
     PairRequest: Form[PairRequest, PairVerdict](
         templates=lambda r: ("expert_pair",),
@@ -131,7 +142,9 @@ _FORMS: dict[type, Form[Any, Any]] = {
             worse=quoted(r.worse),
         ),
         fields=lambda r: {"label": {"type": "string", "enum": list(PAIR_LABELS)}},
-        verdict=lambda r, reply, source: PairVerdict(values.one_of(reply["label"], PAIR_LABELS), source),
+        verdict=lambda r, reply, source: PairVerdict(
+            values.one_of(reply["label"], PAIR_LABELS), source
+        ),
     ),
     FactRequest: Form[FactRequest, FactVerdict](
         templates=lambda r: ("expert_fact",),
@@ -143,11 +156,15 @@ _FORMS: dict[type, Form[Any, Any]] = {
             reference=quoted(r.ground_truth or None),
         ),
         fields=lambda r: {"supported": _BINARY},
-        verdict=lambda r, reply, source: FactVerdict(bool(values.binary(reply["supported"])), source),
+        verdict=lambda r, reply, source: FactVerdict(
+            bool(values.binary(reply["supported"])), source
+        ),
     ),
     FactsRequest: Form[FactsRequest, FactsVerdict](
         templates=lambda r: ("expert_facts",),
-        text=lambda r: prompts.render("expert_facts", question=quoted(r.question), response=quoted(r.response)),
+        text=lambda r: prompts.render(
+            "expert_facts", question=quoted(r.question), response=quoted(r.response)
+        ),
         fields=lambda r: {"facts": _TEXTS},
         verdict=lambda r, reply, source: FactsVerdict(values.texts(reply["facts"]), source),
     ),
@@ -155,7 +172,9 @@ _FORMS: dict[type, Form[Any, Any]] = {
         templates=lambda r: ("expert_fact_question",),
         text=lambda r: prompts.render("expert_fact_question", fact=quoted(r.fact)),
         fields=lambda r: {"question": {"type": "string"}},
-        verdict=lambda r, reply, source: FactQuestionVerdict(values.question(reply["question"]), source),
+        verdict=lambda r, reply, source: FactQuestionVerdict(
+            values.question(reply["question"]), source
+        ),
     ),
     EntitiesRequest: Form[EntitiesRequest, EntitiesVerdict](
         templates=lambda r: ("expert_entities",),
@@ -167,7 +186,9 @@ _FORMS: dict[type, Form[Any, Any]] = {
         templates=lambda r: ("expert_rubric_reply", r.rubric),
         text=_rubric_text,
         fields=lambda r: {"score": {"type": "integer", "minimum": r.lowest, "maximum": r.highest}},
-        verdict=lambda r, reply, source: RubricVerdict(values.score(reply["score"], r.lowest, r.highest), source),
+        verdict=lambda r, reply, source: RubricVerdict(
+            values.score(reply["score"], r.lowest, r.highest), source
+        ),
     ),
 }
 
@@ -235,7 +256,12 @@ def read_reply(request: Request[V], content: str | None, source: Source) -> V:
         return form.verdict(request, reply, source)
     except (ValueError, RecursionError) as error:
         # json's own message names a position, never content.
-        what = str(error) if not isinstance(error, json.JSONDecodeError) else "it is not one JSON object"
+        what = (
+            str(error)
+            if not isinstance(error, json.JSONDecodeError)
+            else "it is not one JSON object"
+        )
         raise ExpertError(
-            f"the reply of {source.model} ({len(content or '')} characters) is unreadable: {what}", "unreadable"
+            f"the reply of {source.model} ({len(content or '')} characters) is unreadable: {what}",
+            "unreadable",
         ) from None

@@ -17,7 +17,9 @@ MAX_TEXT = 16_000
 MAX_CLAIM = 2_000
 """The same for one claim."""
 
-_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff<>\\[\\]]")
+_ESCAPED = re.compile(
+    "[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff<>\\[\\]]"
+)
 
 
 def cut(text: str, limit: int) -> str:

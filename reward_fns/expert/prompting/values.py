@@ -15,14 +15,22 @@ def binary(value: Any) -> int:
 
 def overall(value: Any, task: str) -> float:
     """An overall verdict in [0, 1]; 0 or 1 for QA."""
-    if type(value) not in (int, float) or not 0 <= value <= 1 or (task == "QA" and value not in (0, 1)):
-        raise ValueError(f"the overall verdict is not {'0 or 1' if task == 'QA' else 'within 0 to 1'}")
+    if (
+        type(value) not in (int, float)
+        or not 0 <= value <= 1
+        or (task == "QA" and value not in (0, 1))
+    ):
+        raise ValueError(
+            f"the overall verdict is not {'0 or 1' if task == 'QA' else 'within 0 to 1'}"
+        )
     return float(value)
 
 
 def texts(value: Any) -> tuple[str, ...]:
     """Texts, none of them empty."""
-    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+    if not isinstance(value, list) or not all(
+        isinstance(text, str) and text.strip() for text in value
+    ):
         raise ValueError("not a list of texts")
     return tuple(value)
 

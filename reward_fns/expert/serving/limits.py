@@ -30,7 +30,9 @@ class _State:
 
     def get(self, name: str) -> float:
         """The number, 0 if it was never set."""
-        return float(self._numbers.get(name, 0.0) if self._cache is None else self._cache.get(name, 0.0))
+        return float(
+            self._numbers.get(name, 0.0) if self._cache is None else self._cache.get(name, 0.0)
+        )
 
     def change(self, name: str, new: Callable[[float], float]) -> float:
         """Replace a number by new(number); the old one comes back. What `new` raises leaves it as it is."""
@@ -75,7 +77,9 @@ class Limits:
                 raise ValueError(f"the expert's {name} must be above 0, got {value}")
         self._rates = {"requests": requests_per_minute, "tokens": tokens_per_minute}
         self._budget = {"calls": max_calls, "tokens": max_tokens}
-        self._limited = any(limit is not None for limit in [*self._rates.values(), *self._budget.values()])
+        self._limited = any(
+            limit is not None for limit in [*self._rates.values(), *self._budget.values()]
+        )
         self._state = _State(directory if self._limited else None)
         self._estimate = FIRST_ESTIMATE
 
@@ -105,7 +109,9 @@ class Limits:
         if self._budget["tokens"] is not None:
             self._state.change("spent tokens", lambda spent: spent + tokens)
         if (rate := self._rates["tokens"]) is not None:
-            self._state.change("next tokens", lambda moment: moment + (tokens - reserved) * 60 / rate)
+            self._state.change(
+                "next tokens", lambda moment: moment + (tokens - reserved) * 60 / rate
+            )
         if tokens:
             self._estimate += 0.2 * (tokens - self._estimate)
 

@@ -38,8 +38,15 @@ class Patience:
     deadline: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0 or not self.backoff >= 0 or not self.longest_wait >= 0 or not self.deadline > 0:
-            raise ValueError(f"retries need max_retries, backoff, longest_wait >= 0 and deadline > 0, got {self}")
+        if (
+            self.max_retries < 0
+            or not self.backoff >= 0
+            or not self.longest_wait >= 0
+            or not self.deadline > 0
+        ):
+            raise ValueError(
+                f"retries need max_retries, backoff, longest_wait >= 0 and deadline > 0, got {self}"
+            )
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
@@ -63,7 +70,9 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
 
 
 async def persist(
-    attempt: Callable[[], Awaitable[T]], patience: Patience, retried: Callable[[TransientError], None]
+    attempt: Callable[[], Awaitable[T]],
+    patience: Patience,
+    retried: Callable[[TransientError], None],
 ) -> T:
     """The result of the first attempt that does not raise TransientError.
 
@@ -75,7 +84,13 @@ async def persist(
         Exception: whatever else an attempt raises, at once.
     """
     # A tenth of a second's import, which the oracle does not need.
-    from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, stop_before_delay
+    from tenacity import (
+        AsyncRetrying,
+        RetryCallState,
+        retry_if_exception_type,
+        stop_after_attempt,
+        stop_before_delay,
+    )
 
     def failure(state: RetryCallState) -> TransientError:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -86,7 +101,9 @@ async def persist(
         asked = failure(state).retry_after
         if asked is not None:
             return asked + random.uniform(0, patience.backoff)
-        return random.uniform(0, min(patience.longest_wait, patience.backoff * 2.0 ** (state.attempt_number - 1)))
+        return random.uniform(
+            0, min(patience.longest_wait, patience.backoff * 2.0 ** (state.attempt_number - 1))
+        )
 
     end = asyncio.get_running_loop().time() + patience.deadline
 
@@ -95,7 +112,9 @@ async def persist(
             async with asyncio.timeout_at(end):
                 return await attempt()
         except TimeoutError:
-            raise TransientError(f"no verdict within the deadline of {patience.deadline:g} s", "deadline") from None
+            raise TransientError(
+                f"no verdict within the deadline of {patience.deadline:g} s", "deadline"
+            ) from None
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(TransientError),

@@ -63,7 +63,9 @@ class OpenAIExpert:
         self._transport = Transport(model, base_url, api_key_env, timeout, parameters or {})
         self._json_schema = json_schema
         self._patience = Patience(max_retries, backoff, longest_wait, deadline)
-        self._limits = Limits(requests_per_minute, tokens_per_minute, max_calls, max_tokens, limits_directory)
+        self._limits = Limits(
+            requests_per_minute, tokens_per_minute, max_calls, max_tokens, limits_directory
+        )
         self._price = price_of(model, prices)
         self._fatal: FatalExpertError | None = None
         self._refused = 0
@@ -118,7 +120,10 @@ class _Asking:
         self._request = request
         self._text = text
         self._usage = Usage()
-        material = (getattr(request, name, None) for name in ("question", "response", "ground_truth", "answer", "text"))
+        material = (
+            getattr(request, name, None)
+            for name in ("question", "response", "ground_truth", "answer", "text")
+        )
         self._secrets = [text for text in material if text]
 
     def retried(self, error: TransientError) -> None:

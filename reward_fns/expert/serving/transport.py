@@ -77,7 +77,12 @@ class Transport:
     """
 
     def __init__(
-        self, model: str, base_url: str | None, api_key_env: str, timeout: float, parameters: Mapping[str, Any]
+        self,
+        model: str,
+        base_url: str | None,
+        api_key_env: str,
+        timeout: float,
+        parameters: Mapping[str, Any],
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -85,13 +90,16 @@ class Transport:
         self.timeout = timeout
         self.parameters = {"temperature": 0, **parameters}
         # A client's connections belong to the event loop that opened them.
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
+            WeakKeyDictionary()
+        )
 
     def _api_key(self) -> str:
         key = os.environ.get(self.api_key_env, "")
         if not key and self.base_url is None:
             raise FatalExpertError(
-                f"no API key: set the environment variable {self.api_key_env}, or give the expert a base_url", "key"
+                f"no API key: set the environment variable {self.api_key_env}, or give the expert a base_url",
+                "key",
             )
         return key or "none"
 
@@ -112,7 +120,11 @@ class Transport:
         return self._clients[loop]
 
     async def send(
-        self, text: str, image: bytes | None, schema: Mapping[str, Any] | None, secrets: Iterable[str] = ()
+        self,
+        text: str,
+        image: bytes | None,
+        schema: Mapping[str, Any] | None,
+        secrets: Iterable[str] = (),
     ) -> Reply:
         """The reply to one attempt.
 
@@ -142,7 +154,9 @@ class Transport:
         client = self._client()
         try:
             # `chat.completions.create` takes 1.8 ms more of CPU to look through the arguments (2.4 ms without).
-            completion: Any = await client.post("/chat/completions", body=body, cast_to=ChatCompletion)
+            completion: Any = await client.post(
+                "/chat/completions", body=body, cast_to=ChatCompletion
+            )
         except openai.OpenAIError as error:
             # A server may echo the key or the question; neither the message nor the chained exception carries it on.
             raise self._failure(error, [client.api_key, *secrets]) from None
@@ -161,7 +175,9 @@ class Transport:
         if isinstance(error, openai.APIConnectionError):
             return TransientError(f"{who} is not reachable or dropped the connection", "connection")
         if not isinstance(error, openai.APIStatusError):
-            return TransientError(f"{who} sent a malformed body ({type(error).__name__})", "malformed")
+            return TransientError(
+                f"{who} sent a malformed body ({type(error).__name__})", "malformed"
+            )
         status = error.status_code
         said = without(str(error.message), secrets)
         if status in (401, 403):
@@ -177,7 +193,9 @@ class Transport:
                 "model",
             )
         if status == 429 and error.code == "insufficient_quota":
-            return FatalExpertError(f"{who}: the account's quota is used up. It says: {said}", "quota")
+            return FatalExpertError(
+                f"{who}: the account's quota is used up. It says: {said}", "quota"
+            )
         if status in _WORTH_A_RETRY or status >= 500:
             reason = str(status) if status < 500 else "5xx"
             asked = retry_after_seconds(error.response.headers.get("retry-after"))
@@ -194,10 +212,18 @@ class Transport:
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
         if message is None or not isinstance(getattr(message, "content", None), str | None):
-            raise TransientError(f"expert {self.model} sent a malformed body (no chat completion)", "malformed")
+            raise TransientError(
+                f"expert {self.model} sent a malformed body (no chat completion)", "malformed"
+            )
         tokens = getattr(completion, "usage", None)
         counts = [getattr(tokens, name, None) for name in ("prompt_tokens", "completion_tokens")]
-        prompt, completed = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
-        model = completion.model if isinstance(completion.model, str) and completion.model else self.model
+        prompt, completed = (
+            count if isinstance(count, int) and count >= 0 else 0 for count in counts
+        )
+        model = (
+            completion.model
+            if isinstance(completion.model, str) and completion.model
+            else self.model
+        )
         usage = Usage(prompt_tokens=prompt, completion_tokens=completed)
         return Reply(message.content, model, usage, getattr(choice, "logprobs", None) is not None)

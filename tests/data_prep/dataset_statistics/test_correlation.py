@@ -48,12 +48,17 @@ def test_within_datasets_equals_the_regression_with_a_constant_for_each():
     error = math.sqrt(residual[0] / freedom * np.linalg.inv(design.T @ design)[0, 0])
     t = solution[0] / error
     assert found.p == pytest.approx(2 * stats.t.sf(abs(t), freedom))
-    assert found.r == pytest.approx(t / math.sqrt(t * t + freedom))  # the partial correlation of a coefficient
+    assert found.r == pytest.approx(
+        t / math.sqrt(t * t + freedom)
+    )  # the partial correlation of a coefficient
     assert pearson(x, y).r < -0.8 < 0 < found.low  # between the datasets the sign is the other way
 
 
 def test_the_interval_within_datasets_holds_zero_in_95_of_100_draws_without_an_effect():
-    held = sum(found.low <= 0 <= found.high for found in (within(*grouped(seed, n=30)) for seed in range(600)))
+    held = sum(
+        found.low <= 0 <= found.high
+        for found in (within(*grouped(seed, n=30)) for seed in range(600))
+    )
     assert 0.925 * 600 <= held <= 0.975 * 600  # binomial standard deviation 0.9 %
 
 
@@ -72,8 +77,14 @@ def test_what_cannot_be_computed_has_a_reason_and_no_number():
     assert pearson([], []) == Correlation(0, reason="too few points")
     assert spearman([1, 1, 1, 1], [1, 2, 3, 4]) == Correlation(4, reason="a side does not vary")
     assert within([1, 2, 3, 4], [1, 2, 3, 4], [0, 0, 1, 1]).reason == "too few points"
-    assert within([1, 1, 1, 2, 2, 2], range(6), [0, 0, 0, 1, 1, 1]).reason == "a side does not vary within a dataset"
-    assert str(pearson([], [])) == "too few points (n = 0)" and pearson([], []).finding == "cannot be said"
+    assert (
+        within([1, 1, 1, 2, 2, 2], range(6), [0, 0, 0, 1, 1, 1]).reason
+        == "a side does not vary within a dataset"
+    )
+    assert (
+        str(pearson([], [])) == "too few points (n = 0)"
+        and pearson([], []).finding == "cannot be said"
+    )
 
 
 def test_the_finding_follows_the_interval():

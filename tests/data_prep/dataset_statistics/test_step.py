@@ -18,7 +18,10 @@ from reward_fns.files import read_jsonl
 
 
 def lines(path, records):
-    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
+        encoding="utf-8",
+    )
 
 
 @pytest.fixture
@@ -35,12 +38,22 @@ def run(tmp_path):
         kept = [(i, row) for i, row in own if row[3] != "dropped"]
         lines(
             tmp_path / "pairs.jsonl",
-            [{"question_id": i, "dataset": r[0], "share_true": 0.4, "vote_margin": 0.8} for i, r in kept],
+            [
+                {"question_id": i, "dataset": r[0], "share_true": 0.4, "vote_margin": 0.8}
+                for i, r in kept
+            ],
         )
-        lines(tmp_path / "labels.jsonl", [{"question_id": i, "dataset": r[0], "label": r[3]} for i, r in kept])
+        lines(
+            tmp_path / "labels.jsonl",
+            [{"question_id": i, "dataset": r[0], "label": r[3]} for i, r in kept],
+        )
         lines(
             tmp_path / "entities.jsonl",
-            [{"question_id": i, "dataset": r[0], "entities": r[2]} for i, r in kept if r[2] is not None],
+            [
+                {"question_id": i, "dataset": r[0], "entities": r[2]}
+                for i, r in kept
+                if r[2] is not None
+            ],
         )
         settings = Config([], None, statistics=StatisticsConfig(**config))
         counts = step.run(Context(settings, tmp_path, "statistics", "", Models(None, tmp_path)))
@@ -66,7 +79,9 @@ def test_table_one_by_hand_and_the_papers_beside_it(run, tmp_path):
     assert (counts.n_in, counts.n_out) == (6, 6)
     with (tmp_path / "table1.csv").open(encoding="utf-8", newline="") as file:
         own, *papers = csv.DictReader(file)
-    numbers = {key: float(value) for key, value in own.items() if key not in ("source", "dataset", "type")}
+    numbers = {
+        key: float(value) for key, value in own.items() if key not in ("source", "dataset", "type")
+    }
     assert (own["source"], own["dataset"], own["type"]) == ("run", "vögel", "QA")
     assert numbers == pytest.approx(
         {
@@ -86,16 +101,28 @@ def test_table_one_by_hand_and_the_papers_beside_it(run, tmp_path):
     assert [row["dataset"] for row in papers] == [stats.dataset for stats in paper_statistics()]
     report = (tmp_path / "table1.md").read_text(encoding="utf-8")
     assert "| vögel   | QA   |       6 |               1.50 |" in report and "| MovieNet " in report
-    assert "the paper's table, by dataset: r = -0.355 [-0.745, 0.216], p = 0.21, n = 14. Not decided" in report
+    assert (
+        "the paper's table, by dataset: r = -0.355 [-0.745, 0.216], p = 0.21, n = 14. Not decided"
+        in report
+    )
 
 
 def test_each_question_keeps_its_own_difficulty(run, tmp_path):
     run(BIRDS)
     records = list(read_jsonl(tmp_path / "difficulty.jsonl"))
     assert [r["question_id"] for r in records] == [f"q{index}" for index in range(6)]
-    assert [r["entity_rarity"] for r in records] == [2.5, 4.0, None, 3.0, None, None]  # as in test_tally
+    assert [r["entity_rarity"] for r in records] == [
+        2.5,
+        4.0,
+        None,
+        3.0,
+        None,
+        None,
+    ]  # as in test_tally
     assert [r["entity_count"] for r in records] == [2, 1, 0, 3, None, None]
-    assert {(r["dataset"], r["share_true"], r["vote_margin"]) for r in records} == {("vögel", 0.4, 0.8)}
+    assert {(r["dataset"], r["share_true"], r["vote_margin"]) for r in records} == {
+        ("vögel", 0.4, 0.8)
+    }
 
 
 def test_coefficients_are_those_of_the_measured_statistics(run, tmp_path):
@@ -118,17 +145,29 @@ def test_coefficients_are_those_of_the_measured_statistics(run, tmp_path):
     ("rows", "reason"),
     [
         ([("b", "QA", None, None)], "no Better answer"),
-        ([("b", "QA", [], "neutral")], "no named entity in any Better answer, so rarity is undefined"),
-        ([("b", "QA", ["oslo"], None)], "no labelled pair, so the share of contradictions is undefined"),
+        (
+            [("b", "QA", [], "neutral")],
+            "no named entity in any Better answer, so rarity is undefined",
+        ),
+        (
+            [("b", "QA", ["oslo"], None)],
+            "no labelled pair, so the share of contradictions is undefined",
+        ),
     ],
 )
 @pytest.mark.parametrize("reference", ["paper", "pool"])
-def test_a_dataset_without_statistics_falls_back_to_ones_with_the_reason(run, tmp_path, rows, reason, reference):
+def test_a_dataset_without_statistics_falls_back_to_ones_with_the_reason(
+    run, tmp_path, rows, reason, reference
+):
     _, found = run(rows + BIRDS, reference=reference)
     assert list(found["coefficients"]) == ["b", "vögel"]  # in the order of the questions
-    assert load_coefficients(tmp_path / "coefficients.yaml")["b"] == Coefficients(1.0, 1.0, 1.0, 1.0)
+    assert load_coefficients(tmp_path / "coefficients.yaml")["b"] == Coefficients(
+        1.0, 1.0, 1.0, 1.0
+    )
     assert found["not_measured"] == {"b": reason}
-    assert f"- b has the coefficients 1, 1, 1, 1: {reason}." in (tmp_path / "table1.md").read_text(encoding="utf-8")
+    assert f"- b has the coefficients 1, 1, 1, 1: {reason}." in (tmp_path / "table1.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_dataset_beyond_the_papers_range_is_named(run, tmp_path):
@@ -157,7 +196,9 @@ def rare_ones_contradict(dataset, slope):
     return rows
 
 
-@pytest.mark.parametrize(("slope", "finding"), [(6, "yes: rarer"), (-6, "no: rarer"), (0, "not decided")])
+@pytest.mark.parametrize(
+    ("slope", "finding"), [(6, "yes: rarer"), (-6, "no: rarer"), (0, "not decided")]
+)
 def test_the_finding_by_question_follows_the_data(run, slope, finding):
     _, found = run(rare_ones_contradict("a", slope) + rare_ones_contradict("b", slope))
     for name in ("pooled", "ranked", "within"):
@@ -172,8 +213,12 @@ def test_by_dataset_the_correlation_is_over_the_rows_that_have_both(run):
     rows = []
     for index, contradictions in enumerate((8, 6, 4, 2)):
         for i in range(10):
-            name = "same" if i <= 2 * index else f"own-{i}"  # a larger share of one name: more frequent entities
-            rows.append((f"d{index}", "QA", [name], "contradiction" if i < contradictions else "neutral"))
+            name = (
+                "same" if i <= 2 * index else f"own-{i}"
+            )  # a larger share of one name: more frequent entities
+            rows.append(
+                (f"d{index}", "QA", [name], "contradiction" if i < contradictions else "neutral")
+            )
     _, found = run([*rows, ("empty", "QA", None, None)])
     value = found["correlations"]["by_dataset"]["avg_entity_rarity"]
     # Frequencies (k^2 + 10 - k) / 10 for k = 1, 3, 5, 7: 1, 1.6, 3, 5.2; percentages 80, 60, 40, 20. From their means:
@@ -190,7 +235,9 @@ def test_papers_table_is_the_transcribed_one_and_has_its_columns():
     names = ("num_samples", "avg_entity_count", "avg_entity_rarity", "contradiction_pct")
     assert {row["dataset"]: tuple(row[name] for name in names) for row in paper_table()} == own
     for row in paper_table():
-        assert row["entailment_pct"] + row["contradiction_pct"] + row["neutral_pct"] == pytest.approx(100, abs=0.02)
+        assert row["entailment_pct"] + row["contradiction_pct"] + row[
+            "neutral_pct"
+        ] == pytest.approx(100, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -210,12 +257,20 @@ def test_memory_holds_counts_and_no_records(run, tmp_path):
 
     def peak(n):
         text = "x" * 500  # of the records that must not stay
-        rows = [("a", "QA", [f"name-{i % 50}"], ("contradiction", "neutral")[i % 2]) for i in range(n)]
+        rows = [
+            ("a", "QA", [f"name-{i % 50}"], ("contradiction", "neutral")[i % 2]) for i in range(n)
+        ]
         run(rows)
         lines(
             tmp_path / "pairs.jsonl",
             [
-                {"question_id": f"q{i}", "dataset": "a", "share_true": 0.4, "vote_margin": 0.8, "better": text}
+                {
+                    "question_id": f"q{i}",
+                    "dataset": "a",
+                    "share_true": 0.4,
+                    "vote_margin": 0.8,
+                    "better": text,
+                }
                 for i in range(n)
             ],
         )

@@ -8,8 +8,17 @@ from data_prep.steps.statistics.tally import Tally, count_entities
 
 
 def records():
-    found = [("a", ["oslo", "lima"]), ("a", ["oslo"]), ("a", []), ("a", ["oslo", "oslo", "riga"]), ("b", ["oslo"])]
-    return [{"question_id": str(i), "dataset": name, "entities": names} for i, (name, names) in enumerate(found)]
+    found = [
+        ("a", ["oslo", "lima"]),
+        ("a", ["oslo"]),
+        ("a", []),
+        ("a", ["oslo", "oslo", "riga"]),
+        ("b", ["oslo"]),
+    ]
+    return [
+        {"question_id": str(i), "dataset": name, "entities": names}
+        for i, (name, names) in enumerate(found)
+    ]
 
 
 def test_equations_one_to_three():
@@ -21,7 +30,11 @@ def test_equations_one_to_three():
     # sum over entities of their count: (4 + 1) + 4 + 0 + (4 + 4 + 1) = 18; 18 / 6
     assert tally.avg_entity_rarity == pytest.approx(3.0)
     assert tally.rarity_score == pytest.approx(1e4 * 1.5 / (3.0 * math.log(16)))
-    assert [tally.share(label) for label in ("entailment", "contradiction", "neutral")] == [50.0, 25.0, 25.0]
+    assert [tally.share(label) for label in ("entailment", "contradiction", "neutral")] == [
+        50.0,
+        25.0,
+        25.0,
+    ]
     assert tally.statistics().num_samples == 6 and tally.statistics().contradiction_pct == 25.0
     assert tally.undefined is None
 
@@ -32,7 +45,11 @@ def test_a_corpus_is_one_dataset():
 
 def test_the_mean_of_the_questions_weighted_by_their_entities_is_equation_two():
     tally = count_entities(records())["a"]
-    own = [(tally.question_rarity(r["entities"]), len(r["entities"])) for r in records() if r["dataset"] == "a"]
+    own = [
+        (tally.question_rarity(r["entities"]), len(r["entities"]))
+        for r in records()
+        if r["dataset"] == "a"
+    ]
     assert [rarity for rarity, _ in own] == [2.5, 4.0, None, 3.0]  # (4+1)/2, 4, nothing, (4+4+1)/3
     assert sum(rarity * n for rarity, n in own if n) / 6 == pytest.approx(tally.avg_entity_rarity)
 
@@ -46,7 +63,11 @@ def test_the_mean_of_the_questions_weighted_by_their_entities_is_equation_two():
 )
 def test_without_entities_rarity_is_undefined_and_the_reason_is_told(tally, reason):
     tally.labels["contradiction"] += 1
-    assert tally.avg_entity_rarity is None and tally.rarity_score is None and tally.statistics() is None
+    assert (
+        tally.avg_entity_rarity is None
+        and tally.rarity_score is None
+        and tally.statistics() is None
+    )
     assert reason in tally.undefined
 
 

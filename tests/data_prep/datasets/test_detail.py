@@ -9,7 +9,11 @@ from reward_fns.errors import UserError
 
 def conversation(image, caption="A clock on a wall."):
     turns = [{"from": "human", "value": "Describe it.\n<image>"}, {"from": "gpt", "value": caption}]
-    return {"id": image.rpartition("/")[2].partition(".")[0], "image": image, "conversations": turns}
+    return {
+        "id": image.rpartition("/")[2].partition(".")[0],
+        "image": image,
+        "conversations": turns,
+    }
 
 
 def test_the_wording_depends_on_the_question_id_alone_and_all_wordings_are_used():
@@ -20,7 +24,10 @@ def test_the_wording_depends_on_the_question_id_alone_and_all_wordings_are_used(
 
 
 def test_lcs_558k(put, read, tmp_path):
-    put("blip_laion_cc_sbu_558k.json", [conversation("00453/004539375.jpg", "select luxury furniture")])
+    put(
+        "blip_laion_cc_sbu_558k.json",
+        [conversation("00453/004539375.jpg", "select luxury furniture")],
+    )
     assert read("LCS-558K") == (
         [
             SourceQuestion(
@@ -51,16 +58,30 @@ SHAREGPT4V = "sharegpt4v_instruct_gpt4-vision_cap100k.json"
     ],
 )
 def test_sharegpt4v_has_four_subsets_in_one_file(put, read, tmp_path, name, image, image_id):
-    folders = ("coco/train2017/a", "share_textvqa/images/0a1b", "web-landmark/images/b", "web-celebrity/images/c")
-    put(SHAREGPT4V, [conversation(f"{path}.jpg") for path in (*folders, "wikiart/images/d", "sam/images/e")])
+    folders = (
+        "coco/train2017/a",
+        "share_textvqa/images/0a1b",
+        "web-landmark/images/b",
+        "web-celebrity/images/c",
+    )
+    put(
+        SHAREGPT4V,
+        [conversation(f"{path}.jpg") for path in (*folders, "wikiart/images/d", "sam/images/e")],
+    )
     (question,), rejected = read(name)
     assert not rejected
-    assert (question.dataset, question.image_id, question.image) == (name, image_id, tmp_path / "data" / image)
+    assert (question.dataset, question.image_id, question.image) == (
+        name,
+        image_id,
+        tmp_path / "data" / image,
+    )
     assert (question.task, question.ground_truth) == ("Detail", "A clock on a wall.")
 
 
 def test_a_conversation_without_a_caption_is_rejected(put, read):
-    silent = conversation("wikiart/images/d.jpg") | {"conversations": [{"from": "human", "value": "<image>"}]}
+    silent = conversation("wikiart/images/d.jpg") | {
+        "conversations": [{"from": "human", "value": "<image>"}]
+    }
     put(SHAREGPT4V, [silent, {"conversations": []}, conversation("wikiart/images/e.jpg", " ")])
     questions, rejected = read("sharegpt4v-wikiart")
     assert not questions
@@ -109,11 +130,23 @@ def test_google_landmark_with_other_columns_is_refused(put, read):
         read("Google-Landmark")
 
 
-ART_COLUMNS = ["author_name", "painting_name", "image_url", "Genre", "Style", "Nationality", "Date", "Field", "Path"]
+ART_COLUMNS = [
+    "author_name",
+    "painting_name",
+    "image_url",
+    "Genre",
+    "Style",
+    "Nationality",
+    "Date",
+    "Field",
+    "Path",
+]
 
 
 @pytest.mark.parametrize("delimiter", ["\t", "|"])
-def test_art500k_reads_the_whole_list_with_the_names_of_its_head_file(put, read, tmp_path, delimiter):
+def test_art500k_reads_the_whole_list_with_the_names_of_its_head_file(
+    put, read, tmp_path, delimiter
+):
     works = [
         [
             "Claude Monet",
@@ -126,7 +159,17 @@ def test_art500k_reads_the_whole_list_with_the_names_of_its_head_file(put, read,
             "painting",
             "Artists1/M/P##1a.jpg",
         ],
-        ["Käthe Kollwitz", "nan", "u", "", "", "German", "1903", "Artists2/K/W##2b.jpg", "print"],  # fields swapped
+        [
+            "Käthe Kollwitz",
+            "nan",
+            "u",
+            "",
+            "",
+            "German",
+            "1903",
+            "Artists2/K/W##2b.jpg",
+            "print",
+        ],  # fields swapped
         ["", "", "u", "", "", "", "", "painting", "Artists2/K/X##3c.jpg"],
         ["too", "few"],
     ]
@@ -148,7 +191,10 @@ def test_art500k_reads_the_whole_list_with_the_names_of_its_head_file(put, read,
         "Artist: Käthe Kollwitz. Date: 1903.",
         tmp_path / "Artists2/K/W##2b.jpg",
     )
-    assert [item.detail for item in rejected] == ["nothing is known of the work", "has 2 fields instead of 9"]
+    assert [item.detail for item in rejected] == [
+        "nothing is known of the work",
+        "has 2 fields instead of 9",
+    ]
 
 
 def test_art500k_reads_the_toy_list_and_a_line_in_another_encoding_is_rejected(put, read, tmp_path):
@@ -161,7 +207,9 @@ def test_art500k_reads_the_toy_list_and_a_line_in_another_encoding_is_rejected(p
     assert question.ground_truth == (
         "Title: Annunciation. Artist: CAMPIN. Date: 1427. Genre: religious. Technique: Oil on wood."
     )
-    assert rejected.place == "toy_dataset_label.csv line 3" and "codec can't decode" in rejected.detail
+    assert (
+        rejected.place == "toy_dataset_label.csv line 3" and "codec can't decode" in rejected.detail
+    )
 
 
 def test_coco_asks_once_an_image_with_all_its_captions(put, read, tmp_path):
@@ -174,7 +222,10 @@ def test_coco_asks_once_an_image_with_all_its_captions(put, read, tmp_path):
         {"image_id": 391895, "id": 771687, "caption": "Man riding a motor bike."},
         {"image_id": 9},
     ]
-    put("annotations/captions_val2017.json", {"info": {}, "licenses": [], "images": images, "annotations": captions})
+    put(
+        "annotations/captions_val2017.json",
+        {"info": {}, "licenses": [], "images": images, "annotations": captions},
+    )
     (question,), rejected = read("COCO")
     assert question == SourceQuestion(
         "COCO/391895",
@@ -195,17 +246,26 @@ def test_coco_asks_once_an_image_with_all_its_captions(put, read, tmp_path):
 MONEYBALL = {
     "imdb_id": "tt1210166",
     "cast": [],
-    "scene": [{"id": "tt1210166_0001", "shot": [2, 3], "place_tag": ["office"], "action_tag": None}],
-    "story": [{"id": "tt1210166_0000", "shot": [1, 2], "description": "Billy Beane is upset by the loss."}],
+    "scene": [
+        {"id": "tt1210166_0001", "shot": [2, 3], "place_tag": ["office"], "action_tag": None}
+    ],
+    "story": [
+        {"id": "tt1210166_0000", "shot": [1, 2], "description": "Billy Beane is upset by the loss."}
+    ],
     "cinematic_style": {"movie": [], "trailer": None},
 }
 
 
-def test_movienet_asks_about_the_middle_of_each_film_and_tells_what_is_annotated_there(put, read, tmp_path):
+def test_movienet_asks_about_the_middle_of_each_film_and_tells_what_is_annotated_there(
+    put, read, tmp_path
+):
     put("annotation/tt1210166.json", MONEYBALL)
     put("annotation/tt0000001.json", MONEYBALL | {"imdb_id": "tt0000001"})
     put("annotation/tt0000002.json", "{")
-    put("meta/tt1210166.json", {"imdb_id": "tt1210166", "title": "Moneyball (2011)", "genres": ["Drama", "Sport"]})
+    put(
+        "meta/tt1210166.json",
+        {"imdb_id": "tt1210166", "title": "Moneyball (2011)", "genres": ["Drama", "Sport"]},
+    )
     for shot in range(5):
         for frame in range(3):
             put(f"keyframes/tt1210166/shot_{shot:04d}_img_{frame}.jpg", b"")
@@ -226,7 +286,10 @@ def test_movienet_asks_about_the_middle_of_each_film_and_tells_what_is_annotated
         ("tt0000002.json", "malformed record"),
     ]
     more, _ = read("MovieNet", per_film=2)  # the middles of shots 0 to 4 in two parts: 5/4 and 15/4
-    assert [question.question_id for question in more] == ["MovieNet/tt1210166-0001", "MovieNet/tt1210166-0003"]
+    assert [question.question_id for question in more] == [
+        "MovieNet/tt1210166-0001",
+        "MovieNet/tt1210166-0003",
+    ]
     with pytest.raises(UserError, match="per_film must be at least 1"):
         read("MovieNet", per_film=0)
 

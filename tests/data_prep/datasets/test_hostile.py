@@ -19,20 +19,32 @@ FILES = {
         "v2_OpenEnded_mscoco_val2014_questions.json": {
             "questions": [{"image_id": 1, "question": "Which?", "question_id": 10}] * 2
         },
-        "v2_mscoco_val2014_annotations.json": {"annotations": [{"question_id": 10, "image_id": 1, "answers": TEN}] * 2},
+        "v2_mscoco_val2014_annotations.json": {
+            "annotations": [{"question_id": 10, "image_id": 1, "answers": TEN}] * 2
+        },
     },
     "TextVQA": {
         "TextVQA_0.5.1_val.json": {
-            "data": [{"question": "Which?", "question_id": 1, "image_id": "a", "answers": ["x", "y"]}] * 2
+            "data": [
+                {"question": "Which?", "question_id": 1, "image_id": "a", "answers": ["x", "y"]}
+            ]
+            * 2
         }
     },
     "GQA": {
-        "val_balanced_questions.json": {str(i): {"imageId": "1", "question": "?", "answer": "yes"} for i in range(2)},
+        "val_balanced_questions.json": {
+            str(i): {"imageId": "1", "question": "?", "answer": "yes"} for i in range(2)
+        },
         "image_data.json": [{"image_id": 1, "coco_id": 2}, {"image_id": 2, "coco_id": None}],
     },
     "OCR-VQA": {
         "dataset.json": {
-            str(i): {"imageURL": "http://a/b.jpg", "questions": ["Who?"], "answers": ["x"], "split": 2}
+            str(i): {
+                "imageURL": "http://a/b.jpg",
+                "questions": ["Who?"],
+                "answers": ["x"],
+                "split": 2,
+            }
             for i in range(2)
         }
     },
@@ -57,13 +69,21 @@ FILES = {
         "keyframes/tt1/shot_0000_img_1.jpg": {},
     },
 }
-JUNK = st.sampled_from([None, "", 0, -1, 1.5, True, [], {}, [[]], [None], {"a": 1}, "junk", ["junk"], "\ud800"])
+JUNK = st.sampled_from(
+    [None, "", 0, -1, 1.5, True, [], {}, [[]], [None], {"a": 1}, "junk", ["junk"], "\ud800"]
+)
 
 
 def places(value, path=()):
     """The paths to everything in a JSON value."""
     yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in items:
         yield from places(item, (*path, key))
 

@@ -50,7 +50,10 @@ def test_jsonl_with_the_default_names(put, read, tmp_path):
 
 
 def test_fields_of_other_names_and_defaults_for_what_is_missing(put, read):
-    lines = [{"q": "Which?", "file": "a.png", "labels": ["two", "2", "3"]}, {"q": "And?", "file": "a.png"}]
+    lines = [
+        {"q": "Which?", "file": "a.png", "labels": ["two", "2", "3"]},
+        {"q": "And?", "file": "a.png"},
+    ]
     put("mine.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     names = {"question": "q", "image": "file", "answers": "labels"}
     (first, second), _ = read("mine", kind="jsonl", file="mine.jsonl", fields=names)
@@ -60,12 +63,19 @@ def test_fields_of_other_names_and_defaults_for_what_is_missing(put, read):
 
 def test_a_malformed_line_in_the_middle_is_named_and_the_others_go_on(put, read):
     good = json.dumps({"question": "Which?", "image": "a.png"})
-    bad = ['{"question": "torn', "[1]", '{"question": 7, "image": "a.png"}', '{"question": "x", "image": 3}']
+    bad = [
+        '{"question": "torn',
+        "[1]",
+        '{"question": 7, "image": "a.png"}',
+        '{"question": "x", "image": 3}',
+    ]
     odd = json.dumps({"question": "x", "image": "a.png", "task": "Chat"})
     put("mine.jsonl", "\n".join([good, *bad, odd, "", good]) + "\n")
     questions, rejected = read("mine", kind="jsonl", file="mine.jsonl")
     assert [question.question_id for question in questions] == ["mine/0", "mine/6"]
-    assert [item.place for item in rejected] == [f"mine.jsonl line {number}" for number in (2, 3, 4, 5, 6)]
+    assert [item.place for item in rejected] == [
+        f"mine.jsonl line {number}" for number in (2, 3, 4, 5, 6)
+    ]
     assert [item.detail for item in rejected][1:] == [
         "is no object",
         "question is no text",
@@ -79,15 +89,26 @@ def test_parquet_with_image_bytes(read, tmp_path):
     rows = [{"question": "Which?", "image": content}, {"question": "Which?", "image": None}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "mine.parquet")
     (question,), (rejected,) = read("mine", kind="parquet", file="mine.parquet")
-    assert question.image == content and question.image_id == f"mine/{hashlib.sha256(content).hexdigest()}"
+    assert (
+        question.image == content
+        and question.image_id == f"mine/{hashlib.sha256(content).hexdigest()}"
+    )
     assert rejected.place == "mine.parquet row 1"
 
 
 def test_hugging_face_folder_keeps_images_encoded(read, tmp_path):
     content = png(9)
-    rows = {"question": ["Which?"], "image": [{"bytes": content, "path": None}], "answers": [["nine"]]}
+    rows = {
+        "question": ["Which?"],
+        "image": [{"bytes": content, "path": None}],
+        "answers": [["nine"]],
+    }
     features = hf.Features(
-        {"question": hf.Value("string"), "image": hf.Image(), "answers": hf.List(hf.Value("string"))}
+        {
+            "question": hf.Value("string"),
+            "image": hf.Image(),
+            "answers": hf.List(hf.Value("string")),
+        }
     )
     hf.DatasetDict({"validation": hf.Dataset.from_dict(rows, features)}).save_to_disk(str(tmp_path))
     (question,), rejected = read("mine", kind="huggingface", split="validation")
@@ -101,8 +122,14 @@ def test_hugging_face_folder_keeps_images_encoded(read, tmp_path):
     ("options", "message"),
     [
         ({"kind": "jsonl", "file": "none.jsonl"}, "no file .*none.jsonl: correct root and file"),
-        ({"kind": "jsonl", "file": "a", "task": "Chat"}, "task must be one of QA, Detail, got 'Chat'"),
-        ({"kind": "jsonl", "file": "a", "fields": {"prompt": "q"}}, "fields maps 'prompt', which is none of"),
+        (
+            {"kind": "jsonl", "file": "a", "task": "Chat"},
+            "task must be one of QA, Detail, got 'Chat'",
+        ),
+        (
+            {"kind": "jsonl", "file": "a", "fields": {"prompt": "q"}},
+            "fields maps 'prompt', which is none of",
+        ),
         ({"kind": "parquet", "file": "a"}, "a is not a readable parquet file"),
         ({"kind": "huggingface"}, "no Hugging Face dataset at"),
     ],
@@ -133,7 +160,11 @@ def test_pocket_reads_what_the_generator_writes(read, tmp_path):
         )
     emblems, _ = read("pocket-emblem", kind="pocket", file="test.parquet")
     assert [question.dataset for question in emblems] == ["pocket-emblem"]  # one of five
-    with pytest.raises(UserError, match="holds no questions of pocket-x: it has pocket-blur, pocket-digit"):
+    with pytest.raises(
+        UserError, match="holds no questions of pocket-x: it has pocket-blur, pocket-digit"
+    ):
         read("pocket-x", kind="pocket")
-    with pytest.raises(UserError, match="no questions at .*: make them with `python -m data_prep.pocket data"):
+    with pytest.raises(
+        UserError, match="no questions at .*: make them with `python -m data_prep.pocket data"
+    ):
         read("pocket", file="dev.parquet")

@@ -9,10 +9,17 @@ from reward_fns.errors import UserError
 def ten(*answers):
     """VQA's list of ten annotators' answers; the last one fills up."""
     filled = [*answers, *[answers[-1]] * (10 - len(answers))]
-    return [{"answer": a, "answer_confidence": "yes", "answer_id": i + 1} for i, a in enumerate(filled)]
+    return [
+        {"answer": a, "answer_confidence": "yes", "answer_id": i + 1} for i, a in enumerate(filled)
+    ]
 
 
-VQA_HEAD = {"info": {"version": "2.0"}, "data_type": "mscoco", "data_subtype": "val2014", "license": {}}
+VQA_HEAD = {
+    "info": {"version": "2.0"},
+    "data_type": "mscoco",
+    "data_subtype": "val2014",
+    "license": {},
+}
 
 
 def vqa_files(put, prefix, answers):
@@ -21,8 +28,18 @@ def vqa_files(put, prefix, answers):
         {"image_id": 262148, "question": "What are the people doing?", "question_id": 262148001},
     ]
     annotations = [
-        {"question_id": 262148001, "image_id": 262148, "answers": answers, "multiple_choice_answer": "watching"},
-        {"question_id": 262148000, "image_id": 262148, "answers": ten("down"), "multiple_choice_answer": "down"},
+        {
+            "question_id": 262148001,
+            "image_id": 262148,
+            "answers": answers,
+            "multiple_choice_answer": "watching",
+        },
+        {
+            "question_id": 262148000,
+            "image_id": 262148,
+            "answers": ten("down"),
+            "multiple_choice_answer": "down",
+        },
     ]
     head = VQA_HEAD | {"task_type": "Open-Ended"}
     put(f"{prefix}OpenEnded_mscoco_val2014_questions.json", head | {"questions": questions})
@@ -63,7 +80,12 @@ def test_a_malformed_record_is_named_and_the_others_go_on(put, read):
     questions, rejected = read("VQAv2")
     assert [question.question_id for question in questions] == ["VQAv2/262148000"]
     assert [(item.dataset, item.place, item.reason, item.detail) for item in rejected] == [
-        ("VQAv2", "v2_OpenEnded_mscoco_val2014_questions.json question 1", "malformed record", "no answer")
+        (
+            "VQAv2",
+            "v2_OpenEnded_mscoco_val2014_questions.json question 1",
+            "malformed record",
+            "no answer",
+        )
     ]
 
 
@@ -81,7 +103,12 @@ def test_textvqa(put, read, tmp_path):
         "question_id": 34602,
         "set_name": "val",
     }
-    content = {"dataset_type": "val", "dataset_name": "textvqa", "dataset_version": "0.5.1", "data": [item, {}]}
+    content = {
+        "dataset_type": "val",
+        "dataset_name": "textvqa",
+        "dataset_version": "0.5.1",
+        "data": [item, {}],
+    }
     put("TextVQA_0.5.1_val.json", content)
     questions, rejected = read("TextVQA")
     assert questions == [
@@ -111,7 +138,10 @@ def gqa_file(put):
         "fullAnswer": "Yes, the sky is dark.",
         "types": {"detailed": "existAttr"},
     }
-    put("val_balanced_questions.json", {"05451384": record, "05451385": {"question": "Is it?", "answer": "no"}})
+    put(
+        "val_balanced_questions.json",
+        {"05451384": record, "05451385": {"question": "Is it?", "answer": "no"}},
+    )
 
 
 def test_gqa(put, read, tmp_path):
@@ -136,7 +166,10 @@ def test_gqa(put, read, tmp_path):
 
 def test_gqa_images_that_are_cocos_get_cocos_id(put, read):
     gqa_file(put)
-    put("image_data.json", [{"image_id": 1, "coco_id": None}, {"image_id": 2375429, "coco_id": 391895}])
+    put(
+        "image_data.json",
+        [{"image_id": 1, "coco_id": None}, {"image_id": 2375429, "coco_id": 391895}],
+    )
     assert read("GQA")[0][0].image_id == "coco/391895"
 
 
@@ -151,7 +184,10 @@ def test_ocr_vqa_asks_each_question_of_the_covers_of_its_split(put, read, tmp_pa
         "split": 2,
     }
     short = cover | {"answers": ["only one"]}
-    put("dataset.json", {"761183272": cover, "1": cover | {"split": 1}, "2": short, "3": {"questions": []}})
+    put(
+        "dataset.json",
+        {"761183272": cover, "1": cover | {"split": 1}, "2": short, "3": {"questions": []}},
+    )
     questions, rejected = read("OCR-VQA", split="val")
     assert [question.question_id for question in questions] == [
         "OCR-VQA/761183272-0",
@@ -172,7 +208,9 @@ def test_ocr_vqa_asks_each_question_of_the_covers_of_its_split(put, read, tmp_pa
         ("dataset.json cover 2 question 1", "list index out of range"),
         ("dataset.json cover 3", "no split"),
     ]
-    with pytest.raises(UserError, match="OCR-VQA has no split 'dev': choose one of train, val, test"):
+    with pytest.raises(
+        UserError, match="OCR-VQA has no split 'dev': choose one of train, val, test"
+    ):
         read("OCR-VQA", split="dev")
 
 

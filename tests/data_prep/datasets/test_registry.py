@@ -15,7 +15,10 @@ from reward_fns.paper_tables import TABLES_1_AND_4
 
 
 def lines(put, count):
-    put("mine.jsonl", "".join(json.dumps({"question": f"{i}?", "image": "a.png"}) + "\n" for i in range(count)))
+    put(
+        "mine.jsonl",
+        "".join(json.dumps({"question": f"{i}?", "image": "a.png"}) + "\n" for i in range(count)),
+    )
 
 
 def ids(items):
@@ -37,10 +40,19 @@ def test_each_dataset_of_the_paper_has_an_adapter_under_its_tag():
             "unknown option 'spilt'; there are name, .*, split, images",
         ),
         ({"name": "mine", "kind": "jsonl", "root": "x"}, "dataset mine of kind jsonl needs file"),
-        ({"name": "COCO", "root": "x", "limit": 0}, "limit must be a whole number of at least 1, got 0"),
-        ({"name": "COCO", "root": "x", "sample": True}, "sample must be a whole number of at least 1, got True"),
+        (
+            {"name": "COCO", "root": "x", "limit": 0},
+            "limit must be a whole number of at least 1, got 0",
+        ),
+        (
+            {"name": "COCO", "root": "x", "sample": True},
+            "sample must be a whole number of at least 1, got True",
+        ),
         ({"name": "COCO", "root": "x", "sample": 1, "limit": 1}, "has both limit and sample"),
-        ({"name": "COCO", "root": "x", "use_for": "test"}, "use_for is one of train, sft, evaluation, got 'test'"),
+        (
+            {"name": "COCO", "root": "x", "use_for": "test"},
+            "use_for is one of train, sft, evaluation, got 'test'",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_refused_before_anything_is_read(config, message):
@@ -56,8 +68,13 @@ def test_limit_takes_the_first_readable_ones(put, read):
 
 def test_every_question_of_a_dataset_carries_the_side_that_its_entry_names(put, read):
     put("mine.jsonl", '{"question": "a", "image": "a"}\n{}\n{"question": "b", "image": "b"}\n')
-    sides = {use_for: read("mine", kind="jsonl", file="mine.jsonl", use_for=use_for)[0] for use_for in (None, "sft")}
-    assert {use_for: [question.use_for for question in found] for use_for, found in sides.items()} == {
+    sides = {
+        use_for: read("mine", kind="jsonl", file="mine.jsonl", use_for=use_for)[0]
+        for use_for in (None, "sft")
+    }
+    assert {
+        use_for: [question.use_for for question in found] for use_for, found in sides.items()
+    } == {
         None: [None, None],
         "sft": ["sft", "sft"],
     }
@@ -70,7 +87,9 @@ def test_a_sample_is_drawn_by_id_and_seed_and_keeps_the_order_of_the_file(put, r
     assert len(drawn) == 20 and drawn == sorted(drawn) and drawn != list(range(20))
     assert ids(read("mine", **config, sample=20)[0]) == drawn
     assert ids(read("mine", **config, sample=20, seed=1)[0]) != drawn
-    assert set(ids(read("mine", **config, sample=10)[0])) < set(drawn)  # a larger sample holds the smaller
+    assert set(ids(read("mine", **config, sample=10)[0])) < set(
+        drawn
+    )  # a larger sample holds the smaller
     lines(put, 15)
     assert ids(read("mine", **config, sample=20)[0]) == list(range(15))
 
@@ -88,7 +107,12 @@ def test_an_array_is_read_item_by_item_whatever_the_chunks(tmp_path, monkeypatch
     monkeypatch.setattr(common, "_CHUNK", chunk)
     items = [{"a": [1, "x], ["]}, "é鳥", 12345, -1.5e3, True, None, [], {}]
     path = tmp_path / "a.json"
-    for text in (json.dumps(items), json.dumps(items, indent=2, ensure_ascii=False), " [ ] ", json.dumps([7])):
+    for text in (
+        json.dumps(items),
+        json.dumps(items, indent=2, ensure_ascii=False),
+        " [ ] ",
+        json.dumps([7]),
+    ):
         path.write_text(text, encoding="utf-8")
         assert list(common.read_array(path)) == json.loads(text)
 
@@ -115,7 +139,9 @@ def test_a_torn_or_foreign_array_is_an_error_that_names_the_item(tmp_path, conte
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(data_prep.__file__).parent / "configs").glob("*.yaml")), ids=lambda p: p.stem
+    "path",
+    sorted((Path(data_prep.__file__).parent / "configs").glob("*.yaml")),
+    ids=lambda p: p.stem,
 )
 def test_the_datasets_of_every_shipped_configuration_are_accepted(path, monkeypatch):
     for name in re.findall(r"oc\.env:(\w+)", path.read_text(encoding="utf-8")):

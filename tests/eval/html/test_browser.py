@@ -23,8 +23,12 @@ def test_no_console_message_no_request_and_no_foreign_code(browser, published):
     browser.open(published / "report.html")
     assert browser.driver.title == "Calibration report"  # what the injection would have changed
     assert [entry["message"] for entry in browser.driver.get_log("browser")] == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.driver.get_log("performance")]
-    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    events = [
+        json.loads(entry["message"])["message"] for entry in browser.driver.get_log("performance")
+    ]
+    urls = [
+        e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"
+    ]
     assert urls and all(url.startswith(("file://", "data:")) for url in urls)
     assert sum(url.startswith("file://") for url in urls) == 1  # the page itself
 
@@ -45,7 +49,10 @@ def test_hovering_a_bar_tells_bin_n_confidence_accuracy_and_interval(page):
     cell = page.js("return data.reliability.cells.rl.verbal.all.bins.at(-1)")
     _, n, confidence, accuracy, low, high = cell
     assert lines[1] == f"n = {n} ({n / 59:.0%})".replace("%)", " %)")
-    assert lines[2:4] == [f"mean confidence {confidence:.3f}", f"accuracy {accuracy:.3f} [{low:.3f}, {high:.3f}]"]
+    assert lines[2:4] == [
+        f"mean confidence {confidence:.3f}",
+        f"accuracy {accuracy:.3f} [{low:.3f}, {high:.3f}]",
+    ]
 
 
 def test_bars_are_reached_by_keyboard_and_read_out(page):
@@ -65,7 +72,10 @@ def test_protocol_questions_and_models_are_chosen(page):
         return [values.text.split(" ")[1] for values in page.find(".panel .values b")]
 
     verbal = ece()
-    assert len(verbal) == 3 and Select(page.find("select[name=protocol]")[0]).first_selected_option.text == "Verbal"
+    assert (
+        len(verbal) == 3
+        and Select(page.find("select[name=protocol]")[0]).first_selected_option.text == "Verbal"
+    )
     Select(page.find("select[name=protocol]")[0]).select_by_visible_text("DP")
     assert ece() != verbal
     Select(page.find("select[name=slice]")[0]).select_by_visible_text("TextVQA/neutral")
@@ -100,7 +110,9 @@ def test_tables_filter_by_all_words_and_say_how_many_rows(page):
         rows = [row for row in page.find("#table-all_metrics tbody tr") if row.is_displayed()]
         return [row.text.split(" ")[2] for row in rows]
 
-    assert not page.find("#table-overall input[type=search]")[0].is_displayed()  # six rows need no filter
+    assert not page.find("#table-overall input[type=search]")[
+        0
+    ].is_displayed()  # six rows need no filter
     field = page.find("#table-all_metrics input[type=search]")[0]
     page.scroll_to(field)
     field.send_keys("verbal sft ece")
@@ -123,19 +135,29 @@ def test_a_long_table_opens_with_its_first_rows(page):
 
 def test_one_table_of_many_is_shown_at_a_time(page):
     def shown():
-        return [t.get_attribute("id") for t in page.find("section[aria-labelledby=slices] .table") if t.is_displayed()]
+        return [
+            t.get_attribute("id")
+            for t in page.find("section[aria-labelledby=slices] .table")
+            if t.is_displayed()
+        ]
 
     assert shown() == ["table-ece_by_dataset"]
-    Select(page.find("section[aria-labelledby=slices] select")[0]).select_by_visible_text("AUROC by task")
+    Select(page.find("section[aria-labelledby=slices] select")[0]).select_by_visible_text(
+        "AUROC by task"
+    )
     assert shown() == ["table-auroc_by_task"]
 
 
 def test_examples_have_images_and_are_filtered(page):
     images = page.find(".example img")
-    assert len(images) == 24 and all(page.js("return arguments[0].naturalWidth", image) > 0 for image in images)
+    assert len(images) == 24 and all(
+        page.js("return arguments[0].naturalWidth", image) > 0 for image in images
+    )
     form = page.find("[data-example-filter]")[0]
     page.scroll_to(form)
-    Select(page.find("[data-example-filter] [name=reason]")[0]).select_by_visible_text("most over-confident")
+    Select(page.find("[data-example-filter] [name=reason]")[0]).select_by_visible_text(
+        "most over-confident"
+    )
     assert len([example for example in page.find(".example") if example.is_displayed()]) == 8
     assert page.find("[data-example-count]")[0].text == "8 of 24 questions"
 
@@ -151,13 +173,19 @@ def test_a_curve_is_read_by_arrow_keys(page):
 def test_a_phone_needs_no_sideways_scroll_and_has_large_targets(browser, published):
     browser.open(published / "report.html", width=PHONE, height=740)
     assert browser.js("return document.documentElement.scrollWidth") == PHONE
-    assert browser.js("return document.querySelector('.panel svg').getBoundingClientRect().width") > 0.85 * PHONE
+    assert (
+        browser.js("return document.querySelector('.panel svg').getBoundingClientRect().width")
+        > 0.85 * PHONE
+    )
     for control in browser.find(".controls select"):
         assert control.size["height"] >= 40
 
 
 def luminance(colour):
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    linear = [
+        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (v / 255 for v in colour)
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -188,12 +216,20 @@ def test_text_has_contrast_in_light_and_in_dark_mode(browser, published, dark):
 def test_print_opens_what_is_closed_and_leaves_out_the_controls(page):
     printed = page.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     content = base64.b64decode(printed["data"])
-    assert content.startswith(b"%PDF") and content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") >= 3
+    assert (
+        content.startswith(b"%PDF")
+        and content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") >= 3
+    )
     assert len(content) < 5_000_000
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
-        assert not any(control.is_displayed() for control in page.find("nav, .controls, .tools, .pick"))
-        assert page.js("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert not any(
+            control.is_displayed() for control in page.find("nav, .controls, .tools, .pick")
+        )
+        assert (
+            page.js("return getComputedStyle(document.body).backgroundColor")
+            == "rgb(255, 255, 255)"
+        )
         page.js("dispatchEvent(new Event('beforeprint'))")
         assert all(details.get_attribute("open") for details in page.find("details"))
         page.js("dispatchEvent(new Event('afterprint'))")

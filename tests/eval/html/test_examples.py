@@ -14,7 +14,9 @@ from reward_fns.errors import UserError
 def test_a_third_over_a_third_under_and_the_rest_at_random_datasets_in_turn(make_record):
     def record(name, gap, dataset):
         correct = 0.0 if gap > 0 else 1.0
-        return make_record(name, model="rl", dataset=dataset, confidence=correct + gap, correct=correct)
+        return make_record(
+            name, model="rl", dataset=dataset, confidence=correct + gap, correct=correct
+        )
 
     gaps = {
         "o1": (0.9, "a"),
@@ -47,16 +49,26 @@ def test_an_answer_is_marked_by_the_gap_of_confidence_and_verdict(make_record):
 
 
 def test_claims_are_marked_by_tag_and_label(make_record):
-    claims = [{"text": "a", "sure": True}, {"text": "b", "sure": True}, {"text": "c", "sure": False}]
+    claims = [
+        {"text": "a", "sure": True},
+        {"text": "b", "sure": True},
+        {"text": "c", "sure": False},
+    ]
     (example,) = choose_examples([make_record(claims=claims, claim_labels=[1, 0, 1])]).shown
-    assert [claim.kind for claim in example.answers[0].claims] == ["right sure", "wrong sure", "right unsure"]
+    assert [claim.kind for claim in example.answers[0].claims] == [
+        "right sure",
+        "wrong sure",
+        "right unsure",
+    ]
     assert ShownClaim("d", False, None).kind == "unjudged unsure"
     (unjudged,) = choose_examples([make_record(claims=claims, claim_labels=[])]).shown
     assert [claim.kind for claim in unjudged.answers[0].claims][:1] == ["unjudged sure"]
 
 
 def test_an_answer_without_claims_shows_its_text_cut_at_a_bound(make_record):
-    (example,) = choose_examples([make_record(claims=[], claim_labels=[], response="x" * 5000)]).shown
+    (example,) = choose_examples(
+        [make_record(claims=[], claim_labels=[], response="x" * 5000)]
+    ).shown
     assert 1000 < len(example.answers[0].text) < 1300 and example.answers[0].text.endswith("…")
 
 
@@ -67,7 +79,10 @@ def test_images_are_read_for_the_wanted_only_and_kept_small(questions_parquet):
     assert pictures.keys() == {"q1", "q2"}
     assert pictures["q2"].uri.startswith("data:image/png;base64,") and pictures["q2"].width == 32
     large = pictures["q1"]  # 1200 x 900 noise, some three megabytes as PNG
-    assert large.uri.startswith("data:image/jpeg;base64,") and (large.width, large.height) == (384, 288)
+    assert large.uri.startswith("data:image/jpeg;base64,") and (large.width, large.height) == (
+        384,
+        288,
+    )
     import base64
 
     content = base64.b64decode(large.uri.partition(",")[2])
@@ -105,7 +120,9 @@ def test_bins_of_the_page_by_hand(make_record):
         make_record("q3", confidence=None, correct=1.0),
     ]
     models, slices = summarise_all(records)
-    cell = reliability_payload({"models": models, "slices": slices}, records)["cells"]["base"]["verbal"]["all"]
+    cell = reliability_payload({"models": models, "slices": slices}, records)["cells"]["base"][
+        "verbal"
+    ]["all"]
     # 0.31 and 0.35 in bin 3: mean 0.33, accuracy 1/2; 1.0 in the closed last bin; the unread one in none
     assert [bin_[:4] for bin_ in cell["bins"]] == [[3, 2, 0.33, 0.5], [9, 1, 1.0, 1.0]]
     assert (cell["n"], cell["parse_failures"]) == (4, 1)

@@ -34,12 +34,20 @@ def test_what_a_model_or_dataset_wrote_is_text(page, tags):
     # the injection stands in q0's question and in q5's answer
     assert page.count("&lt;script&gt;document.title") >= 2
     assert [tag for tag, _ in tags].count("script") == 2  # the data and the page's own
-    assert not [attributes for tag, attributes in tags if any(name.startswith("on") for name in attributes)]
-    assert all(attributes["src"].startswith("data:image/") for tag, attributes in tags if tag == "img")
+    assert not [
+        attributes for tag, attributes in tags if any(name.startswith("on") for name in attributes)
+    ]
+    assert all(
+        attributes["src"].startswith("data:image/") for tag, attributes in tags if tag == "img"
+    )
 
 
 def test_only_the_pages_own_script_may_run_and_nothing_may_be_loaded(page, tags):
-    policy = next(a["content"] for t, a in tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"]
+        for t, a in tags
+        if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
@@ -50,13 +58,22 @@ def test_only_the_pages_own_script_may_run_and_nothing_may_be_loaded(page, tags)
 
 
 def test_the_numbers_of_the_script_are_strict_json_without_markup(page):
-    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[
+        1
+    ]
     assert "<" not in block and "NaN" not in block
     data = json.loads(block)
     cell = data["reliability"]["cells"]["rl"]["verbal"]["all"]
-    assert cell["n"] == 60 and cell["parse_failures"] == 1 and sum(bin_[1] for bin_ in cell["bins"]) == 59
+    assert (
+        cell["n"] == 60
+        and cell["parse_failures"] == 1
+        and sum(bin_[1] for bin_ in cell["bins"]) == 59
+    )
     titles = {entry["id"]: entry["title"] for entry in data["reliability"]["slices"]}
-    assert titles["all"] == "all questions" and titles["dataset_subset:TextVQA/neutral"] == "TextVQA/neutral"
+    assert (
+        titles["all"] == "all questions"
+        and titles["dataset_subset:TextVQA/neutral"] == "TextVQA/neutral"
+    )
     assert [chart["title"] for chart in data["charts"]][:1] == ["ECE"]
 
 
@@ -72,8 +89,14 @@ def test_headings_are_nested_and_every_table_has_a_caption(tags):
 
 def test_provenance_has_hash_seed_command_and_versions(page):
     provenance = page[page.index('id="provenance"') :]
-    assert "0123456789ab" in provenance and "python -m eval" in provenance and "scikit-learn" in provenance
-    assert re.search(r"<dt>seed</dt><dd>3</dd>", provenance) and "10 bins of equal width" in provenance
+    assert (
+        "0123456789ab" in provenance
+        and "python -m eval" in provenance
+        and "scikit-learn" in provenance
+    )
+    assert (
+        re.search(r"<dt>seed</dt><dd>3</dd>", provenance) and "10 bins of equal width" in provenance
+    )
 
 
 def test_verdicts_are_computed_from_the_records(page):

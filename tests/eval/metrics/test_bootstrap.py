@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from eval.metrics import METRICS, accuracy, auroc, bootstrap, bootstrap_interval, estimate_all, estimates
+from eval.metrics import (
+    METRICS,
+    accuracy,
+    auroc,
+    bootstrap,
+    bootstrap_interval,
+    estimate_all,
+    estimates,
+)
 from eval.metrics import paired_bootstrap_difference as difference
 from eval.metrics.ranked import rank
 
@@ -32,7 +40,9 @@ def test_a_resample_of_counts_is_the_metric_of_the_answers_drawn(name, grid):
         assert value == pytest.approx(expected, abs=1e-10, nan_ok=True)
 
 
-@pytest.mark.parametrize("copies", [1, 40])  # 1: answers are drawn one by one; 40: their counts are drawn at once
+@pytest.mark.parametrize(
+    "copies", [1, 40]
+)  # 1: answers are drawn one by one; 40: their counts are drawn at once
 def test_draws_have_the_moments_of_the_bootstrap(copies):
     # the share of 5 among 5 kinds: each count is Binomial(n, 1/5), mean n/5, variance 4n/25
     count = np.full(5, copies)
@@ -120,5 +130,9 @@ def test_parse_failures_are_counted_and_left_out_of_all_but_accuracy():
 )
 def test_an_undefined_value_says_why(confidence, correct, reason):
     found = estimate_all(confidence, correct, metrics=["prr", "brier"])
-    assert math.isnan(found["prr"].value) and math.isnan(found["prr"].low) and reason in found["prr"].reason
+    assert (
+        math.isnan(found["prr"].value)
+        and math.isnan(found["prr"].low)
+        and reason in found["prr"].reason
+    )
     assert (found["brier"].reason == "") is not math.isnan(found["brier"].value)

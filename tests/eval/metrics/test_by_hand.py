@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reward_fns.calibration
-from eval.metrics import auroc, bootstrap_interval, brier_score, expected_calibration_error, reliability_bins
+from eval.metrics import (
+    auroc,
+    bootstrap_interval,
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+)
 
 METRICS = [expected_calibration_error, auroc, brier_score]
 
@@ -60,7 +66,10 @@ def test_unusable_values_are_refused(metric, confidence, correct, message):
 
 
 answers = st.lists(
-    st.tuples(st.one_of(st.floats(0, 1), st.sampled_from([k / 10 for k in range(11)])), st.sampled_from([0, 1, 0.25])),
+    st.tuples(
+        st.one_of(st.floats(0, 1), st.sampled_from([k / 10 for k in range(11)])),
+        st.sampled_from([0, 1, 0.25]),
+    ),
     min_size=1,
     max_size=40,
 )
@@ -90,7 +99,9 @@ def test_bootstrap_refuses_an_unknown_metric():
 @settings(max_examples=30)
 @given(answers)
 def test_intervals_are_ordered(pairs):
-    low, high = bootstrap_interval(expected_calibration_error, *zip(*pairs, strict=True), n_resamples=50)
+    low, high = bootstrap_interval(
+        expected_calibration_error, *zip(*pairs, strict=True), n_resamples=50
+    )
     assert 0 <= low <= high <= 1
 
 

@@ -36,7 +36,9 @@ def test_auroc_and_auprc_are_those_of_scikit_learn():
     for _, c, y in SETS:
         if 0 < y.sum() < y.size:
             assert metrics.auroc(c, y) == pytest.approx(roc_auc_score(y, c), abs=TOLERANCE)
-            assert metrics.auprc(c, y) == pytest.approx(average_precision_score(y, c), abs=TOLERANCE)
+            assert metrics.auprc(c, y) == pytest.approx(
+                average_precision_score(y, c), abs=TOLERANCE
+            )
 
 
 def test_brier_score_and_nll_are_those_of_scikit_learn():
@@ -44,7 +46,9 @@ def test_brier_score_and_nll_are_those_of_scikit_learn():
 
     clip = np.finfo(np.float64).eps  # scikit-learn's
     for _, c, y in SETS:
-        assert metrics.brier_score(c, y) == pytest.approx(brier_score_loss(y, c, labels=[0, 1]), abs=TOLERANCE)
+        assert metrics.brier_score(c, y) == pytest.approx(
+            brier_score_loss(y, c, labels=[0, 1]), abs=TOLERANCE
+        )
         expected = log_loss(y, np.stack([1 - c, c], axis=1), labels=[0, 1])
         assert metrics.negative_log_likelihood(c, y, clip) == pytest.approx(expected, abs=TOLERANCE)
 
@@ -54,7 +58,9 @@ def test_ece_and_mce_are_those_of_torchmetrics_off_the_bin_borders():
     from torchmetrics.functional.classification import binary_calibration_error
 
     for kind, c, y in SETS:
-        if kind != "grid":  # linspace puts 0.3, 0.6 and 0.7 beside the border; see the README's table
+        if (
+            kind != "grid"
+        ):  # linspace puts 0.3, 0.6 and 0.7 beside the border; see the README's table
             p, t = torch.tensor(c, dtype=torch.float64), torch.tensor(y, dtype=torch.int64)
             ece = binary_calibration_error(p, t, n_bins=10, norm="l1", validate_args=False).item()
             mce = binary_calibration_error(p, t, n_bins=10, norm="max", validate_args=False).item()
@@ -81,7 +87,9 @@ def test_adaptive_ece_is_that_of_netcal_without_ties_and_remainder():
         n = c.size - c.size % 10
         if kind == "any" and n:
             theirs = ECE(10, equal_intervals=False).measure(c[:n], y[:n].astype(int))
-            assert metrics.adaptive_calibration_error(c[:n], y[:n]) == pytest.approx(theirs, abs=TOLERANCE)
+            assert metrics.adaptive_calibration_error(c[:n], y[:n]) == pytest.approx(
+                theirs, abs=TOLERANCE
+            )
             compared += 1
     assert compared > 40
 
@@ -99,7 +107,9 @@ def test_brier_parts_add_up_with_and_without_bins():
             d = metrics.brier_decomposition(c, y, n_bins)
             within = d.within_variance - d.within_covariance
             assert d.brier == pytest.approx(metrics.brier_score(c, y), abs=1e-12)
-            assert d.brier == pytest.approx(d.reliability - d.resolution + d.uncertainty + within, abs=1e-12)
+            assert d.brier == pytest.approx(
+                d.reliability - d.resolution + d.uncertainty + within, abs=1e-12
+            )
             if n_bins is None or kind == "constant":
                 assert within == pytest.approx(0, abs=1e-12)
 

@@ -76,7 +76,9 @@ def test_one_class_and_no_answers_are_undefined_and_not_zero():
         warnings.simplefilter("ignore")
         assert binary_auroc(torch.tensor([0.1, 0.9]), torch.tensor([1, 1])).item() == 0.0
         assert average_precision_score([0, 0], [0.1, 0.9]) == 0.0
-    assert math.isnan(metrics.auroc([0.1, 0.9], [1, 1])) and math.isnan(metrics.auprc([0.1, 0.9], [0, 0]))
+    assert math.isnan(metrics.auroc([0.1, 0.9], [1, 1])) and math.isnan(
+        metrics.auprc([0.1, 0.9], [0, 0])
+    )
     assert relplot.smECE(np.array([]), np.array([])) == 0.0
     assert math.isnan(metrics.smooth_ece([], []))
 

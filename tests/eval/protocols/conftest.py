@@ -37,7 +37,10 @@ def make_asked():
             "correct": 1.0,
             "well_formed": True,
             "expert": "oracle",
-            "claims": [{"text": "The digit is 7.", "sure": True}, {"text": "It is red.", "sure": False}],
+            "claims": [
+                {"text": "The digit is 7.", "sure": True},
+                {"text": "It is red.", "sure": False},
+            ],
             "sample": sample,
         }
         return Asked(question, Answer(**values | changes))
@@ -56,7 +59,10 @@ class RuleEngine:
     def generate(self, requests, sampling):
         self.requests += requests
         self.samplings.append(sampling)
-        return [self._reply(self.rule(r.messages[-1]["content"][-1]["text"]), sampling) for r in requests]
+        return [
+            self._reply(self.rule(r.messages[-1]["content"][-1]["text"]), sampling)
+            for r in requests
+        ]
 
     def _reply(self, reply, sampling):
         replies = reply if isinstance(reply, list) else [reply] * sampling.n
@@ -73,6 +79,8 @@ def rule_engine():
 def tokens():
     def make(*pieces):
         """(text, probability drawn, {text: probability} listed) each -> tokens."""
-        return tuple(Token(t, math.log(p), {k: math.log(v) for k, v in top.items()}) for t, p, top in pieces)
+        return tuple(
+            Token(t, math.log(p), {k: math.log(v) for k, v in top.items()}) for t, p, top in pieces
+        )
 
     return make

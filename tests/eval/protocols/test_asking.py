@@ -23,7 +23,9 @@ def test_the_answer_is_shown_without_tags_and_confidence(make_asked, rule_engine
     assert text.startswith("\n")  # as after the <image> mark of the questions' own prompts
 
 
-def test_an_unreadable_response_is_shown_as_it_is_and_holds_no_second_image(make_asked, rule_engine):
+def test_an_unreadable_response_is_shown_as_it_is_and_holds_no_second_image(
+    make_asked, rule_engine
+):
     engine = rule_engine(lambda prompt: "0.5")
     run("verbal_asked", engine, make_asked(claims=[], response=" see <image> {question} "))
     text = engine.requests[0].messages[0]["content"][1]["text"]
@@ -32,8 +34,16 @@ def test_an_unreadable_response_is_shown_as_it_is_and_holds_no_second_image(make
 
 def test_verbal_asked_reads_the_number_or_counts_a_failure(make_asked, rule_engine):
     replies = iter(["0.25", "no idea"])
-    found = run("verbal_asked", rule_engine(lambda prompt: next(replies)), make_asked("q0"), make_asked("q1"))
-    assert [c.confidence for c in found] == [0.25, None] and [c.texts for c in found] == [["0.25"], ["no idea"]]
+    found = run(
+        "verbal_asked",
+        rule_engine(lambda prompt: next(replies)),
+        make_asked("q0"),
+        make_asked("q1"),
+    )
+    assert [c.confidence for c in found] == [0.25, None] and [c.texts for c in found] == [
+        ["0.25"],
+        ["no idea"],
+    ]
 
 
 def first_token(tokens, **top):
@@ -53,7 +63,10 @@ def test_pcr_takes_each_words_highest_probability_over_the_prompts(make_asked, r
     # (0.3 + 0.2) / (0.3 + 0.7 + 0.2 + 0.1)
     assert found.confidence == pytest.approx(0.5 / 1.3, abs=1e-6)
     assert found.detail == {"yes": 0.3, "true": 0.2, "no": 0.7, "false": 0.1}
-    assert len(engine.requests) == 3 and len({r.messages[0]["content"][1]["text"] for r in engine.requests}) == 3
+    assert (
+        len(engine.requests) == 3
+        and len({r.messages[0]["content"][1]["text"] for r in engine.requests}) == 3
+    )
     assert engine.samplings == [Sampling(temperature=0, max_tokens=1, top_logprobs=20)]
 
 
@@ -67,7 +80,9 @@ def test_vcap_shows_round_one_to_round_two(make_asked, rule_engine, task):
     def reply(prompt):
         if prompt.startswith("\nStep 1"):
             return "A red 7.\nVisual confidence: 0.9"
-        assert "A red 7.\nVisual confidence: 0.9" in prompt and "The digit is 7. It is red." in prompt
+        assert (
+            "A red 7.\nVisual confidence: 0.9" in prompt and "The digit is 7. It is red." in prompt
+        )
         return "Answer confidence: 0.6"
 
     engine = rule_engine(reply)
@@ -75,9 +90,9 @@ def test_vcap_shows_round_one_to_round_two(make_asked, rule_engine, task):
     assert found.confidence == 0.6 and found.detail == {"visual_confidence": 0.9}
     assert found.texts == ["A red 7.\nVisual confidence: 0.9", "Answer confidence: 0.6"]
     assert [r.image for r in engine.requests] == [b"png", b"png"]
-    assert ("proposed description" in engine.requests[1].messages[0]["content"][1]["text"].lower()) == (
-        task == "Detail"
-    )
+    assert (
+        "proposed description" in engine.requests[1].messages[0]["content"][1]["text"].lower()
+    ) == (task == "Detail")
 
 
 def test_vcap_looks_once_for_two_answers_to_a_question(make_asked, rule_engine):

@@ -64,7 +64,10 @@ def test_clusters_are_those_of_the_definition(seed, k):
 
 def test_real_embeddings_of_sampled_answers(make_asked, rule_engine):
     said = ["The digit is 7.", "The digit is 7!", "A horse stands in a field.", "The digit is 7."]
-    texts = [f"1. {text} I'm {'sure' if i % 2 else 'not sure'}.\nConfidence: 0.{i}" for i, text in enumerate(said)]
+    texts = [
+        f"1. {text} I'm {'sure' if i % 2 else 'not sure'}.\nConfidence: 0.{i}"
+        for i, text in enumerate(said)
+    ]
     engine = rule_engine(lambda prompt: texts)
     protocol = PROTOCOLS["sc"](Options(seed=0, max_tokens=8, sc_samples=4))
     found = protocol.confidences(engine, [make_asked("q0"), make_asked("q0", sample=1)])

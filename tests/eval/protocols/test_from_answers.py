@@ -90,7 +90,10 @@ def test_pieces_may_come_without_their_blanks(tokens):
         (".", 1, {}),
         ("</s>", 1, {}),
     )
-    assert tag_probabilities(Completion(TEXT, drawn), claims_of(TEXT)) == [0.75, pytest.approx(1 / 3, abs=1e-6)]
+    assert tag_probabilities(Completion(TEXT, drawn), claims_of(TEXT)) == [
+        0.75,
+        pytest.approx(1 / 3, abs=1e-6),
+    ]
 
 
 def test_tags_that_do_not_match_the_claims_say_nothing(tokens):

@@ -44,12 +44,17 @@ def test_what_is_read(text, value):
 
 def test_the_heading_that_was_asked_for_is_the_one_that_counts():
     text = "Visual confidence: 0.3\nAnswer confidence: 0.8"
-    assert read_confidence(text, "answer confidence") == 0.8 and read_confidence(text, "visual confidence") == 0.3
+    assert (
+        read_confidence(text, "answer confidence") == 0.8
+        and read_confidence(text, "visual confidence") == 0.3
+    )
 
 
 @given(st.integers(0, 100))
 def test_two_decimals_come_back(percent):
-    assert read_confidence(f"{percent / 100:.2f}") == percent / 100 == read_confidence(f"{percent}%")
+    assert (
+        read_confidence(f"{percent / 100:.2f}") == percent / 100 == read_confidence(f"{percent}%")
+    )
 
 
 @given(st.text(max_size=60))
