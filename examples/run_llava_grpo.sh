@@ -17,7 +17,7 @@
 # SFT_ARGS="..." Hydra keys of the SFT stages
 #
 # The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
-# last checkpoint.
+# last checkpoint. One Ctrl-C, or a kill of the script, ends all that it started within half a minute.
 set -euo pipefail
 
 # In a function, so that bash has read all of it before it starts: the file may be edited while it runs.
@@ -57,6 +57,7 @@ max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
 mkdir -p "$run"/{stages,logs,models,records}
 
 . examples/stages.sh
+lock_run
 
 # What verl, Ray and vLLM need in the environment.
 export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin

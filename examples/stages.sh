@@ -17,19 +17,36 @@ depends_on() {
     done
 }
 
-_run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW shows the output that comes in on stdin and keeps it in the log
+# lock_run: one script at a time in $run. The lock is held by this shell and the stage that it runs, and goes with them.
+lock_run() {
+    command -v flock >/dev/null 2>&1 || return 0
+    exec 8>>"$run/.lock"
+    flock --nonblock 8 || {
+        echo "FAILED: $run is in use by $(<"$run/.lock"). Wait for it, end it, or name another run: RUN=NAME" >&2
+        exit 1
+    }
+    echo "process $$ since $(date '+%F %T')" >"$run/.lock"
+}
+
+_run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for a line a training step, else ""
     local view=$1 stage=$2 limit=$3 started=$SECONDS status=0
     shift 3
     local log=$run/logs/$stage.log
     echo "[$stage] $(date +%T) started, log: ${log#"$PWD/"}"
-    : >"$log"
-    timeout --kill-after=30 "$limit" "$@" 2>&1 </dev/null | "$view" "$log" || status=${PIPESTATUS[0]}
+    echo "=== $(date '+%F %T') $*" >>"$log"
+    python -m recipe.difficulty_calib.stage --limit "$limit" --log "$log" ${view:+"$view"} -- "$@" || status=$?
+    if ((status == 129 || status == 130 || status == 143)); then
+        echo "FAILED: stage $stage was interrupted. The same command goes on from here; log: $log" >&2
+        exit "$status"
+    fi
     if ((status != 0)); then
+        local said
+        said=$(tac "$log" | sed '/^=== /q' | tac | grep -v '^\s*$')
         echo "[$stage] last lines of its log:" >&2
-        grep -v '^\s*$' "$log" | tail -n 12 | cut -c1-400 | sed 's/^/  | /' >&2
+        tail -n 12 <<<"$said" | cut -c1-400 | sed 's/^/  | /' >&2
         local reason="exit code $status"
         ((status == 124 || status == 137)) && reason="ran past its limit of $limit s, or was killed"
-        reason=$(grep -aoE '(^error|[A-Za-z]+(Error|Exception)): .+' "$log" | tail -n 1 | cut -c1-600 || true)${reason:+ ($reason)}
+        reason=$(grep -aoE '(^error|[A-Za-z]+(Error|Exception)): .+' <<<"$said" | tail -n 1 | cut -c1-600 || true)${reason:+ ($reason)}
         echo "FAILED: stage $stage: $reason; log: $log" >&2
         exit 1
     fi
@@ -42,9 +59,6 @@ _mark_done() { # _mark_done STAGE SECONDS HASH
         >"$run/stages/.$1.tmp"
     mv "$run/stages/.$1.tmp" "$run/stages/$1.json"
 }
-
-_all_of_it() { tee "$1"; }
-_step_lines() { python -m recipe.difficulty_calib.progress "$1"; }
 
 _stage_with() { # _stage_with VIEW STAGE OUTPUT SECONDS COMMAND...
     local view=$1 stage=$2 output=$3 limit=$4
@@ -63,22 +77,38 @@ _stage_with() { # _stage_with VIEW STAGE OUTPUT SECONDS COMMAND...
 }
 
 # stage NAME OUTPUT SECONDS COMMAND...: run it unless it is done; all of its output is shown.
-stage() { _stage_with _all_of_it "$@"; }
+stage() { _stage_with "" "$@"; }
 
 # training_stage NAME OUTPUT SECONDS COMMAND...: the same, showing a line a training step. verl resumes from the checkpoints
-# in the output's folder; those that were trained on other inputs are removed.
+# in the output's folder. Those of another training (other inputs, another reward rule, expert, learning rate, ...) are set
+# aside: verl would resume from them, or find all steps done, and report them as if they were this command's.
 training_stage() {
-    local folder
+    local folder training
     folder=$(dirname "$2")
+    training=$(_training_hash "${@:4}")
     mkdir -p "$folder"
-    if [[ -e "$folder/.made_from" && "$(<"$folder/.made_from")" != "$made_from" ]]; then
-        echo "[$1] an earlier stage ran again: training anew"
-        rm -rf "$folder"
+    if [[ -e "$folder/.made_from" && "$(<"$folder/.made_from")" != "$training" ]]; then
+        local aside
+        aside=$folder.before-$(date +%Y%m%d-%H%M%S)
+        mv "$folder" "$aside"
         mkdir -p "$folder"
+        echo "[$1] its inputs or options changed: training anew. What was there is now ${aside#"$PWD/"}"
     fi
-    echo "$made_from" >"$folder/.made_from"
-    _stage_with _step_lines "$@"
+    echo "$training" >"$folder/.made_from"
+    _stage_with --steps "$@"
+}
+
+_training_hash() { # of what a training is made from: the stages before and the command, less what only says how far it goes
+    local argument kept=()
+    for argument in "$@"; do
+        case "$argument" in
+            trainer.total_training_steps=* | trainer.total_epochs=* | trainer.save_freq=* | trainer.test_freq=* | trainer.logger=*) ;;
+            hydra.*) ;;
+            *) kept+=("$argument") ;;
+        esac
+    done
+    printf '%s\0' "$made_from" "${kept[@]}" | sha256sum | cut -c1-16
 }
 
 # always NAME SECONDS COMMAND...: run it every time.
-always() { _run_stage _all_of_it "$@"; }
+always() { _run_stage "" "$@"; }

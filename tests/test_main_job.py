@@ -19,6 +19,7 @@ RUN = ROOT / "outputs" / "test-main-job"
 COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick"]
 ENVIRONMENT = os.environ | {"RUN": RUN.name, "DIFFICULTY_CALIB_DEVICE": "cpu"}
 MODELS = {"base", "sft", "r_tuning", "rl", "rl_proper", "rl_on_base"}
+STAGE = "recipe.difficulty_calib.stage"
 PROTOCOLS = {"dp", "sc", "pcr", "verbal", "vcap"}
 
 
@@ -30,7 +31,8 @@ def kill_grpo_after_its_first_step(script: subprocess.Popen[str], log: Path) -> 
         time.sleep(0.2)
     for process in psutil.Process(script.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
-            if "recipe.difficulty_calib.train" in process.cmdline() and process.name() != "timeout":
+            command = process.cmdline()
+            if "recipe.difficulty_calib.train" in command and STAGE not in command:
                 process.kill()
 
 
@@ -76,7 +78,10 @@ def test_the_same_command_skips_what_is_done_and_ends_well(finished):
 
 
 def test_grpo_resumes_after_its_last_checkpoint(finished):
-    steps = [int(step) for step in re.findall(r"step:(\d+) - ", log_of("rl"))]
+    # A log is appended to; a line that begins with === parts the calls.
+    first, second = log_of("rl").split("\n=== ")
+    assert "step:1 - " in first
+    steps = [int(step) for step in re.findall(r"step:(\d+) - ", second)]
     assert steps and min(steps) == 2, "the second call must not take step 1 again"
 
 

@@ -1,12 +1,7 @@
-"""Follow a training's log: keep all of it in a file, show a line a step.
-
-python -m verl.trainer.main_ppo ... 2>&1 | python -m recipe.difficulty_calib.progress LOG
-"""
+"""What a person sees of a training's output: one line a step (`stage` keeps all of it in a log)."""
 
 import re
-import sys
 import time
-from pathlib import Path
 
 #: What a line shows, in order: label, metric of verl's console logger, format.
 _SHOWN = (
@@ -38,27 +33,27 @@ def step_line(line: str) -> tuple[int, str] | None:
     return (int(match[1]), "  ".join(shown)) if shown else None
 
 
-def follow(log: Path) -> None:
-    """Copy stdin to `log`; print a line for each training step with the time that is left."""
-    total: int | None = None
-    first: tuple[int, float] | None = None
-    with log.open("a", encoding="utf-8") as file:
-        for line in sys.stdin:
-            file.write(line)
-            file.flush()
-            if found := _TOTAL.search(line):
-                total = int(found[1])
-            if (reported := step_line(line)) is None:
-                continue
-            step, shown = reported
-            now = time.monotonic()
-            first = first or (step, now)
-            left = ""
-            if total is not None and step > first[0]:
-                seconds = (total - step) * (now - first[1]) / (step - first[0])
-                left = f"  {seconds / 60:.1f} min left"
-            print(f"  step {step}{f'/{total}' if total else ''}  {shown}{left}", flush=True)
+class StepView:
+    """What to show of a training's output: a line a step, with the time that is left."""
 
+    def __init__(self) -> None:
+        self._total: int | None = None
+        self._first: tuple[int, float] | None = None
 
-if __name__ == "__main__":
-    follow(Path(sys.argv[1]))
+    def line(self, line: str) -> str | None:
+        """What to show for one line of output; None for nothing."""
+        if found := _TOTAL.search(line):
+            self._total = int(found[1])
+        if (reported := step_line(line)) is None:
+            return None
+        step, shown = reported
+        of_total = f"/{self._total}" if self._total else ""
+        return f"  step {step}{of_total}  {shown}{self._time_left(step)}"
+
+    def _time_left(self, step: int) -> str:
+        now = time.monotonic()
+        first_step, started = self._first = self._first or (step, now)
+        if self._total is None or step <= first_step:
+            return ""
+        seconds = (self._total - step) * (now - started) / (step - first_step)
+        return f"  {seconds / 60:.1f} min left"
