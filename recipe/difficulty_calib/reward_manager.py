@@ -11,15 +11,15 @@ import logging
 from io import BytesIO
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from recipe.difficulty_calib.dataset import open_image
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, report
-from reward_fns.compute_score import expert_for, judge_response, reward_dict, task_of
-from reward_fns.difficulty import find_coefficients
+from reward_fns.reward import make_reward
+from reward_fns.sample import read_sample
 
 logger = logging.getLogger(__name__)
 
@@ -51,36 +51,26 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         options = config.reward.custom_reward_function.reward_kwargs
-        self.rule: str = options.rule
-        self.scheme: str = options.scheme
-        self.coefficients_file: str | None = options.coefficients_file
-        expert: Any = (
-            OmegaConf.to_container(options.expert)
-            if OmegaConf.is_config(options.expert)
-            else options.expert
-        )
-        self.expert = expert_for(expert, reward_router_address)
+        self.reward = make_reward(options, reward_router_address)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         item = data[-1]
         response_ids = item.batch["responses"]
         length = int(item.batch["attention_mask"][-response_ids.shape[-1] :].sum())
         fields = item.non_tensor_batch
-        info = fields.get("extra_info") or {}
-        ground_truth = fields["reward_model"]["ground_truth"]
-        judged = await judge_response(
-            response=self.tokenizer.decode(response_ids[:length], skip_special_tokens=True),
-            question=str(info.get("question") or ""),
-            task=task_of(info, ground_truth),
-            ground_truth=ground_truth,
-            image=image_of(list(fields["raw_prompt"])),
-            expert=self.expert,
+        image = image_of(list(fields["raw_prompt"]))
+        sample = read_sample(
+            data_source=fields["data_source"],
+            ground_truth=fields["reward_model"]["ground_truth"],
+            extra_info=fields.get("extra_info"),
+            prompt=fields["raw_prompt"],
+            images=() if image is None else (image,),
         )
-        if judged.error is not None:
+        response = self.tokenizer.decode(response_ids[:length], skip_special_tokens=True)
+        outcome = await self.reward.outcome(response, sample)
+        if outcome.judged.error is not None:
             logger.warning(
-                "no verdict for question %s: %s", info.get("question_id", "?"), judged.error
+                "no verdict for question %s: %s", sample.question_id, outcome.judged.error
             )
-        coefficients = find_coefficients(fields["data_source"], self.scheme, self.coefficients_file)
-        reward = reward_dict(judged, coefficients, self.rule)
-        extra = {**reward, REPORT_KEY: report(self.expert, judged)}
-        return {"reward_score": reward["score"], "reward_extra_info": extra}
+        extra = {**outcome.values, REPORT_KEY: report(self.reward.expert, outcome.judged)}
+        return {"reward_score": outcome.values["score"], "reward_extra_info": extra}

@@ -27,8 +27,7 @@ def config(tmp_path):
             "name": "compute_score",
             "reward_kwargs": {
                 "rule": "paper",
-                "scheme": "table4",
-                "coefficients_file": str(tmp_path / "c.yaml"),
+                "coefficients": str(tmp_path / "c.yaml"),
                 "expert": "oracle",
             },
         },
