@@ -9,10 +9,13 @@ Rate limits, 5xx and lost connections are retried by the client (`retries`, with
 
 vLLM's server: start it with ``--generation-config vllm``, or it samples with the model's own top-k and penalties. Its
 chat endpoint leaves out the beginning-of-sequence token that the model was trained with; a server that says it is vLLM
-is told to add it. OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
+is told to add it, and which placeholder tokens it must not draw (`placeholders`), where the
+model that it serves can be found here too; elsewhere name them in `extra_body`, as `bad_words`.
+OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 """
 
 import base64
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -27,10 +30,13 @@ from data_prep.engines.interface import (
     all_answered,
     sum_by_text,
 )
+from data_prep.engines.placeholders import placeholder_texts_of
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
     import openai
+
+logger = logging.getLogger(__name__)
 
 _NO_KEY = "no-key"  # the client wants one; a server of one's own need not
 
@@ -131,7 +137,26 @@ class OpenAIEngine:
             raise UserError(
                 f"{self._address} serves no model {self._model!r}; it serves {names or 'none'}"
             )
-        return {"add_special_tokens": True} if served[self._model].owned_by == "vllm" else {}
+        if served[self._model].owned_by != "vllm":
+            return {}
+        fields: dict[str, Any] = {"add_special_tokens": True}
+        if "bad_words" not in self._given_body:
+            fields |= self._placeholders(getattr(served[self._model], "root", None))
+        return fields
+
+    def _placeholders(self, root: str | None) -> dict[str, list[str]]:
+        """The texts of tokens that no answer may hold, of the model that a vLLM server loaded from `root`."""
+        try:
+            texts = placeholder_texts_of(root or self._model)
+        except (OSError, ValueError) as error:
+            logger.warning(
+                "the configuration of %s cannot be read here (%s): name the placeholder tokens of its images in "
+                "extra_body, as {bad_words: ['<image>']}, or an answer may hold one",
+                self.fingerprint,
+                str(error).strip().splitlines()[0],
+            )
+            return {}
+        return {"bad_words": texts} if texts else {}
 
     def _one_or_refusal(
         self, request: GenerationRequest, sampling: Sampling
