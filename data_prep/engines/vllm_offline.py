@@ -4,10 +4,11 @@ The model is loaded by the first question, so that an engine that is never asked
 takes some 10 s of imports, then 2 s for each model; leaving the context frees the memory, so that models can follow
 each other.
 
-Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so that an answer depends
-on neither the batch nor on `n`. Log-probabilities are of the model itself, whatever the temperature (vLLM's
-`raw_logprobs`), placeholder tokens included, which are never drawn (`placeholders`). Prefixes are cached: the n answers of a request, and requests that share image and beginning, compute
-the shared part once.
+Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so that
+an answer depends on neither the batch nor on `n`. Log-probabilities are of the model itself,
+whatever the temperature (vLLM's `raw_logprobs`), placeholder tokens included, which are never drawn
+(`placeholders`). Prefixes are cached: the n answers of a request, and requests that share image and
+beginning, compute the shared part once.
 """
 
 import os

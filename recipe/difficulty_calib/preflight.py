@@ -12,6 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
+from recipe.difficulty_calib.options import (
+    OptionError,
+    RewardOptions,
+    TrainerOptions,
+    check_served_expert,
+)
 from recipe.difficulty_calib.patches import UnsupportedVersionError
 from recipe.difficulty_calib.patches.llava_image_tokens import (
     collapse_image_tokens,
@@ -28,9 +34,10 @@ class PreflightError(ValueError):
 def check(config: DictConfig) -> None:
     """Raise `PreflightError` for the first thing found wrong with a composed GRPO configuration."""
     check_versions()
+    check_options(config)
     processor = check_model(config.actor_rollout_ref.model.path)
     first_prompt: list[dict[str, Any]] | None = None
-    options = config.reward.custom_reward_function.reward_kwargs
+    options = RewardOptions.of(config)
     for path in _as_list(config.data.train_files):
         rows = check_parquet(path, config.data.image_key)
         check_tags(
@@ -47,6 +54,16 @@ def check_versions() -> None:
         for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
             patch.check_versions()
     except UnsupportedVersionError as error:
+        raise PreflightError(str(error)) from error
+
+
+def check_options(config: DictConfig) -> None:
+    """The sections of options hold what exists, and fit each other."""
+    try:
+        RewardOptions.of(config)
+        TrainerOptions.of(config)
+        check_served_expert(config)
+    except OptionError as error:
         raise PreflightError(str(error)) from error
 
 

@@ -3,10 +3,10 @@
 import math
 
 import pytest
+from asked import POCKET, ask
 
 from data_prep.engines import Sampling, open_engine
 from data_prep.engines.placeholders import placeholder_ids, placeholder_texts_of
-from asked import POCKET, ask
 
 
 def test_llavas_placeholder_is_its_image_token():

@@ -10,8 +10,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tensordict import TensorDict
 
-from recipe.difficulty_calib.expert_watch import REPORT_KEY
+from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
+from recipe.difficulty_calib.options import OptionError, check_served_expert, watch_rewards
+from reward_fns import claims
 from reward_fns.difficulty import Coefficients, save_coefficients
+from reward_fns.expert import AnswerVerdict, ExpertError
+from reward_fns.expert.requests import Source
 
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 1.0"
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
@@ -90,6 +94,13 @@ def test_manager_and_bare_function_agree(config, tokenizer):
     assert bare == {key: value for key, value in managed.items() if key != REPORT_KEY}
 
 
+def watched(config):
+    """The configuration as the trainer `difficulty_guided` hands it to the reward workers."""
+    merged = OmegaConf.merge(config, {"trainer": {"v1": {}}})
+    watch_rewards(merged)
+    return merged
+
+
 class FailingExpert:
     """An expert that gives no verdict (stands for a service that is down)."""
 
@@ -100,14 +111,117 @@ class FailingExpert:
         raise TimeoutError("the service is down")
 
 
+def failing(config, tokenizer):
+    difficulty_guided = manager(config, tokenizer)
+    difficulty_guided.expert = FailingExpert()
+    return difficulty_guided
+
+
 def test_a_failed_expert_is_marked_and_logged_and_the_image_was_given_to_it(
     config, tokenizer, caplog
 ):
-    difficulty_guided = manager(config, tokenizer)
-    difficulty_guided.expert = FailingExpert()
     with caplog.at_level("WARNING"):
-        reward = asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))[
-            "reward_extra_info"
-        ]
+        run = failing(watched(config), tokenizer).run_single(rollout(tokenizer, RIGHT))
+        reward = asyncio.run(run)["reward_extra_info"]
     assert reward["expert_failed"] == 1.0
     assert "no verdict for question q1: TimeoutError: the service is down" in caplog.text
+
+
+def test_in_a_stock_trainer_a_failed_call_is_raised_so_that_the_rollout_is_left_out(
+    config, tokenizer
+):
+    with pytest.raises(ExpertError, match="the service is down"):
+        asyncio.run(failing(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))
+
+
+def test_in_a_stock_trainer_too_many_failed_calls_end_every_later_one(config, tokenizer):
+    difficulty_guided = failing(config, tokenizer)
+    for _ in range(63):
+        with pytest.raises(ExpertError):
+            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))
+    for _ in range(2):  # the 64th, and one that an expert would answer again
+        with pytest.raises(ExpertFailureError, match="100.0% of the last 64 rollouts"):
+            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))
+
+
+def test_an_unlisted_dataset_ends_the_run_at_the_first_sample(config, tokenizer):
+    data = rollout(tokenizer, RIGHT)
+    data.non_tensor_batch["data_source"][0] = "nowhere"
+    # The trainer reads the report of each rollout.
+    result = asyncio.run(manager(watched(config), tokenizer).run_single(data))
+    with pytest.raises(ExpertFailureError, match="nowhere"):
+        ExpertWatch(1.0, 64, 64).see([result["reward_extra_info"]], training=False)
+    # Another trainer reads none: this sample is lost, and so is every later one of this worker.
+    stock = manager(config, tokenizer)
+    for sample in (data, rollout(tokenizer, RIGHT)):
+        with pytest.raises(ExpertFailureError, match="nowhere"):
+            asyncio.run(stock.run_single(sample))
+
+
+class RecordingExpert:
+    """Notes what it is asked, and finds all of it true."""
+
+    name = "recording"
+
+    def __init__(self):
+        self.requests = []
+
+    async def ask(self, request):
+        self.requests.append(request)
+        return AnswerVerdict(tuple(1 for _ in request.claims), 1.0, Source(self.name))
+
+
+def asked(config, tokenizer, data):
+    difficulty_guided = manager(config, tokenizer)
+    difficulty_guided.expert = RecordingExpert()
+    asyncio.run(difficulty_guided.run_single(data))
+    (request,) = difficulty_guided.expert.requests
+    return request
+
+
+@pytest.mark.parametrize("info", [{"index": 3}, None, {"question": ""}])
+def test_without_a_question_in_extra_info_the_expert_is_asked_the_prompts(config, tokenizer, info):
+    data = rollout(tokenizer, RIGHT)
+    parts = [{"type": "image", "image": Image.new("RGB", (4, 4))}]
+    parts.append({"type": "text", "text": "\n" + claims.claim_prompt("Which digit is shown?")})
+    data.non_tensor_batch["raw_prompt"][0] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": parts},
+    ]
+    data.non_tensor_batch["extra_info"][0] = info
+    assert asked(config, tokenizer, data).question == "Which digit is shown?"
+
+
+def test_a_sample_without_any_question_is_refused(config, tokenizer):
+    data = rollout(tokenizer, RIGHT)
+    data.non_tensor_batch["extra_info"][0] = {"index": 3}
+    with pytest.raises(ExpertFailureError, match="no question: give it extra_info.question"):
+        asyncio.run(manager(config, tokenizer).run_single(data))
+
+
+def test_an_option_that_does_not_exist_is_named_with_the_known_ones(config, tokenizer):
+    config.reward.custom_reward_function.reward_kwargs.ruel = "proper"
+    with pytest.raises(OptionError, match="has no option ruel: it has rule, "):
+        manager(config, tokenizer)
+
+
+def test_nested_options_reach_the_expert(config, tokenizer):
+    config.reward.custom_reward_function.reward_kwargs.expert = {
+        "kind": "openai",
+        "model": "judge",
+        "base_url": "http://127.0.0.1:9/v1",
+        "parameters": {"seed": 1},
+        "prices": {"judge": {"input": 1.5, "output": 6}},
+    }
+    assert manager(config, tokenizer).expert.name
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_a_reward_model_on_the_actors_gpus_is_refused_before_the_run(config, tokenizer, pool):
+    model = {"enable": True, "enable_resource_pool": pool}
+    served = OmegaConf.merge(config, {"reward": {"reward_model": model}})
+    if pool:
+        check_served_expert(served)
+        return
+    with pytest.raises(OptionError, match="enable_resource_pool=True"):
+        manager(served, tokenizer)
