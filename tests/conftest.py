@@ -20,8 +20,8 @@ os.environ.update(
     VERL_PLATFORM="cpu",
 )
 
-# Servers that tests of several folders use.
-sys.path.append(str(Path(__file__).parent / "servers"))
+# Servers and helpers that tests of several folders use.
+sys.path += [str(Path(__file__).parent / "servers"), str(Path(__file__).parent)]
 
 ANSWER = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
 

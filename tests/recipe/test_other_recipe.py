@@ -121,7 +121,8 @@ def asked(judge: JudgeServer) -> set[object]:
     """The questions that the judge was asked."""
     contents = [body["messages"][-1]["content"] for body in judge.bodies]
     prompts = [c if isinstance(c, str) else c[-1]["text"] for c in contents]
-    return {material(prompt)["question"] for prompt in prompts}
+    given = [material(prompt).items() for prompt in prompts]
+    return {value for items in given for label, value in items if label.startswith("question")}
 
 
 def metric(log: str, name: str) -> list[float]:

@@ -1,14 +1,11 @@
 """The reward through verl's own loaders: as a bare function, and as the manager that adds the image."""
 
 import asyncio
-import json
 
-import numpy as np
 import pytest
-import torch
 from omegaconf import OmegaConf
 from PIL import Image
-from tensordict import TensorDict
+from rollouts import RIGHT, TRUTH, manager, rollout
 
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
 from recipe.difficulty_calib.options import OptionError, check_served_expert, watch_rewards
@@ -16,9 +13,6 @@ from reward_fns import claims
 from reward_fns.difficulty import Coefficients, save_coefficients
 from reward_fns.expert import AnswerVerdict, ExpertError
 from reward_fns.expert.requests import Source
-
-RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 1.0"
-TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 
 
 @pytest.fixture
@@ -40,35 +34,6 @@ def config(tmp_path):
     return OmegaConf.create({"reward": reward})
 
 
-def manager(config, tokenizer):
-    from verl.trainer.ppo.reward import load_reward_manager
-
-    return load_reward_manager(config, tokenizer)
-
-
-def rollout(tokenizer, response: str):
-    from verl import DataProto
-
-    ids = torch.tensor([tokenizer.encode(response, add_special_tokens=False)])
-    prompt = torch.zeros((1, 3), dtype=torch.long)
-    mask = torch.ones((1, 3 + ids.shape[1]), dtype=torch.long)
-    raw_prompt = [
-        {"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (4, 4))}]}
-    ]
-    fields = {
-        "data_source": "toy",
-        "reward_model": {"ground_truth": TRUTH},
-        "extra_info": {"question": "Which digit?", "task": "QA", "question_id": "q1"},
-        "raw_prompt": raw_prompt,
-    }
-    arrays = {}
-    for key, value in fields.items():
-        arrays[key] = np.empty(1, dtype=object)
-        arrays[key][0] = value
-    batch = TensorDict({"prompts": prompt, "responses": ids, "attention_mask": mask}, batch_size=1)
-    return DataProto(batch=batch, non_tensor_batch=arrays)
-
-
 @pytest.fixture(scope="module")
 def tokenizer(pocket_model):
     from verl.utils import hf_tokenizer
@@ -77,7 +42,9 @@ def tokenizer(pocket_model):
 
 
 def test_the_manager_scores_a_right_sure_answer_by_algorithm_1(config, tokenizer):
-    result = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))
+    result = asyncio.run(
+        manager(config, tokenizer).run_single(rollout(tokenizer, data_source="toy"))
+    )
     # alpha * 1 + beta * 1 + gamma * 1 - delta * 0 = 1 + 2 + 0.5
     assert result["reward_score"] == pytest.approx(3.5)
     assert result["reward_extra_info"]["acc"] == 1.0
@@ -88,9 +55,9 @@ def test_manager_and_bare_function_agree(config, tokenizer):
 
     info = {"question": "Which digit?", "task": "QA"}
     bare = asyncio.run(get_custom_reward_fn(config)("toy", RIGHT, TRUTH, extra_info=info))
-    managed = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))[
-        "reward_extra_info"
-    ]
+    managed = asyncio.run(
+        manager(config, tokenizer).run_single(rollout(tokenizer, data_source="toy"))
+    )["reward_extra_info"]
     assert bare == {key: value for key, value in managed.items() if key != REPORT_KEY}
 
 
@@ -121,7 +88,7 @@ def test_a_failed_expert_is_marked_and_logged_and_the_image_was_given_to_it(
     config, tokenizer, caplog
 ):
     with caplog.at_level("WARNING"):
-        run = failing(watched(config), tokenizer).run_single(rollout(tokenizer, RIGHT))
+        run = failing(watched(config), tokenizer).run_single(rollout(tokenizer, data_source="toy"))
         reward = asyncio.run(run)["reward_extra_info"]
     assert reward["expert_failed"] == 1.0
     assert "no verdict for question q1: TimeoutError: the service is down" in caplog.text
@@ -131,21 +98,21 @@ def test_in_a_stock_trainer_a_failed_call_is_raised_so_that_the_rollout_is_left_
     config, tokenizer
 ):
     with pytest.raises(ExpertError, match="the service is down"):
-        asyncio.run(failing(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))
+        asyncio.run(failing(config, tokenizer).run_single(rollout(tokenizer, data_source="toy")))
 
 
 def test_in_a_stock_trainer_too_many_failed_calls_end_every_later_one(config, tokenizer):
     difficulty_guided = failing(config, tokenizer)
     for _ in range(63):
         with pytest.raises(ExpertError):
-            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))
+            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, data_source="toy")))
     for _ in range(2):  # the 64th, and one that an expert would answer again
         with pytest.raises(ExpertFailureError, match="100.0% of the last 64 rollouts"):
-            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))
+            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, data_source="toy")))
 
 
 def test_an_unlisted_dataset_ends_the_run_at_the_first_sample(config, tokenizer):
-    data = rollout(tokenizer, RIGHT)
+    data = rollout(tokenizer, data_source="toy")
     data.non_tensor_batch["data_source"][0] = "nowhere"
     # The trainer reads the report of each rollout.
     result = asyncio.run(manager(watched(config), tokenizer).run_single(data))
@@ -153,7 +120,7 @@ def test_an_unlisted_dataset_ends_the_run_at_the_first_sample(config, tokenizer)
         ExpertWatch(1.0, 64, 64).see([result["reward_extra_info"]], training=False)
     # Another trainer reads none: this sample is lost, and so is every later one of this worker.
     stock = manager(config, tokenizer)
-    for sample in (data, rollout(tokenizer, RIGHT)):
+    for sample in (data, rollout(tokenizer, data_source="toy")):
         with pytest.raises(ExpertFailureError, match="nowhere"):
             asyncio.run(stock.run_single(sample))
 
@@ -181,7 +148,7 @@ def asked(config, tokenizer, data):
 
 @pytest.mark.parametrize("info", [{"index": 3}, None, {"question": ""}])
 def test_without_a_question_in_extra_info_the_expert_is_asked_the_prompts(config, tokenizer, info):
-    data = rollout(tokenizer, RIGHT)
+    data = rollout(tokenizer, data_source="toy")
     parts = [{"type": "image", "image": Image.new("RGB", (4, 4))}]
     parts.append({"type": "text", "text": "\n" + claims.claim_prompt("Which digit is shown?")})
     data.non_tensor_batch["raw_prompt"][0] = [
@@ -193,7 +160,7 @@ def test_without_a_question_in_extra_info_the_expert_is_asked_the_prompts(config
 
 
 def test_a_sample_without_any_question_is_refused(config, tokenizer):
-    data = rollout(tokenizer, RIGHT)
+    data = rollout(tokenizer, data_source="toy")
     data.non_tensor_batch["extra_info"][0] = {"index": 3}
     with pytest.raises(ExpertFailureError, match="no question: give it extra_info.question"):
         asyncio.run(manager(config, tokenizer).run_single(data))
