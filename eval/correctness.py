@@ -50,7 +50,7 @@ async def judge(question: Question, response: str, expert: Expert, correctness: 
         question=question.question,
         task=question.task,
         ground_truth=question.ground_truth,
-        image=question.image,
+        images=(question.image,) if question.image is not None else (),
         expert=expert,
     )
     source = judged.verdict.source if judged.verdict is not None else None

@@ -12,7 +12,7 @@
 # MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
 # CONFIG=YAML    of stage one: datasets, experts, splits (default: data_prep/configs/pocket.yaml, the pocket benchmark)
 # DATA=DIR       a finished run of stage one (`python -m data_prep run CONFIG --out DIR`), instead of making one
-# EXPERT=JSON    who judges answers in reward and evaluation: oracle (default, for the pocket benchmark), or for instance
+# EXPERT=JSON    who judges answers in reward and evaluation: on pocket oracle by default; elsewhere to be named, for instance
 #                '{"kind": "openai", "model": "gpt-4o"}'; stage one's experts stand in its own configuration
 # SFT_ARGS="..." Hydra keys of the SFT stages
 #
@@ -50,7 +50,14 @@ fi
 run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
 run=$PWD/outputs/$run_name
 data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
-expert=${EXPERT:-oracle}
+expert=${EXPERT:-}
+if [[ -z "$expert" ]]; then
+    if [[ "$profile" != pocket ]]; then
+        echo "FAILED: no expert: set EXPERT, for instance to '{\"kind\": \"openai\", \"model\": \"gpt-4o\"}'" >&2
+        exit 1
+    fi
+    expert=oracle
+fi
 # Hydra wants a mapping's keys bare, JSON wants them quoted.
 hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")
 max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
@@ -120,7 +127,7 @@ for rule in $rules; do
         python -m recipe.difficulty_calib.train \
         --config-name "$profile" "${device[@]}" rule="$rule" \
         data.train_files="$data/rl_train.parquet" data.val_files="$data/test.parquet" data.seed="$seed" \
-        reward.custom_reward_function.reward_kwargs.coefficients_file="$data/coefficients.yaml" \
+        reward.custom_reward_function.reward_kwargs.coefficients="$data/coefficients.yaml" \
         reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
         actor_rollout_ref.model.path="$run/models/sft" actor_rollout_ref.rollout.seed="$seed" \
         trainer.default_local_dir="$run/grpo_$rule" trainer.experiment_name="$run_name-$rl" \

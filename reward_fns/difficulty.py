@@ -36,6 +36,7 @@ __all__ = [
     "SCHEMES",
     "Coefficients",
     "DatasetStatistics",
+    "check_coefficients",
     "coefficients",
     "find_coefficients",
     "from_statistics",
@@ -235,11 +236,15 @@ def coefficients(dataset: str, scheme: str = "table4") -> Coefficients:
     if row is None:
         raise ValueError(
             f"no coefficients for dataset {dataset!r}: known are {', '.join(TABLES_1_AND_4)}; "
-            "for another dataset give a coefficients file, its statistics (from_statistics), or scheme 'fixed'"
+            "for another dataset set coefficients to a YAML file that lists it, or to 'fixed', "
+            "or set default_coefficients"
         )
     if scheme == "table4":
         return Coefficients(*row[5:])
     return from_statistics(DatasetStatistics(dataset, *row[1:5]), scheme)
+
+
+_of_scheme = coefficients
 
 
 @lru_cache(maxsize=8)
@@ -247,21 +252,55 @@ def _cached_file(path: str, mtime_ns: int) -> dict[str, Coefficients]:
     return load_coefficients(path)
 
 
-def find_coefficients(
-    dataset: str, scheme: str = "table4", coefficients_file: str | os.PathLike[str] | None = None
-) -> Coefficients:
-    """Coefficients of a dataset: from the file if listed there, else by scheme. A file is read once for each version.
+def check_coefficients(coefficients: str | os.PathLike[str]) -> None:
+    """Look at where coefficients are to come from before any is asked for.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_coefficients` and `difficulty.coefficients`.
+        FileNotFoundError, ValueError: neither a scheme's name nor a coefficients file.
     """
-    if coefficients_file is None:
-        return coefficients(dataset, scheme)
-    path = os.fspath(coefficients_file)
-    listed = _cached_file(path, os.stat(path).st_mtime_ns)
+    if coefficients not in SCHEMES:
+        _listed(coefficients)
+
+
+def find_coefficients(
+    dataset: str,
+    coefficients: str | os.PathLike[str] = "table4",
+    default: Coefficients | None = None,
+) -> Coefficients:
+    """Coefficients of a dataset. A file is read once for each version of it.
+
+    Args:
+        dataset: its tag.
+        coefficients: a scheme's name, or a YAML file; a file has to list the dataset, even one of
+            the paper's: two sources are never mixed.
+        default: for a dataset that is not listed; None refuses it.
+
+    Raises:
+        FileNotFoundError, ValueError: as `check_coefficients`; the dataset is not listed.
+    """
+    if coefficients in SCHEMES:
+        try:
+            return _of_scheme(dataset, str(coefficients))
+        except ValueError:
+            if default is None:
+                raise
+            return default
+    listed = _listed(coefficients)
     if dataset in listed:
         return listed[dataset]
+    if default is None:
+        raise ValueError(
+            f"no coefficients for dataset {dataset!r}: {coefficients} lists {', '.join(listed)}; "
+            f"add it there, or set default_coefficients"
+        )
+    return default
+
+
+def _listed(coefficients: str | os.PathLike[str]) -> dict[str, Coefficients]:
+    path = os.fspath(coefficients)
     try:
-        return coefficients(dataset, scheme)
-    except ValueError as error:
-        raise ValueError(f"{error}; {path} lists {', '.join(listed)}") from error
+        return _cached_file(path, os.stat(path).st_mtime_ns)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"coefficients {path!r} is neither a file nor a scheme: schemes are {', '.join(SCHEMES)}"
+        ) from error

@@ -34,12 +34,14 @@ class JudgedResponse:
         verdict: the expert's verdict; None if there was nothing to judge, or the expert failed.
         error: why the expert failed; None if it did not.
         fatal: no later request can succeed either (`FatalExpertError`): the run has to end.
+        reason: the error in a short word (`ExpertError.reason`); None if there is none.
     """
 
     parsed: ParsedResponse
     verdict: AnswerVerdict | None
     error: str | None
     fatal: bool = False
+    reason: str | None = None
 
     @property
     def correct(self) -> float:
@@ -69,13 +71,21 @@ def answer_text(parsed: ParsedResponse, response: str) -> str:
     return numbered_list([claim.text for claim in parsed.claims])
 
 
+def _image(images: tuple[bytes, ...]) -> bytes | None:
+    if len(images) > 1:
+        raise ExpertError(
+            f"{len(images)} images, and an expert is shown one: give samples of one image", "images"
+        )
+    return images[0] if images else None
+
+
 async def judge_response(
     *,
     response: str,
     question: str,
     task: str,
     ground_truth: str | None,
-    image: bytes | None,
+    images: tuple[bytes, ...] = (),
     expert: Expert,
 ) -> JudgedResponse:
     """Parse a response and have its claims judged.
@@ -89,15 +99,16 @@ async def judge_response(
     texts = tuple(claim.text for claim in parsed.claims)
     if not texts or "too_many_claims" in parsed.defects:
         return JudgedResponse(parsed, None, None)
-    request = AnswerRequest(
-        question, task, texts, answer_text(parsed, response), ground_truth, image
-    )
     try:
+        request = AnswerRequest(
+            question, task, texts, answer_text(parsed, response), ground_truth, _image(images)
+        )
         verdict = await expert.ask(request)
         _check(verdict, len(texts))
     except Exception as error:
         fatal = isinstance(error, FatalExpertError)
-        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}", fatal)
+        reason = error.reason if isinstance(error, ExpertError) else "other"
+        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}", fatal, reason)
     return JudgedResponse(parsed, verdict, None)
 
 

@@ -2,7 +2,7 @@
 
 verl's stock configuration has neither section, so every option has a default here:
 
-    reward.custom_reward_function.reward_kwargs.*     `RewardOptions`
+    reward.custom_reward_function.reward_kwargs.*     those of `reward_fns.reward.DifficultyReward`
     trainer.v1.difficulty_guided.*                    `TrainerOptions`
 """
 
@@ -11,32 +11,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from reward_fns.errors import ConfigurationError
+
 REWARD_SECTION = "reward.custom_reward_function.reward_kwargs"
 TRAINER_SECTION = "trainer.v1.difficulty_guided"
 
 
-class OptionError(ValueError):
-    """A configuration that cannot work; the message names the key and the remedy."""
+def reward_options(config: DictConfig) -> dict[str, Any]:
+    """The reward's options in a composed configuration; empty where it has none.
 
-
-@dataclass(frozen=True)
-class RewardOptions:
-    """Of the reward; what they mean is said at `reward_fns.compute_score.compute_score`."""
-
-    rule: str = "paper"
-    scheme: str = "table4"
-    coefficients_file: str | None = None
-    expert: Any = "oracle"
-
-    @classmethod
-    def of(cls, config: DictConfig) -> "RewardOptions":
-        """Those of a composed configuration.
-
-        Raises:
-            OptionError: the section has an option that does not exist.
-        """
-        section = config.reward.get("custom_reward_function") or {}
-        return cls(**_known(cls, REWARD_SECTION, section.get("reward_kwargs")))
+    Raises:
+        ConfigurationError: the section is no mapping. `make_reward` looks at what is in it.
+    """
+    section = config.reward.get("custom_reward_function") or {}
+    return _plain(REWARD_SECTION, section.get("reward_kwargs"))
 
 
 @dataclass(frozen=True)
@@ -60,10 +48,16 @@ class TrainerOptions:
         """Those of a composed configuration.
 
         Raises:
-            OptionError: the section has an option that does not exist.
+            ConfigurationError: the section has an option that does not exist.
         """
         v1 = (config.get("trainer") or {}).get("v1") or {}
-        return cls(**_known(cls, TRAINER_SECTION, v1.get("difficulty_guided")))
+        given = _plain(TRAINER_SECTION, v1.get("difficulty_guided"))
+        known = [field.name for field in fields(cls)]
+        if unknown := [name for name in given if name not in known]:
+            raise ConfigurationError(
+                f"{TRAINER_SECTION} has no option {', '.join(unknown)}: it has {', '.join(known)}"
+            )
+        return cls(**given)
 
 
 def watch_rewards(config: DictConfig) -> None:
@@ -86,23 +80,20 @@ def check_served_expert(config: DictConfig) -> None:
     that needs one can work; a stock one ends with `KeyError: 'reward_model'`.
 
     Raises:
-        OptionError: it does.
+        ConfigurationError: it does.
     """
     served = config.reward.get("reward_model") or {}
     if served.get("enable") and not served.get("enable_resource_pool"):
-        raise OptionError(
+        raise ConfigurationError(
             "reward.reward_model.enable needs GPUs of its own here, since verl gives a reward model that shares the "
             "actor's neither ground truth nor dataset: set reward.reward_model.enable_resource_pool=True, "
             "reward.reward_model.nnodes and reward.reward_model.n_gpus_per_node"
         )
 
 
-def _known(cls: type, where: str, section: Any) -> dict[str, Any]:
-    """The options given in a section, nested ones included, as Python values."""
+def _plain(where: str, section: Any) -> dict[str, Any]:
+    """A section's options, nested ones included, as Python values."""
     given = OmegaConf.to_container(section, resolve=True) if section else {}
     if not isinstance(given, dict):
-        raise OptionError(f"{where} is a mapping of options, got {given!r}")
-    known = [field.name for field in fields(cls)]
-    if unknown := [str(name) for name in given if name not in known]:
-        raise OptionError(f"{where} has no option {', '.join(unknown)}: it has {', '.join(known)}")
+        raise ConfigurationError(f"{where} is a mapping of options, got {given!r}")
     return {str(name): value for name, value in given.items()}

@@ -5,26 +5,21 @@ images, dataset tags), and, for LLaVA, that the number of image tokens in a prom
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
-from recipe.difficulty_calib.options import (
-    OptionError,
-    RewardOptions,
-    TrainerOptions,
-    check_served_expert,
-)
+from recipe.difficulty_calib.options import TrainerOptions, check_served_expert, reward_options
 from recipe.difficulty_calib.patches import UnsupportedVersionError
 from recipe.difficulty_calib.patches.llava_image_tokens import (
     collapse_image_tokens,
     tokens_per_image,
 )
 from recipe.difficulty_calib.plugin import CPU_PATCHES, LLAVA_PATCHES, on_cpu
-from reward_fns.difficulty import find_coefficients
+from reward_fns.errors import ConfigurationError
+from reward_fns.reward import DifficultyReward, make_reward
 
 
 class PreflightError(ValueError):
@@ -34,15 +29,14 @@ class PreflightError(ValueError):
 def check(config: DictConfig) -> None:
     """Raise `PreflightError` for the first thing found wrong with a composed GRPO configuration."""
     check_versions()
-    check_options(config)
+    check_trainer(config)
+    reward = check_reward(config)
     processor = check_model(config.actor_rollout_ref.model.path)
     first_prompt: list[dict[str, Any]] | None = None
-    options = RewardOptions.of(config)
     for path in _as_list(config.data.train_files):
         rows = check_parquet(path, config.data.image_key)
-        check_tags(
-            path, {row["data_source"] for row in rows}, options.scheme, options.coefficients_file
-        )
+        for tag in sorted({row["data_source"] for row in rows}):
+            check_tag(path, tag, reward)
         first_prompt = first_prompt or rows[0]["prompt"]
     if type(processor).__name__ == "LlavaProcessor" and first_prompt is not None:
         check_image_tokens(processor)
@@ -57,13 +51,12 @@ def check_versions() -> None:
         raise PreflightError(str(error)) from error
 
 
-def check_options(config: DictConfig) -> None:
-    """The sections of options hold what exists, and fit each other."""
+def check_trainer(config: DictConfig) -> None:
+    """The trainer's options exist, and a reward model has GPUs of its own."""
     try:
-        RewardOptions.of(config)
         TrainerOptions.of(config)
         check_served_expert(config)
-    except OptionError as error:
+    except ConfigurationError as error:
         raise PreflightError(str(error)) from error
 
 
@@ -133,12 +126,19 @@ def _check_images(path: str, index: int, images: list[Any] | None) -> None:
             )
 
 
-def check_tags(path: str, tags: Iterable[str], scheme: str, coefficients_file: str | None) -> None:
-    """Every dataset tag has reward coefficients."""
+def check_reward(config: DictConfig) -> DifficultyReward:
+    """The reward's options are right, and name an expert."""
     try:
-        for tag in sorted(tags):
-            find_coefficients(tag, scheme, coefficients_file)
-    except (OSError, ValueError) as error:
+        return make_reward(reward_options(config))
+    except ConfigurationError as error:
+        raise PreflightError(_first_line(error)) from error
+
+
+def check_tag(path: str, tag: str, reward: DifficultyReward) -> None:
+    """A dataset tag has reward coefficients."""
+    try:
+        reward.coefficients_of(tag)
+    except ConfigurationError as error:
         raise PreflightError(f"{path}: {_first_line(error)}") from error
 
 

@@ -17,7 +17,7 @@ many: `options.TrainerOptions`, here over the rollouts of one worker.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -33,23 +33,17 @@ from recipe.difficulty_calib.expert_watch import (
 )
 from recipe.difficulty_calib.images import encoded_images_of
 from recipe.difficulty_calib.options import (
-    RewardOptions,
     TrainerOptions,
     check_served_expert,
     is_watched,
+    reward_options,
 )
-from reward_fns.claims import FORMAT_INSTRUCTION, parse_response
-from reward_fns.compute_score import (
-    NO_CONFIDENCE,
-    REWARD_KEYS,
-    JudgedResponse,
-    expert_for,
-    judge_response,
-    reward_dict,
-    task_of,
-)
-from reward_fns.difficulty import find_coefficients
-from reward_fns.expert import ExpertError
+from reward_fns.claims import parse_response
+from reward_fns.errors import ConfigurationError
+from reward_fns.expert import ExpertError, FatalExpertError
+from reward_fns.judging import NO_CONFIDENCE, REWARD_KEYS, JudgedResponse
+from reward_fns.reward import RewardOutcome, make_reward
+from reward_fns.sample import Sample, read_sample
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +56,8 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
     """Scores one rollout a call, as verl's agent loop asks for them.
 
     Raises:
-        OptionError: an option that does not exist, or a reward model without GPUs of its own.
+        ConfigurationError: an option does not exist or is missing, or a reward model has no GPUs of
+            its own.
     """
 
     def __init__(
@@ -75,8 +70,7 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         check_served_expert(config)
-        self.options = RewardOptions.of(config)
-        self.expert = expert_for(self.options.expert, reward_router_address)
+        self.reward = make_reward(reward_options(config), reward_router_address)
         limits = TrainerOptions.of(config)
         self._watched = is_watched(config)
         self._own_watch = ExpertWatch(
@@ -94,18 +88,17 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
         if self._ended is not None:
             raise self._ended
         item = data[-1]
-        judged, reward = await self._scored(self._response(item), item.non_tensor_batch)
-        if judged.error is not None:
+        outcome = await self._outcome(self._response(item), item.non_tensor_batch)
+        error = outcome.judged.error
+        if error is not None:
             info = item.non_tensor_batch.get("extra_info") or {}
-            logger.warning(
-                "no verdict for question %s: %s", info.get("question_id", "?"), judged.error
-            )
-        extra = {**reward, REPORT_KEY: report(self.expert, judged)}
+            logger.warning("no verdict for question %s: %s", info.get("question_id", "?"), error)
+        extra = {**outcome.values, REPORT_KEY: report(self.reward.expert, outcome.judged)}
         if not self._watched:
             self._watch(extra)
-            if judged.error is not None:
-                raise ExpertError(judged.error)
-        return {"reward_score": reward["score"], "reward_extra_info": extra}
+            if error is not None:
+                raise ExpertError(error, outcome.judged.reason or "other")
+        return {"reward_score": outcome.values["score"], "reward_extra_info": extra}
 
     def _response(self, item: Any) -> str:
         ids = item.batch["responses"]
@@ -113,33 +106,16 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
         text: str = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
         return text
 
-    async def _scored(
-        self, response: str, fields: Mapping[str, Any]
-    ) -> tuple[JudgedResponse, dict[str, float]]:
-        info = fields.get("extra_info") or {}
-        ground_truth = fields["reward_model"]["ground_truth"]
-        options = self.options
-        try:
-            coefficients = find_coefficients(
-                fields["data_source"], options.scheme, options.coefficients_file
-            )
-            question = question_of(info, fields["raw_prompt"])
-        except ValueError as error:
-            return _unscored(str(error), fatal=True)
+    async def _outcome(self, response: str, fields: Mapping[str, Any]) -> RewardOutcome:
         try:
             # Other rollouts go on while an image is fetched.
             images = await asyncio.to_thread(encoded_images_of, fields["raw_prompt"])
         except ValueError as error:
             return _unscored(str(error), fatal=False)
-        judged = await judge_response(
-            response=response,
-            question=question,
-            task=task_of(info, ground_truth),
-            ground_truth=ground_truth,
-            image=images[0] if images else None,
-            expert=self.expert,
-        )
-        return judged, reward_dict(judged, coefficients, options.rule)
+        try:
+            return await self.reward.outcome(response, _sample(fields, images))
+        except (ConfigurationError, FatalExpertError) as error:
+            return _unscored(str(error), fatal=True)
 
     def _watch(self, reward: Mapping[str, Any]) -> None:
         try:
@@ -150,28 +126,18 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
             raise
 
 
-def _unscored(reason: str, fatal: bool) -> tuple[JudgedResponse, dict[str, float]]:
+def _sample(fields: Mapping[str, Any], images: tuple[bytes, ...]) -> Sample:
+    return read_sample(
+        data_source=fields["data_source"],
+        ground_truth=fields["reward_model"]["ground_truth"],
+        extra_info=fields.get("extra_info"),
+        prompt=fields["raw_prompt"],
+        images=images,
+    )
+
+
+def _unscored(reason: str, fatal: bool) -> RewardOutcome:
     """A rollout that was never judged, with verl's keys."""
-    reward = dict.fromkeys(REWARD_KEYS, 0.0)
-    reward |= {"expert_failed": 1.0, "confidence": NO_CONFIDENCE}
-    return JudgedResponse(parse_response(""), None, reason, fatal), reward
-
-
-def question_of(info: Mapping[str, Any], raw_prompt: Sequence[Mapping[str, Any]]) -> str:
-    """What the model was asked: `extra_info`'s question, else the text of the last user turn.
-
-    Raises:
-        ValueError: there is neither.
-    """
-    if info.get("question"):
-        return str(info["question"])
-    said = [turn["content"] for turn in raw_prompt if turn["role"] == "user"]
-    content = said[-1] if said else ""
-    if not isinstance(content, str):
-        content = "".join(part.get("text", "") for part in content if part["type"] == "text")
-    question = content.replace("<image>", "").replace(FORMAT_INSTRUCTION, "").strip()
-    if not question:
-        raise ValueError(
-            "a row has no question: give it extra_info.question, or a prompt with text"
-        )
-    return question
+    values = dict.fromkeys(REWARD_KEYS, 0.0)
+    values |= {"expert_failed": 1.0, "confidence": NO_CONFIDENCE}
+    return RewardOutcome(JudgedResponse(parse_response(""), None, reason, fatal), values)

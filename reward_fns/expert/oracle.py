@@ -33,6 +33,9 @@ from reward_fns.expert.requests import (
     V,
 )
 
+UNREADABLE_TRUTH = "ground truth"
+"""`ExpertError.reason` for a ground truth that is not of the expert's form: the data's fault."""
+
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _SOURCE = Source("oracle")
 
@@ -54,13 +57,14 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
     def unreadable(reason: str) -> ExpertError:
         return ExpertError(
             f"ground truth of question {question[:80]!r} is not readable ({reason}): "
-            'the oracle needs JSON like {"task": "QA", "facts": ["..."]}',
-            "ground truth",
+            'the oracle needs JSON like {"task": "QA", "facts": ["..."]}; for references of another '
+            "form name a judge, as expert={kind: openai, model: ...}",
+            UNREADABLE_TRUTH,
         )
 
     try:
         content = json.loads(ground_truth or "")
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise unreadable("no JSON") from error
     if not isinstance(content, dict):
         raise unreadable("no JSON object")

@@ -74,7 +74,7 @@ def run(folder: Path, name: str) -> int:
         ]
         kwargs = "reward.custom_reward_function.reward_kwargs"
         command += [
-            f"{kwargs}.coefficients_file={questions / 'coefficients.yaml'}",
+            f"{kwargs}.coefficients={questions / 'coefficients.yaml'}",
             f"{kwargs}.expert={expert}",
         ]
         command += [f"actor_rollout_ref.model.path={ROOT / 'data_prep/pocket/base_model'}"]

@@ -20,6 +20,7 @@ pytest.importorskip("pytest_benchmark")
 FACTS = [f"A red {i} is in row {i} of the picture." for i in range(8)]
 RESPONSE = render_response([Claim(fact, i % 3 > 0) for i, fact in enumerate(FACTS)], 0.75)
 TRUTH = json.dumps({"task": "Detail", "facts": FACTS[:6]})
+INFO = {"question": "Describe the picture."}
 ROLLOUTS_A_STEP = 128
 
 
@@ -39,7 +40,10 @@ def test_compute_score_of_a_step_with_an_instant_expert_takes_under_a_hundredth_
 ):
     async def step():
         return await asyncio.gather(
-            *(compute_score("COCO", RESPONSE, TRUTH, {}) for _ in range(ROLLOUTS_A_STEP))
+            *(
+                compute_score("COCO", RESPONSE, TRUTH, INFO, expert="oracle")
+                for _ in range(ROLLOUTS_A_STEP)
+            )
         )
 
     rewards = benchmark(lambda: asyncio.run(step()))

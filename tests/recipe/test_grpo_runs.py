@@ -22,7 +22,7 @@ def train(tmp_path, pocket_data, run_on_cpu) -> Train:
         command = [sys.executable, "-m", "recipe.difficulty_calib.train", "--config-name", "pocket"]
         command += [f"data.train_files={pocket_data / 'rl_train.parquet'}"]
         command += [f"data.val_files={pocket_data / 'test.parquet'}"]
-        command += [f"reward.custom_reward_function.reward_kwargs.coefficients_file={coefficients}"]
+        command += [f"reward.custom_reward_function.reward_kwargs.coefficients={coefficients}"]
         command += [
             f"actor_rollout_ref.model.path={model}",
             f"trainer.default_local_dir={tmp_path / 'checkpoints'}",

@@ -11,9 +11,23 @@ from recipe.difficulty_calib.preflight import (
     PreflightError,
     check_model,
     check_parquet,
-    check_tags,
+    check_reward,
+    check_tag,
+    check_trainer,
     check_versions,
 )
+from reward_fns.reward import DifficultyReward
+
+
+@pytest.fixture
+def composed():
+    from hydra import compose, initialize_config_module
+
+    def compose_profile(profile, *lines):
+        with initialize_config_module("recipe.difficulty_calib.config", version_base=None):
+            return compose(profile, overrides=list(lines))
+
+    return compose_profile
 
 
 def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
@@ -24,12 +38,9 @@ def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
     check_image_tokens(processor)
     rows = check_parquet(str(pocket_data / "rl_train.parquet"), "images")
     assert len(rows) == 20
-    check_tags(
-        "rl_train.parquet",
-        {row["data_source"] for row in rows},
-        "table4",
-        str(pocket_data / "coefficients.yaml"),
-    )
+    reward = DifficultyReward("oracle", coefficients=pocket_data / "coefficients.yaml")
+    for tag in {row["data_source"] for row in rows}:
+        check_tag("rl_train.parquet", tag, reward)
 
 
 def test_a_wrong_version_is_named(monkeypatch):
@@ -97,7 +108,27 @@ def test_a_missing_image_names_its_row(tmp_path, pocket_data):
 
 def test_an_unknown_tag_names_the_known_ones(pocket_data):
     with pytest.raises(PreflightError, match="VQAv2"):
-        check_tags("x.parquet", {"no-such-dataset"}, "table4", None)
+        check_tag("x.parquet", "no-such-dataset", DifficultyReward("oracle"))
+
+
+def test_an_expert_that_nobody_named_is_asked_for(composed):
+    with pytest.raises(PreflightError, match="no expert is named"):
+        check_reward(composed("llava_7b"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "+trainer.v1.difficulty_guided.min_corelation=0.9",
+            "no option min_corelation: it has min_",
+        ),
+        ("reward.reward_model.enable=true", "set reward.reward_model.enable_resource_pool=True"),
+    ],
+)
+def test_trainer_options_that_cannot_work(composed, line, message):
+    with pytest.raises(PreflightError, match=message):
+        check_trainer(composed("pocket", line))
 
 
 def test_the_command_prints_one_line_and_fails(pocket_model):

@@ -8,11 +8,13 @@ from PIL import Image
 from rollouts import RIGHT, TRUTH, manager, rollout
 
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
-from recipe.difficulty_calib.options import OptionError, check_served_expert, watch_rewards
+from recipe.difficulty_calib.options import check_served_expert, watch_rewards
 from reward_fns import claims
 from reward_fns.difficulty import Coefficients, save_coefficients
+from reward_fns.errors import ConfigurationError
 from reward_fns.expert import AnswerVerdict, ExpertError
 from reward_fns.expert.requests import Source
+from reward_fns.reward import DifficultyReward
 
 
 @pytest.fixture
@@ -25,8 +27,7 @@ def config(tmp_path):
             "name": "compute_score",
             "reward_kwargs": {
                 "rule": "paper",
-                "scheme": "table4",
-                "coefficients_file": str(tmp_path / "c.yaml"),
+                "coefficients": str(tmp_path / "c.yaml"),
                 "expert": "oracle",
             },
         },
@@ -78,9 +79,14 @@ class FailingExpert:
         raise TimeoutError("the service is down")
 
 
+def with_expert(made, expert):
+    """The same reward with another expert, as an object; one object stands for one configuration."""
+    return DifficultyReward(expert, made.reward.rule, made.reward.coefficients)
+
+
 def failing(config, tokenizer):
     difficulty_guided = manager(config, tokenizer)
-    difficulty_guided.expert = FailingExpert()
+    difficulty_guided.reward = with_expert(difficulty_guided, FailingExpert())
     return difficulty_guided
 
 
@@ -140,9 +146,10 @@ class RecordingExpert:
 
 def asked(config, tokenizer, data):
     difficulty_guided = manager(config, tokenizer)
-    difficulty_guided.expert = RecordingExpert()
+    expert = RecordingExpert()
+    difficulty_guided.reward = with_expert(difficulty_guided, expert)
     asyncio.run(difficulty_guided.run_single(data))
-    (request,) = difficulty_guided.expert.requests
+    (request,) = expert.requests
     return request
 
 
@@ -162,13 +169,13 @@ def test_without_a_question_in_extra_info_the_expert_is_asked_the_prompts(config
 def test_a_sample_without_any_question_is_refused(config, tokenizer):
     data = rollout(tokenizer, data_source="toy")
     data.non_tensor_batch["extra_info"][0] = {"index": 3}
-    with pytest.raises(ExpertFailureError, match="no question: give it extra_info.question"):
+    with pytest.raises(ExpertFailureError, match="has no question to judge its answers by"):
         asyncio.run(manager(config, tokenizer).run_single(data))
 
 
 def test_an_option_that_does_not_exist_is_named_with_the_known_ones(config, tokenizer):
     config.reward.custom_reward_function.reward_kwargs.ruel = "proper"
-    with pytest.raises(OptionError, match="has no option ruel: it has rule, "):
+    with pytest.raises(ConfigurationError, match="no option 'ruel': it has expert, rule, "):
         manager(config, tokenizer)
 
 
@@ -180,7 +187,7 @@ def test_nested_options_reach_the_expert(config, tokenizer):
         "parameters": {"seed": 1},
         "prices": {"judge": {"input": 1.5, "output": 6}},
     }
-    assert manager(config, tokenizer).expert.name
+    assert manager(config, tokenizer).reward.expert.name
 
 
 @pytest.mark.parametrize("pool", [False, True])
@@ -190,5 +197,5 @@ def test_a_reward_model_on_the_actors_gpus_is_refused_before_the_run(config, tok
     if pool:
         check_served_expert(served)
         return
-    with pytest.raises(OptionError, match="enable_resource_pool=True"):
+    with pytest.raises(ConfigurationError, match="enable_resource_pool=True"):
         manager(served, tokenizer)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from reward_fns import reward
 from reward_fns.claims import MAX_CLAIMS
 from reward_fns.compute_score import (
     REWARD_KEYS,
@@ -13,10 +14,10 @@ from reward_fns.compute_score import (
     expert_for,
     judge_response,
     reward_dict,
-    task_of,
 )
 from reward_fns.difficulty import Coefficients, coefficients, save_coefficients
-from reward_fns.expert import AnswerVerdict, ExpertError, Source
+from reward_fns.errors import ConfigurationError
+from reward_fns.expert import AnswerVerdict, ExpertError, FatalExpertError, Source
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
@@ -43,12 +44,18 @@ class FakeExpert:
         return self.outcome
 
 
-def run(response=RIGHT, dataset="VQAv2", **options):
-    return asyncio.run(
-        compute_score(
-            dataset, response, TRUTH, {"question": "Which digit?", "task": "QA"}, **options
-        )
-    )
+INFO = {"question": "Which digit?", "task": "QA"}
+
+
+@pytest.fixture(autouse=True)
+def _no_ended_run():
+    """A configuration error is kept for the rest of a process, which is one run; a test is one too."""
+    reward._made.cache_clear()
+
+
+def run(response=RIGHT, dataset="VQAv2", truth=TRUTH, info=INFO, **options):
+    options = {"expert": "oracle"} | options
+    return asyncio.run(compute_score(dataset, response, truth, info, **options))
 
 
 def test_a_right_answer_s_reward_by_hand():
@@ -80,9 +87,7 @@ RESPONSES = [
 
 
 @pytest.mark.parametrize("rule", ["paper", "proper"])
-@pytest.mark.parametrize(
-    "outcome", ["oracle", FakeExpert(ExpertError("down")), FakeExpert(verdict((1,), 1))]
-)
+@pytest.mark.parametrize("outcome", ["oracle", FakeExpert(verdict((1,), 1))])
 @pytest.mark.parametrize("response", RESPONSES)
 def test_every_sample_has_the_same_keys_with_finite_floats_that_sum_to_the_score(
     response, outcome, rule
@@ -108,12 +113,32 @@ def test_without_claims_or_with_too_many_the_expert_is_not_asked(response):
     assert (values["acc"], values["expert_failed"], values["score"]) == (0.0, 0.0, -WEIGHTS.delta)
 
 
-def test_an_expert_failure_is_marked_and_not_scored_as_the_response_s():
-    values = run(expert=FakeExpert(ExpertError("down")))
-    assert (values["expert_failed"], values["score"], values["acc"]) == (1.0, 0.0, 0.0)
-    assert (values["well_formed"], values["confidence"]) == (1.0, 0.7)
-    malformed = run("1. The digit is 7. I'm sure.", expert=FakeExpert(ExpertError("down")))
-    assert (malformed["expert_failed"], malformed["score"]) == (1.0, -WEIGHTS.delta)
+@pytest.mark.parametrize("response", [RIGHT, "1. The digit is 7. I'm sure."])
+def test_without_a_verdict_the_bare_function_raises_and_returns_no_score(response):
+    with pytest.raises(
+        ExpertError, match="no verdict for question q1: ExpertError: down"
+    ) as raised:
+        run(
+            response,
+            info=INFO | {"question_id": "q1"},
+            expert=FakeExpert(ExpertError("down", "5xx")),
+        )
+    assert raised.value.reason == "5xx"
+    assert not isinstance(raised.value, FatalExpertError)
+
+
+def test_a_failed_call_ends_nothing_and_a_fatal_one_every_later_call():
+    expert = FakeExpert(ExpertError("down"))
+    with pytest.raises(ExpertError):
+        run(expert=expert)
+    expert.outcome = verdict((1,), 1.0)
+    assert run(expert=expert)["acc"] == 1.0
+    expert.outcome = FatalExpertError("no such model")
+    with pytest.raises(FatalExpertError, match="no such model"):
+        run(expert=expert)
+    expert.outcome = verdict((1,), 1.0)
+    with pytest.raises(FatalExpertError, match="no such model"):
+        run(expert=expert)
 
 
 @pytest.mark.parametrize(
@@ -127,14 +152,14 @@ def test_whatever_goes_wrong_in_an_expert_becomes_the_error(outcome):
     assert judged.error
 
 
-def judge(expert, response=RIGHT, image=None):
+def judge(expert, response=RIGHT, images=()):
     return asyncio.run(
         judge_response(
             response=response,
             question="Which digit?",
             task="QA",
             ground_truth=TRUTH,
-            image=image,
+            images=images,
             expert=expert,
         )
     )
@@ -142,7 +167,7 @@ def judge(expert, response=RIGHT, image=None):
 
 def test_the_expert_sees_question_task_claims_response_truth_and_image():
     expert = FakeExpert(verdict((1,), 1.0))
-    judged = judge(expert, image=b"png")
+    judged = judge(expert, images=(b"png",))
     [request] = expert.requests
     assert (request.question, request.task, request.claims) == (
         "Which digit?",
@@ -163,24 +188,17 @@ def test_a_verdict_out_of_range_is_an_expert_error():
         assert judge(FakeExpert(out_of_range)).error
 
 
-def test_the_coefficients_come_from_the_file_or_the_scheme(tmp_path):
+def test_the_coefficients_come_from_one_key_a_scheme_or_a_file(tmp_path):
     path = tmp_path / "coefficients.yaml"
     save_coefficients(path, {"pocket-digit": Coefficients(1, 2, 3, 4)})
-    assert run(dataset="pocket-digit", coefficients_file=str(path))["alignment"] == 2
-    assert run(dataset="pocket-digit", scheme="fixed")["alignment"] == 1
-    with pytest.raises(ValueError, match="pocket-digit.*OCR-VQA"):
-        run(dataset="pocket-digit")
+    assert run(dataset="pocket-digit", coefficients=str(path))["alignment"] == 2
+    assert run(dataset="pocket-digit", coefficients="fixed")["alignment"] == 1
 
 
-def test_a_missing_task_is_read_from_the_ground_truth_and_else_qa():
-    assert task_of({"task": "Detail"}, TRUTH) == "Detail"
-    assert task_of({}, '{"task": "Detail", "facts": ["A dog."]}') == "Detail"
-    assert task_of({}, "7") == task_of({}, None) == task_of({"task": "other"}, None) == "QA"
-
-
-def test_missing_extra_info_is_no_error():
-    values = asyncio.run(compute_score("VQAv2", RIGHT, TRUTH))
-    assert values == run()
+def test_a_sample_without_question_ends_the_run_with_the_remedy():
+    for info in (None, {}, {"index": 7}, {"question": " "}):
+        with pytest.raises(ConfigurationError, match=r"no question.*extra_info\['question'\]"):
+            run(info=info)
 
 
 def base_url(expert):
@@ -214,22 +232,23 @@ def test_reward_fns_imports_without_torch_verl_or_the_client():
 
 def test_verl_s_own_loader_finds_it_with_two_lines_of_configuration():
     omegaconf = pytest.importorskip("omegaconf")
-    reward = pytest.importorskip("verl.trainer.ppo.reward")
+    loaders = pytest.importorskip("verl.trainer.ppo.reward")
     lines = ["path=pkg://reward_fns.compute_score", "name=compute_score"]
+    lines += ["reward_kwargs.expert=oracle"]
     config = omegaconf.OmegaConf.from_dotlist(
         [f"reward.custom_reward_function.{line}" for line in lines]
     )
-    function = reward.get_custom_reward_fn(config)
+    function = loaders.get_custom_reward_fn(config)
     sample = {
         "data_source": "VQAv2",
         "solution_str": RIGHT,
         "ground_truth": TRUTH,
-        "extra_info": {},
+        "extra_info": INFO,
     }
     assert asyncio.run(function(**sample)) == run()
 
-    lines += ["reward_kwargs.rule=proper", "reward_kwargs.expert.kind=oracle"]
+    lines[-1:] = ["reward_kwargs.rule=proper", "reward_kwargs.expert.kind=oracle"]
     config = omegaconf.OmegaConf.from_dotlist(
         [f"reward.custom_reward_function.{line}" for line in lines]
     )
-    assert asyncio.run(reward.get_custom_reward_fn(config)(**sample)) == run(rule="proper")
+    assert asyncio.run(loaders.get_custom_reward_fn(config)(**sample)) == run(rule="proper")

@@ -73,7 +73,6 @@ def test_whole_responses_of_a_policy_are_judged_as_their_true_claims_say(served)
             question="Which digit?",
             task="QA",
             ground_truth=TRUTH,
-            image=None,
             expert=served,
         )
 

@@ -1,4 +1,4 @@
-"""A fault run: reward workers with one cache ask a faulty server through `compute_score`; one is killed and restarted.
+"""A fault run: reward workers with one cache ask a faulty server through the reward; one is killed and restarted.
 
     python tests/servers/fault_run.py 8400 10        10,080 requests, 10 s before a timeout; the counts as JSON
 
@@ -20,8 +20,9 @@ from pathlib import Path
 
 from judge_server import ISSUE_FAULTS, JudgeServer, exact_reply
 
-from reward_fns.compute_score import compute_score, expert_for
 from reward_fns.expert import stats_of
+from reward_fns.reward import expert_for, make_reward
+from reward_fns.sample import read_sample
 
 CONCURRENCY = 32
 """Low, so that a worker on a busy machine does not time out on what was answered: that would be paid for again."""
@@ -54,7 +55,8 @@ async def _work(config, first, last, out):
 
         async def one(number):
             info = {"question": f"Which digit is in picture {number}?", "task": "QA"}
-            reward = await compute_score("VQAv2", response(number), TRUTH, info, expert=config)
+            sample = read_sample(data_source="VQAv2", ground_truth=TRUTH, extra_info=info)
+            reward = await make_reward({"expert": config}).score(response(number), sample)
             line = {"number": number, "acc": reward["acc"], "score": reward["score"]}
             file.write(json.dumps(line | {"failed": reward["expert_failed"]}) + "\n")
             file.flush()
