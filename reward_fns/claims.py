@@ -4,15 +4,25 @@
     2. Its colour is red. I'm not sure.
     Confidence: 0.7
 
-The instruction that asks for this format stands beside the parser that reads it. It reads, besides the
-example:
+The instruction that asks for this format stands beside the parser that reads it. This reader is
+strict, because the reward pays for what it reads. `reward_fns.lenient` reads models that were never
+taught the format, for evaluation only.
+
+**Nothing is said unjudged.** In a well-formed response every letter and digit stands in a claim, in a
+bullet, in a tag or in a confidence line. The judge is shown every claim whole. So an answer cannot be
+given, and cannot be corrected, where the judge does not look: text anywhere else is a defect, also
+polite words before the list.
+
+It reads, besides the example:
 
 - bullets ``1.`` ``1)`` ``(1)`` ``-`` ``*`` followed by a space; one bullet starts one claim;
-- tags "I'm sure", "I am sure", "I'm not sure", "I am not sure", "I'm unsure", "I am unsure" in any case, with a
-  straight or curly apostrophe, at the end of the claim; markdown, brackets and quotation marks around it do not count;
+- tags "I'm sure", "I am sure", "I'm not sure", "I am not sure", "I'm unsure", "I am unsure" in any
+  case, with a straight or curly apostrophe; behind it on its line only silent characters;
 - a claim over several lines: it goes on until its tag, the next bullet or the confidence line;
-- confidence lines "Confidence: 0.7", "Overall confidence = .85", "Confidence: 85%", anywhere after the start of a line;
-- text outside the list (before it, after it, or between a tag and the next bullet): ignored, unless it holds a tag.
+- confidence lines "Confidence: 0.7", "Overall confidence = .85", "Confidence: 85%";
+- silent characters anywhere: blanks, punctuation, markdown, a check mark;
+- special tokens at the very end (`response_text.SPECIAL_TOKENS`), which some frameworks do not take off;
+- one thinking block before the answer, if the caller names its tags.
 
 Anything else is a defect, listed by name (`DEFECTS`), and never guessed. Reading takes time
 linear in the length of the text.
@@ -20,47 +30,70 @@ linear in the length of the text.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from unicodedata import category
+
+from reward_fns.response_text import Span, answer_start, end_of_text, spoken, unfold
 
 FORMAT_INSTRUCTION = (
     'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not sure." '
     'Finish with "Confidence: " and a number from 0 to 1.'
 )
 MAX_CLAIMS = 64
-"""A longer list is a defect: no honest answer is as long, and every claim costs an expert's judgement."""
+"""A longer list is a defect: no honest answer is as long, and every claim costs a judgement."""
+MAX_CLAIM_CHARS = 2_000
+"""A longer claim is a defect: a judge is shown no more of it."""
+MAX_ANSWER_CHARS = 16_000
+"""The same for all claims together, written as a numbered list (`numbered_list`)."""
 
 DEFECTS = {
+    "unclosed_thinking": "a thinking block that does not end",
     "no_claims": "the text holds no list item",
     "missing_tag": "a list item does not end with a tag",
     "empty_claim": "a list item says nothing besides its bullet and tag",
-    "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a tag outside the list",
+    "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a tag outside "
+    "the list",
+    "text_outside_claims": "text before, between or after the claims, where no judge reads it",
     "too_many_claims": f"the list is longer than {MAX_CLAIMS} items; reading stops there",
+    "too_long": f"a claim of more than {MAX_CLAIM_CHARS} characters, or more than "
+    f"{MAX_ANSWER_CHARS} in all: a judge would be shown only a part",
     "no_confidence": "the text holds no confidence line",
-    "unreadable_confidence": "a confidence line does not hold one plain number",
+    "cut_confidence": 'a confidence line ends in "0.": its digits were cut off',
+    "unreadable_confidence": "a confidence line does not hold one plain number, or a percentage "
+    "between 0 % and 1 %, which may mean either scale",
     "confidence_out_of_range": "a confidence outside 0 to 1, or outside 0 to 100 with a percent sign",
     "conflicting_confidences": "two confidence lines with different values",
 }
-"""Every defect that `parse_response` can list, with its meaning. A response lists its defects in this order."""
+"""Every defect that `parse_response` can list, with its meaning, in the order of the list."""
 
-_TAG = r"(?<![^\W_])I(?:['’‘ʼ`´]m| am) (not sure|unsure|sure)"
-_TAG_AT_END = re.compile(_TAG + r"\Z", re.IGNORECASE | re.ASCII)
-_TAG_SENTENCE = re.compile(_TAG + r"(?= ?(?:[.!?,;:)\]*_\"'”’]|\Z))", re.IGNORECASE | re.ASCII)
+_TAG = re.compile(r"(?<![^\W_])I(?:['’‘ʼ`´]m| am) (not sure|unsure|sure)", re.IGNORECASE | re.ASCII)
+_TAG_AT_END = re.compile(_TAG.pattern + r"\Z", re.IGNORECASE | re.ASCII)
 _LONGEST_TAG = len("I am not sure")
-_AFTER_TAG = " .!*_)]\"'”’`"
 _BULLET = re.compile(r"(?:[-*•]|\(?[0-9]{1,3}[.)])(?: |\Z)")
 _CONFIDENCE = re.compile(
     r"[*_ ]*(?:my )?(?:overall |final )?confidence[*_ ]*[:=]", re.IGNORECASE | re.ASCII
 )
+_DECORATION = '*_` "'
+_CUT = re.compile(r"[+-]?0+\.+")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})) ?(%?)")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: `text` without bullet and tag, whitespace folded; `sure` is whether its tag was "I'm sure"."""
+    """One claim of a response.
+
+    Attributes:
+        text: without bullet and tag, whitespace folded.
+        sure: whether its tag was "I'm sure".
+        text_span, tag_span: where text and tag stand in the response; None for a claim that was not
+            read from one. They do not count when claims are compared.
+    """
 
     text: str
     sure: bool
+    text_span: Span | None = field(default=None, compare=False, repr=False)
+    tag_span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,11 +104,14 @@ class ParsedResponse:
         claims: the list items that hold both a text and a tag, in order, repetitions included.
         confidence: the overall confidence in [0, 1]; None where there is none or it is a defect.
         defects: names out of `DEFECTS`, in that order, each at most once.
+        confidence_span: where the number of the last readable confidence line stands, without a
+            percent sign; does not count when responses are compared.
     """
 
     claims: tuple[Claim, ...]
     confidence: float | None
     defects: tuple[str, ...] = ()
+    confidence_span: Span | None = field(default=None, compare=False, repr=False)
 
     @property
     def well_formed(self) -> bool:
@@ -84,55 +120,74 @@ class ParsedResponse:
 
 
 def claim_prompt(question: str) -> str:
-    """The prompt that asks for a calibrated answer: the question, then the format instruction on a line of its own."""
+    """The prompt for a calibrated answer: the question, then the instruction on a line of its own."""
     return f"{question}\n{FORMAT_INSTRUCTION}"
 
 
 def normalise(text: str) -> str:
-    """The text by which two claims count as the same: lower case, whitespace folded, final period dropped."""
+    """The text by which two claims count as the same: lower case, whitespace folded, no final period."""
     return " ".join(text.lower().split()).removesuffix(".").rstrip()
 
 
+def numbered_list(texts: Sequence[str]) -> str:
+    """Claims as a judge is shown a whole answer: "1. ..." on a line each, without tags."""
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
+
+
 def _ends_with_tag(text: str) -> re.Match[str] | None:
-    """The tag that ends `text` (folded, decoration stripped); looks at the last few characters only."""
+    """The tag that ends `text` (folded, `spoken`); looks at the last few characters only."""
     return _TAG_AT_END.search(text, max(0, len(text) - _LONGEST_TAG - 1))
 
 
+def _holds_tag(text: str) -> bool:
+    """Whether a tag stands in `text` as a statement of its own, unlike in "I'm sure the digit is 7"."""
+    if "sure" not in text.lower():
+        return False
+    for tag in _TAG.finditer(text):
+        following = text[tag.end() : tag.end() + 2].lstrip()[:1]
+        if not (following.isalnum() or following and category(following) in ("Ps", "Pi")):
+            return True
+    return False
+
+
 def _claim_text(text: str) -> str:
-    """What stands before a tag, without the punctuation that joins it to the tag; "" if it holds no letter or digit."""
-    last = next((i for i in range(len(text) - 1, -1, -1) if text[i].isalnum()), None)
-    if last is None:
+    """What stands before a tag, without what joins it to the tag; "" without letter or digit."""
+    if not any(map(str.isalnum, text)):
         return ""
-    end = text.find(" ", last)
+    end = text.find(" ", len(spoken(text)))
     return text[: end if end >= 0 else None].rstrip(",;:–—-([")
 
 
 class _Reader:
     """State of one pass over the lines of a response."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self.text = text
         self.claims: list[Claim] = []
         self.confidences: set[float] = set()
+        self.confidence_span: Span | None = None
         self.defects: set[str] = set()
         self.items = 0
         self.parts: list[str] = []
         self.open = False
+        self.item_start = self.item_end = 0
 
-    def add(self, line: str) -> None:
-        """Add a piece of the open item. The item closes as soon as what was read of it ends with a tag."""
+    def add(self, line: str, end: int) -> None:
+        """Add a piece of the open item, which closes as soon as it ends with a tag."""
         self.parts.append(line)
-        stripped = line.rstrip(_AFTER_TAG)
-        # Every tag ends with "sure" and has at most four words, so it stands in the last four pieces at most.
-        if stripped[-4:].lower() == "sure":
+        self.item_end = end
+        # Every tag ends with "sure" and has at most four words: it stands in the last four pieces.
+        if "sure" in line.lower():
             before = [part[-_LONGEST_TAG:] for part in self.parts[-4:-1]]
-            if _ends_with_tag(" ".join([*before, stripped])):
+            if _ends_with_tag(" ".join([*before, spoken(line)])):
                 self.close()
 
-    def start(self, line: str) -> None:
+    def start(self, line: str, start: int, end: int) -> None:
         self.close()
         self.items += 1
         self.open = True
-        self.add(line)
+        self.item_start = start
+        self.add(line, end)
 
     def close(self) -> None:
         """End the open item, if there is one: a claim, or a defect."""
@@ -140,85 +195,115 @@ class _Reader:
             return
         item = " ".join(self.parts).strip()
         self.open, self.parts = False, []
-        stripped = item.rstrip(_AFTER_TAG)
-        tag = _ends_with_tag(stripped)
-        text = _claim_text(stripped[: tag.start()] if tag else item)
+        tag = _ends_with_tag(spoken(item))
+        text = _claim_text(item[: tag.start()] if tag else item)
         if _CONFIDENCE.match(item):
             self.defects.add("unreadable_confidence")
         elif not text:
             self.defects.add("empty_claim")
         elif tag is None:
             self.defects.add("missing_tag")
-        elif _TAG_SENTENCE.search(text):
+        elif _holds_tag(text):
             self.defects.add("extra_tag")
         else:
-            self.claims.append(Claim(text, tag[1].lower() == "sure"))
+            piece = (self.item_start, self.item_end)
+            spans = unfold(self.text, piece, [(0, len(text)), tag.span()])
+            self.claims.append(Claim(text, tag[1].lower() == "sure", *spans))
 
-    def confidence(self, value: str) -> None:
+    def confidence(self, heading_end: int, line: str, end: int) -> None:
+        """Read the value behind a confidence heading; `end` is where the line ends in the text."""
         self.close()
-        match = _NUMBER.fullmatch(value.strip('*_` "').removesuffix(".").rstrip('*_` "'))
+        value = line[heading_end:].strip(_DECORATION)
+        match = _NUMBER.fullmatch(value.removesuffix(".").rstrip(_DECORATION))
+        if _CUT.fullmatch(value):
+            self.defects.add("cut_confidence")
+            return
         if match is None:
             self.defects.add("unreadable_confidence")
             return
         number = float(match[1] + ("e-2" if match[2] else "")) + 0.0
-        if 0 <= number <= 1:
+        if match[2] and 0 < number < 0.01:
+            self.defects.add("unreadable_confidence")
+        elif 0 <= number <= 1:
             self.confidences.add(number)
+            start = self.text.rindex(match[1], 0, end)
+            self.confidence_span = (start, start + len(match[1]))
         else:
             self.defects.add("confidence_out_of_range")
 
     def outside(self, line: str) -> None:
-        """Text that belongs to no claim. Before the first item it is not looked at."""
-        if self.items and _TAG_SENTENCE.search(line):
+        """A line that belongs to no claim: it may say nothing."""
+        if _holds_tag(line):
             self.defects.add("extra_tag")
+        elif spoken(line):
+            self.defects.add("text_outside_claims")
 
-    def read(self, line: str) -> bool:
-        """Read one line; False when the list has become too long to go on."""
+    def read(self, line: str, start: int) -> bool:
+        """Read one line that begins at `start`; False when the list has become too long to go on."""
         folded = " ".join(line.split())
         if not folded:
             return True
+        end = start + len(line)
         bullet = _BULLET.match(folded)
         content = folded[bullet.end() :] if bullet else folded
         if heading := _CONFIDENCE.match(content):
-            self.confidence(content[heading.end() :])
+            self.confidence(heading.end(), content, end)
         elif bullet:
             if self.items == MAX_CLAIMS:
                 return False
-            self.start(content)
+            bullet_length = len(bullet[0].rstrip())
+            self.start(content, start + len(line) - len(line.lstrip()) + bullet_length, end)
         elif self.open:
-            self.add(folded)
+            self.add(folded, end)
         else:
             self.outside(folded)
         return True
 
 
-def parse_response(text: str) -> ParsedResponse:
-    """Read a response (see the module docstring for what is accepted, `DEFECTS` for what is not). Never raises.
+def _too_long(claims: Sequence[Claim]) -> bool:
+    texts = [claim.text for claim in claims]
+    longest = max(map(len, texts), default=0)
+    return longest > MAX_CLAIM_CHARS or len(numbered_list(texts)) > MAX_ANSWER_CHARS
+
+
+def parse_response(text: str, thinking: tuple[str, str] | None = None) -> ParsedResponse:
+    """Read a response (see the module docstring for what is accepted). Never raises.
+
+    Args:
+        text: the response.
+        thinking: opening and closing tag of a thinking block, e.g. ``("<think>", "</think>")``. One
+            such block at the beginning is then left out. Without it a block is text like any other.
 
     >>> parse_response("1. The digit is 7. I'm sure.\\nConfidence: 70%")
     ParsedResponse(claims=(Claim(text='The digit is 7.', sure=True),), confidence=0.7, defects=())
     """
-    reader = _Reader()
-    complete = all(reader.read(line) for line in text.splitlines())
+    begin = answer_start(text, thinking) if thinking else 0
+    if begin is None:
+        return ParsedResponse((), None, ("unclosed_thinking", "no_claims", "no_confidence"))
+    reader = _Reader(text)
+    complete, at = True, begin
+    for line in text[begin : max(begin, end_of_text(text))].splitlines(keepends=True):
+        complete = complete and reader.read(line, at)
+        at += len(line)
     reader.close()
     defects = reader.defects
     if not complete:
         defects.add("too_many_claims")
     if not reader.items:
         defects.add("no_claims")
+    if _too_long(reader.claims):
+        defects.add("too_long")
     if len(reader.confidences) > 1:
         defects.add("conflicting_confidences")
-    unusable = defects & {
-        "unreadable_confidence",
-        "confidence_out_of_range",
-        "conflicting_confidences",
-    }
+    unusable = any("confidence" in name for name in defects)
     if complete and not reader.confidences and not unusable:
         defects.add("no_confidence")
-    confidence = (
-        next(iter(reader.confidences)) if reader.confidences and complete and not unusable else None
-    )
+    readable = complete and not unusable and bool(reader.confidences)
     return ParsedResponse(
-        tuple(reader.claims), confidence, tuple(name for name in DEFECTS if name in defects)
+        tuple(reader.claims),
+        next(iter(reader.confidences)) if readable else None,
+        tuple(name for name in DEFECTS if name in defects),
+        reader.confidence_span if readable else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reward_fns.claims import ParsedResponse, parse_response
+from reward_fns.claims import ParsedResponse, numbered_list, parse_response
 from reward_fns.difficulty import Coefficients
 from reward_fns.expert import AnswerRequest, AnswerVerdict, Expert, ExpertError, FatalExpertError
 from reward_fns.scoring import score
@@ -64,13 +64,11 @@ def answer_text(parsed: ParsedResponse, response: str) -> str:
     """What of a response is judged as a whole: its claims, without tags and confidence.
 
     How sure the model says it is must not sway the judge; and answers that differ only in that are one question to the
-    expert. Text outside the claims counts for nothing in the reward either. A malformed response is shown as it is.
+    expert. A malformed response is shown as it is.
     """
     if parsed.defects:
         return response
-    return "\n".join(
-        f"{number}. {claim.text}" for number, claim in enumerate(parsed.claims, start=1)
-    )
+    return numbered_list([claim.text for claim in parsed.claims])
 
 
 def _image(images: tuple[bytes, ...]) -> bytes | None:

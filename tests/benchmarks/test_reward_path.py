@@ -6,6 +6,7 @@ so the number is the cost of this project's own code. The minimum is compared: w
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -49,3 +50,43 @@ def test_compute_score_of_a_step_with_an_instant_expert_takes_under_a_hundredth_
     assert rewards[0]["acc"] == 6 / 8
     # The shortest step seen, on two CPU cores with the pocket model, takes 2.5 s.
     assert benchmark.stats["min"] < 0.01 * 2.5
+
+
+HOSTILE = {
+    "bullets": "-\n",
+    "numbered bullets": "1. ",
+    "many claims": "1. a. I'm sure.\n",
+    "empty lines": "\n",
+    "short lines": "a\n",
+    "tag beginnings": "I'm ",
+    "tags": "I'm not sure ",
+    "almost tags": "I am not sur ",
+    "digits": "7",
+    "spaces": " ",
+    "stars": "*",
+    "underscores": "_ ",
+    "brackets": "(",
+    "quotation marks": '"',
+    "confidence headings": "Confidence: ",
+    "confidence lines": "Confidence: .1\n",
+    "almost headings": "overall confidence* ",
+}
+
+
+@pytest.mark.parametrize("family", HOSTILE)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("1. a", ""),
+        ("1. a ", "\nI'm sure.\nConfidence: 0.5"),
+        ("Confidence: ", ""),
+        ("1. a. I'm sure.\n", ""),
+    ],
+)
+def test_a_megabyte_of_hostile_text_is_read_within_a_second(family, before, after):
+    unit = HOSTILE[family]
+    text = before + unit * (1_000_000 // len(unit)) + after
+    start = time.process_time()
+    parse_response(text)
+    assert time.process_time() - start < 1

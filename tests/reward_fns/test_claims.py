@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +5,7 @@ from hypothesis import strategies as st
 from reward_fns.claims import (
     DEFECTS,
     FORMAT_INSTRUCTION,
+    MAX_CLAIM_CHARS,
     MAX_CLAIMS,
     Claim,
     ParsedResponse,
@@ -15,6 +14,7 @@ from reward_fns.claims import (
     parse_response,
     render_response,
 )
+from reward_fns.response_text import SPECIAL_TOKENS
 
 SEVEN = Claim("The digit is 7.", True)
 RED = Claim("Its colour is red.", False)
@@ -90,14 +90,143 @@ def test_every_written_form_of_a_confidence_is_read(line, confidence):
     )
 
 
-def test_text_before_the_list_is_skipped():
-    text = "Sure! Looking at the image, I'm sure about this:\n\n1. The digit is 7. I'm sure.\nConfidence: 0.5"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sure! Looking at the image:\n\n1. The digit is 7. I'm sure.\nConfidence: 0.5",
+        "1.The digit is 3.\n1. The digit is 7. I'm sure.\nConfidence: 0.5",
+        "1. The digit is 7. I'm sure.\nIn short: 3.\nConfidence: 0.5",
+        "1. The digit is 7. I'm sure.\nConfidence: 0.5\nHope this helps!",
+        "1. The digit is 7. I'm sure.\nConfidence: 0.5\n# 3",
+        "```text\n1. The digit is 7. I'm sure.\nConfidence: 0.5\n```",
+        "三\n1. The digit is 7. I'm sure.\nConfidence: 0.5",
+        "③\n1. The digit is 7. I'm sure.\nConfidence: 0.5",
+        "❌\n1. The digit is 7. I'm sure.\nConfidence: 0.5",
+        "\U000e0033\n1. The digit is 7. I'm sure.\nConfidence: 0.5",
+    ],
+)
+def test_whatever_is_said_outside_the_claims_is_a_defect(text):
+    assert parse_response(text) == ParsedResponse((SEVEN,), 0.5, ("text_outside_claims",))
+
+
+def test_decoration_outside_the_claims_says_nothing():
+    text = "```\n---\n1. The digit is 7. I'm sure.\n\u200b\n***\nConfidence: 0.5\n✅ …\n```"
     assert parse_response(text) == ParsedResponse((SEVEN,), 0.5)
 
 
-def test_text_after_a_tag_or_the_confidence_is_skipped():
-    text = "1. The digit is 7. I'm sure.\nIn short:\nConfidence: 0.5\nHope this helps!"
-    assert parse_response(text) == ParsedResponse((SEVEN,), 0.5)
+@pytest.mark.parametrize(
+    "ending", ["", ".", ";", "。", ". ✅", "!)", ".**", "…", ".\u200b", ". ---"]
+)
+def test_behind_a_tag_its_line_may_hold_silent_characters(ending):
+    text = (
+        f"1. The digit is 7. I'm sure{ending}\n2. Its colour is red. I'm not sure.\nConfidence: 0.5"
+    )
+    assert parse_response(text) == ParsedResponse((SEVEN, RED), 0.5)
+
+
+@pytest.mark.parametrize("ending", [". 7", ". 👎", "、七", " ③", ".\U000e0037"])
+def test_behind_a_tag_its_line_may_say_nothing(ending):
+    text = f"1. The digit is 7. I'm sure{ending}\nConfidence: 0.5"
+    assert not parse_response(text).well_formed
+
+
+def test_a_symbol_before_the_tag_stays_in_the_claim():
+    assert parse_response("1. The digit is 7 ❌ I'm sure.\nConfidence: 0.5").claims == (
+        Claim("The digit is 7 ❌", True),
+    )
+
+
+@pytest.mark.parametrize("value", ["0.", "0.**", "00..", "-0.", " 0. "])
+def test_a_confidence_that_the_length_limit_cut_off_is_a_defect(value):
+    assert parse_response(f"1. The digit is 7. I'm sure.\nConfidence: {value}") == ParsedResponse(
+        (SEVEN,), None, ("cut_confidence",)
+    )
+
+
+@pytest.mark.parametrize("value", ["0.95%", "0.5 %", ".9%", "0.001%"])
+def test_a_percentage_below_one_may_mean_either_scale_and_is_not_read(value):
+    assert parse_response(f"1. The digit is 7. I'm sure.\nConfidence: {value}") == ParsedResponse(
+        (SEVEN,), None, ("unreadable_confidence",)
+    )
+
+
+@pytest.mark.parametrize("value", [("0%", 0.0), ("0.0%", 0.0), ("1%", 0.01), ("1.5%", 0.015)])
+def test_other_percentages_are_read(value):
+    written, confidence = value
+    text = f"1. The digit is 7. I'm sure.\nConfidence: {written}"
+    assert parse_response(text) == ParsedResponse((SEVEN,), confidence)
+
+
+@pytest.mark.parametrize("token", [*SPECIAL_TOKENS, "<|im_end|>\n<|endoftext|>", " </s> </s>\n"])
+def test_special_tokens_at_the_end_do_not_count(token):
+    text = f"1. The digit is 7. I'm sure.\nConfidence: 0.7{token}"
+    assert parse_response(text) == ParsedResponse((SEVEN,), 0.7)
+
+
+def test_special_tokens_elsewhere_are_text():
+    text = "1. The digit is 7. I'm sure.</s>\nConfidence: 0.7</s>"
+    assert parse_response(text).defects == ("missing_tag",)
+
+
+THINKING = ("<think>", "</think>")
+ANSWER = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "<think>A 3?</think>",
+        "\n<think>\n1. It is 3. I'm sure.\nConfidence: 0\n</think>\n\n",
+        "The prompt opened the block. 3?</think>",
+    ],
+)
+def test_a_named_thinking_block_before_the_answer_is_left_out(block):
+    parsed = parse_response(block + ANSWER, thinking=THINKING)
+    assert parsed == ParsedResponse((SEVEN,), 0.7)
+    start, end = parsed.claims[0].text_span
+    assert (block + ANSWER)[start:end] == "The digit is 7."
+
+
+def test_a_thinking_block_is_text_unless_it_is_named_leads_and_is_alone():
+    block = "<think>A 3?</think>\n"
+    assert parse_response(block + ANSWER).defects == ("text_outside_claims",)
+    assert parse_response(ANSWER + block, thinking=THINKING).defects != ()
+    assert parse_response(2 * block + ANSWER, thinking=THINKING).defects == ("text_outside_claims",)
+    assert parse_response("7 " + block + ANSWER, thinking=THINKING).defects == (
+        "text_outside_claims",
+    )
+
+
+def test_a_thinking_block_without_an_end_is_a_defect():
+    parsed = parse_response("<think>" + ANSWER, thinking=THINKING)
+    assert parsed == ParsedResponse((), None, ("unclosed_thinking", "no_claims", "no_confidence"))
+    assert parse_response(ANSWER, thinking=THINKING) == ParsedResponse((SEVEN,), 0.7)
+
+
+def test_a_claim_that_a_judge_would_not_see_whole_is_a_defect():
+    for length, defects in ((MAX_CLAIM_CHARS, ()), (MAX_CLAIM_CHARS + 1, ("too_long",))):
+        parsed = parse_response(f"1. {'a' * length} I'm sure.\nConfidence: 0.5")
+        assert parsed.defects == defects
+
+
+def test_an_answer_that_a_judge_would_not_see_whole_is_a_defect():
+    # Ten claims of 1,590 characters and ten bullets with line breaks fit into 16,000: 15,900 + 40.
+    for length, defects in ((1_590, ()), (1_599, ("too_long",))):
+        claims = [f"{i}. {'a' * length} I'm sure." for i in range(1, 11)]
+        assert parse_response("\n".join([*claims, "Confidence: 0.5"])).defects == defects
+
+
+def test_spans_name_the_pieces_in_the_response():
+    text = (
+        "1. The digit\n   is  7. (I'm\n not sure)\n- It is red, I’m sure。\nConfidence:  70 %.</s>"
+    )
+    parsed = parse_response(text)
+    pieces = [
+        (text[slice(*claim.text_span)], text[slice(*claim.tag_span)]) for claim in parsed.claims
+    ]
+    assert pieces == [("The digit\n   is  7.", "I'm\n not sure"), ("It is red", "I’m sure")]
+    assert text[slice(*parsed.confidence_span)] == "70"
+    assert Claim("The digit is 7.", False) == parsed.claims[0]
 
 
 def test_a_claim_goes_on_over_lines_until_its_tag():
@@ -120,7 +249,11 @@ def test_the_punctuation_that_joins_a_tag_is_not_part_of_the_claim():
     ("text", "defects"),
     [
         ("", ("no_claims", "no_confidence")),
-        ("The digit is 7. I'm sure.\nConfidence: 0.5", ("no_claims",)),
+        ("The digit is 7.\nConfidence: 0.5", ("no_claims", "text_outside_claims")),
+        ("The digit is 7. I'm sure.\nConfidence: 0.5", ("no_claims", "extra_tag")),
+        ("1.The digit is 3. I'm sure.\n2. It is 7. I'm sure.\nConfidence: 1", ("extra_tag",)),
+        ("**1.** The digit is 3. I'm sure.\n2. It is 7. I'm sure.\nConfidence: 1", ("extra_tag",)),
+        ("a) The digit is 3. I'm sure.\n2. It is 7. I'm sure.\nConfidence: 1", ("extra_tag",)),
         ("1. The digit is 7.\nConfidence: 0.5", ("missing_tag",)),
         ("1. The digit is 7. I'm pretty sure.\nConfidence: 0.5", ("missing_tag",)),
         ("1. I'm sure the digit is 7.\nConfidence: 0.5", ("missing_tag",)),
@@ -307,43 +440,3 @@ def test_what_is_read_as_well_formed_can_be_rendered_and_read_back(text):
 def test_any_text_is_read(text):
     parsed = parse_response(text)
     assert parsed.well_formed == (not parsed.defects)
-
-
-HOSTILE = {
-    "bullets": "-\n",
-    "numbered bullets": "1. ",
-    "many claims": "1. a. I'm sure.\n",
-    "empty lines": "\n",
-    "short lines": "a\n",
-    "tag beginnings": "I'm ",
-    "tags": "I'm not sure ",
-    "almost tags": "I am not sur ",
-    "digits": "7",
-    "spaces": " ",
-    "stars": "*",
-    "underscores": "_ ",
-    "brackets": "(",
-    "quotation marks": '"',
-    "confidence headings": "Confidence: ",
-    "confidence lines": "Confidence: .1\n",
-    "almost headings": "overall confidence* ",
-}
-
-
-@pytest.mark.parametrize("family", HOSTILE)
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", ""),
-        ("1. a", ""),
-        ("1. a ", "\nI'm sure.\nConfidence: 0.5"),
-        ("Confidence: ", ""),
-        ("1. a. I'm sure.\n", ""),
-    ],
-)
-def test_a_megabyte_of_hostile_text_is_read_within_a_second(family, before, after):
-    unit = HOSTILE[family]
-    text = before + unit * (1_000_000 // len(unit)) + after
-    start = time.process_time()
-    parse_response(text)
-    assert time.process_time() - start < 1

@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Sequence
 
-MAX_TEXT = 16_000
+from reward_fns.claims import MAX_ANSWER_CHARS, MAX_CLAIM_CHARS
+
+MAX_TEXT = MAX_ANSWER_CHARS
 """Characters of one text that are shown to a judge; more is cut out of its middle, and the cut says so."""
-MAX_CLAIM = 2_000
+MAX_CLAIM = MAX_CLAIM_CHARS
 """The same for one claim."""
 
 _ESCAPED = re.compile(
