@@ -146,8 +146,6 @@ def test_configuration_lines_work_on_verls_stock_configuration_up_to_a_scored_sa
     from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
 
     lines = settings_up_to(block)
-    if not any("reward_kwargs.expert=" in line for line in lines):
-        lines.append("+reward.custom_reward_function.reward_kwargs.expert=oracle")
     lines = [unquoted(line.replace(_SERVER, judge.url)) for line in lines]
     for name in re.findall(r"[\w-]+\.ya?ml", " ".join(lines)):
         save_coefficients(elsewhere / name, {"VQAv2": coefficients("VQAv2")})

@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from recipe.difficulty_calib.preflight import (
     PreflightError,
@@ -16,7 +17,6 @@ from recipe.difficulty_calib.preflight import (
     check_trainer,
     check_versions,
 )
-from reward_fns.reward import DifficultyReward
 
 
 @pytest.fixture
@@ -30,6 +30,12 @@ def composed():
     return compose_profile
 
 
+def rewarded(**options):
+    """A configuration with these options of the reward."""
+    section = {"custom_reward_function": {"reward_kwargs": {"expert": "oracle"} | options}}
+    return OmegaConf.create({"reward": section})
+
+
 def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
     from recipe.difficulty_calib.preflight import check_image_tokens
 
@@ -38,9 +44,9 @@ def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
     check_image_tokens(processor)
     rows = check_parquet(str(pocket_data / "rl_train.parquet"), "images")
     assert len(rows) == 20
-    reward = DifficultyReward("oracle", coefficients=pocket_data / "coefficients.yaml")
-    for tag in {row["data_source"] for row in rows}:
-        check_tag("rl_train.parquet", tag, reward)
+    reward = check_reward(rewarded(coefficients=str(pocket_data / "coefficients.yaml")))
+    for row in rows:
+        check_tag("rl_train.parquet", row["data_source"], reward)
 
 
 def test_a_wrong_version_is_named(monkeypatch):
@@ -106,14 +112,16 @@ def test_a_missing_image_names_its_row(tmp_path, pocket_data):
         check_parquet(str(path), "images")
 
 
-def test_an_unknown_tag_names_the_known_ones(pocket_data):
-    with pytest.raises(PreflightError, match="VQAv2"):
-        check_tag("x.parquet", "no-such-dataset", DifficultyReward("oracle"))
+def test_an_unknown_tag_names_the_known_ones():
+    with pytest.raises(PreflightError, match="x.parquet.*VQAv2"):
+        check_tag("x.parquet", "no-such-dataset", check_reward(rewarded(rule="proper")))
 
 
-def test_an_expert_that_nobody_named_is_asked_for(composed):
+def test_a_reward_without_expert_or_with_a_wrong_option_fails_before_anything_heavy():
     with pytest.raises(PreflightError, match="no expert is named"):
-        check_reward(composed("llava_7b"))
+        check_reward(rewarded(expert=None))
+    with pytest.raises(PreflightError, match="scheme was replaced: set coefficients"):
+        check_reward(rewarded(scheme="fixed"))
 
 
 @pytest.mark.parametrize(
