@@ -12,9 +12,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from reward_fns.errors import ConfigurationError
+from reward_fns.reward import DifficultyReward, make_reward
 
 REWARD_SECTION = "reward.custom_reward_function.reward_kwargs"
 TRAINER_SECTION = "trainer.v1.difficulty_guided"
+_NOT_YET_SERVED = "127.0.0.1:9"
+"""In place of the address that verl gives a reward model when it has started it."""
 
 
 def reward_options(config: DictConfig) -> dict[str, Any]:
@@ -25,6 +28,16 @@ def reward_options(config: DictConfig) -> dict[str, Any]:
     """
     section = config.reward.get("custom_reward_function") or {}
     return _plain(REWARD_SECTION, section.get("reward_kwargs"))
+
+
+def configured_reward(config: DictConfig) -> DifficultyReward:
+    """The reward of a composed configuration, made before the workers that will use it.
+
+    Raises:
+        ConfigurationError: an option does not exist, is missing or is wrong.
+    """
+    served = (config.reward.get("reward_model") or {}).get("enable")
+    return make_reward(reward_options(config), _NOT_YET_SERVED if served else None)
 
 
 @dataclass(frozen=True)

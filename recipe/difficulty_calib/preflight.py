@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
-from recipe.difficulty_calib.options import TrainerOptions, check_served_expert, reward_options
+from recipe.difficulty_calib.options import TrainerOptions, check_served_expert, configured_reward
 from recipe.difficulty_calib.patches import UnsupportedVersionError
 from recipe.difficulty_calib.patches.llava_image_tokens import (
     collapse_image_tokens,
@@ -19,7 +19,7 @@ from recipe.difficulty_calib.patches.llava_image_tokens import (
 )
 from recipe.difficulty_calib.plugin import CPU_PATCHES, LLAVA_PATCHES, on_cpu
 from reward_fns.errors import ConfigurationError
-from reward_fns.reward import DifficultyReward, make_reward
+from reward_fns.reward import DifficultyReward
 
 
 class PreflightError(ValueError):
@@ -129,7 +129,7 @@ def _check_images(path: str, index: int, images: list[Any] | None) -> None:
 def check_reward(config: DictConfig) -> DifficultyReward:
     """The reward's options are right, and name an expert."""
     try:
-        return make_reward(reward_options(config))
+        return configured_reward(config)
     except ConfigurationError as error:
         raise PreflightError(_first_line(error)) from error
 

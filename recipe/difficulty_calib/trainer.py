@@ -26,7 +26,12 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
-from recipe.difficulty_calib.options import TrainerOptions, check_served_expert, watch_rewards
+from recipe.difficulty_calib.options import (
+    TrainerOptions,
+    check_served_expert,
+    configured_reward,
+    watch_rewards,
+)
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 
 _CORRELATION = "training/rollout_actor_probs_pearson_corr"
@@ -46,6 +51,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     def __init__(self, config: DictConfig) -> None:
         check_served_expert(config)
+        if config.reward.reward_manager.name == "difficulty_guided":
+            # A worker that cannot be made costs verl every sample, and says so in the log alone.
+            configured_reward(config)
         self.options = TrainerOptions.of(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.

@@ -4,6 +4,7 @@ import asyncio
 from io import BytesIO
 
 import pytest
+from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from PIL import Image
 from rollouts import RIGHT, TRUTH, manager, rollout
@@ -230,3 +231,28 @@ def test_a_reward_model_on_the_actors_gpus_is_refused_before_the_run(config, tok
         return
     with pytest.raises(ConfigurationError, match="enable_resource_pool=True"):
         manager(served, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "no expert is named, and there is no default"),
+        (["+reward.custom_reward_function.reward_kwargs.scheme=fixed"], "scheme was replaced"),
+        (
+            [
+                "+reward.custom_reward_function.reward_kwargs.expert=oracle",
+                "+trainer.v1.difficulty_guided.window=1",
+            ],
+            "has no option window: it has min_probs_correlation, ",
+        ),
+    ],
+)
+def test_the_trainer_refuses_what_cannot_work_before_any_worker_is_started(lines, message):
+    from verl.experimental.reward_loop.reward_loop import migrate_legacy_reward_impl
+    from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
+
+    given = ["reward.reward_manager.name=difficulty_guided", *lines]
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        stock = compose("ppo_trainer", overrides=["algorithm.adv_estimator=grpo", *given])
+    with pytest.raises(ConfigurationError, match=message):
+        get_trainer_cls("difficulty_guided")(migrate_legacy_reward_impl(stock))
