@@ -15,7 +15,6 @@ OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 """
 
 import base64
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -35,8 +34,6 @@ from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
     import openai
-
-logger = logging.getLogger(__name__)
 
 _NO_KEY = "no-key"  # the client wants one; a server of one's own need not
 
@@ -140,23 +137,10 @@ class OpenAIEngine:
         if served[self._model].owned_by != "vllm":
             return {}
         fields: dict[str, Any] = {"add_special_tokens": True}
-        if "bad_words" not in self._given_body:
-            fields |= self._placeholders(getattr(served[self._model], "root", None))
+        root = getattr(served[self._model], "root", None) or self._model
+        if "bad_words" not in self._given_body and (texts := placeholder_texts_of(root)):
+            fields["bad_words"] = texts
         return fields
-
-    def _placeholders(self, root: str | None) -> dict[str, list[str]]:
-        """The texts of tokens that no answer may hold, of the model that a vLLM server loaded from `root`."""
-        try:
-            texts = placeholder_texts_of(root or self._model)
-        except (OSError, ValueError) as error:
-            logger.warning(
-                "the configuration of %s cannot be read here (%s): name the placeholder tokens of its images in "
-                "extra_body, as {bad_words: ['<image>']}, or an answer may hold one",
-                self.fingerprint,
-                str(error).strip().splitlines()[0],
-            )
-            return {}
-        return {"bad_words": texts} if texts else {}
 
     def _one_or_refusal(
         self, request: GenerationRequest, sampling: Sampling

@@ -11,10 +11,13 @@ that is named after an image, a video, vision or audio, such as LLaVA's `<image>
 `<|image_pad|>`, `<|video_pad|>`, `<|vision_start|>`, `<|vision_end|>`.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _NAMED = re.compile(
     r"(.*_)?(image|img|video|vision|audio|boi|eoi|boa|eoa)(_.*)?_token_(id|ids|index)"
@@ -42,13 +45,26 @@ def placeholder_texts(config: Any, tokenizer: Any) -> list[str]:
     return [str(text) for text in tokenizer.convert_ids_to_tokens(list(placeholder_ids(config)))]
 
 
-def placeholder_texts_of(model: str | Path) -> list[str]:
-    """As `placeholder_texts`, for a model directory or a name on the hub."""
+def placeholder_texts_of(served: str | Path) -> list[str]:
+    """As `placeholder_texts`, of the model directory or hub name that a server says it has loaded.
+
+    None, and a warning, where that cannot be read on this machine.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
-    return placeholder_texts(
-        AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
-    )
+    try:
+        config, tokenizer = (
+            loader.from_pretrained(served) for loader in (AutoConfig, AutoTokenizer)
+        )
+    except (OSError, ValueError) as error:
+        logger.warning(
+            "the configuration of %s, which is served, cannot be read here (%s): name its "
+            "placeholder tokens in extra_body, as {bad_words: ['<image>']}, or an answer may hold one",
+            served,
+            str(error).strip().splitlines()[0],
+        )
+        return []
+    return placeholder_texts(config, tokenizer)
 
 
 def never(ids: Sequence[int]) -> dict[int, float]:
