@@ -20,8 +20,8 @@ os.environ.update(
     VERL_PLATFORM="cpu",
 )
 
-# Servers that tests of several folders use.
-sys.path.append(str(Path(__file__).parent / "servers"))
+# Servers and helpers that tests of several folders use.
+sys.path += [str(Path(__file__).parent / "servers"), str(Path(__file__).parent)]
 
 ANSWER = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
 
@@ -36,6 +36,36 @@ def tiny_llava(tmp_path_factory):
     directory = tmp_path_factory.mktemp("models") / "tiny"
     tokenizer = model.build_tokenizer([ANSWER])
     model.save(model.build_model(tokenizer), model.build_processor(tokenizer), directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def placeholder_llava(tmp_path_factory):
+    """The pocket model with a head that makes `<image>` nearly always the most probable next token."""
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+
+    pocket = Path(__file__).parents[1] / "data_prep" / "pocket" / "base_model"
+    model = LlavaForConditionalGeneration.from_pretrained(pocket, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(pocket)
+    with torch.inference_mode():
+        said = [f"USER: \nWhich digit is it? ASSISTANT: The digit is {d}.</s>" for d in range(10)]
+        ids = [tokenizer(text, return_tensors="pt").input_ids for text in (ANSWER, *said)]
+        states = [
+            model.model.language_model(input_ids=i).last_hidden_state[0] for i in ids
+        ]  # (T, D)
+    directory = tmp_path_factory.mktemp("models") / "placeholder"
+    shutil.copytree(pocket, directory)
+    weights = load_file(directory / "model.safetensors")
+    (head,) = [name for name in weights if name.endswith("lm_head.weight")]
+    # Least squares: the token's logit is about 100 wherever the model is, others are below 30.
+    seen = torch.cat(states)
+    row = torch.linalg.lstsq(seen, torch.full((len(seen), 1), 100.0), driver="gelsd").solution
+    weights[head][model.config.image_token_id] = row[:, 0]
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
     return directory
 
 

@@ -46,7 +46,22 @@ def open_image(image: bytes | None) -> "Image | None":
     if image is None:
         return None
     with _readable():
-        return _opened(image).convert("RGB")
+        return rgb(_opened(image))
+
+
+def rgb(image: "Image") -> "Image":
+    """An image as every model is shown it: upright and in RGB.
+
+    vLLM turns an image by the orientation in its EXIF data, transformers' processors do not; turned
+    here, it is the same for both, and for a judge.
+    """
+    from PIL import ImageOps
+
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # EXIF data is broken in many ways; vLLM too leaves such an image as it is
+        pass
+    return image.convert("RGB")
 
 
 def media_type(image: bytes) -> str:

@@ -9,7 +9,9 @@ Rate limits, 5xx and lost connections are retried by the client (`retries`, with
 
 vLLM's server: start it with ``--generation-config vllm``, or it samples with the model's own top-k and penalties. Its
 chat endpoint leaves out the beginning-of-sequence token that the model was trained with; a server that says it is vLLM
-is told to add it. OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
+is told to add it, and which placeholder tokens it must not draw (`placeholders`), where the
+model that it serves can be found here too; elsewhere name them in `extra_body`, as `bad_words`.
+OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 """
 
 import base64
@@ -27,6 +29,7 @@ from data_prep.engines.interface import (
     all_answered,
     sum_by_text,
 )
+from data_prep.engines.placeholders import placeholder_texts_of
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
@@ -131,7 +134,13 @@ class OpenAIEngine:
             raise UserError(
                 f"{self._address} serves no model {self._model!r}; it serves {names or 'none'}"
             )
-        return {"add_special_tokens": True} if served[self._model].owned_by == "vllm" else {}
+        if served[self._model].owned_by != "vllm":
+            return {}
+        fields: dict[str, Any] = {"add_special_tokens": True}
+        root = getattr(served[self._model], "root", None) or self._model
+        if "bad_words" not in self._given_body and (texts := placeholder_texts_of(root)):
+            fields["bad_words"] = texts
+        return fields
 
     def _one_or_refusal(
         self, request: GenerationRequest, sampling: Sampling

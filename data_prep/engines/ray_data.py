@@ -20,6 +20,7 @@ from data_prep.engines import vllm_offline
 from data_prep.engines.chat import chat_text, open_image
 from data_prep.engines.interface import Completion, GenerationRequest, Sampling, all_answered
 from data_prep.engines.models import ReadyModel
+from data_prep.engines.placeholders import placeholder_texts
 from reward_fns.errors import UserError
 
 _ENVIRONMENT = {
@@ -57,6 +58,7 @@ class RayEngine:
             address,
         )
         self._processor: Any = None
+        self._never: list[str] = []
 
     @property
     def fingerprint(self) -> str:
@@ -115,7 +117,7 @@ class RayEngine:
         import ray
         import ray.data
         import torch
-        from transformers import AutoProcessor
+        from transformers import AutoConfig, AutoProcessor
 
         if not ray.is_initialized():
             logical = None if self._address or torch.cuda.is_available() else self._concurrency
@@ -134,6 +136,8 @@ class RayEngine:
                 f"{self._concurrency} replicas need as many GPUs, the Ray cluster has {gpus}: lower concurrency"
             )
         self._processor = AutoProcessor.from_pretrained(self._model.path)
+        config = AutoConfig.from_pretrained(self._model.path)
+        self._never = placeholder_texts(config, self._processor.tokenizer)
 
     def _rows(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
@@ -146,6 +150,8 @@ class RayEngine:
             for name, value in vllm_offline.sampling_arguments(sampling).items()
             if value is not None
         }
+        if self._never:
+            arguments["bad_words"] = self._never  # Arrow has no column for ids as keys
         for number, request in enumerate(requests):
             try:
                 open_image(request.image)

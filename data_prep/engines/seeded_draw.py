@@ -13,10 +13,11 @@ class Draw:
 
     Args:
         seeds: one a row of the batch.
+        never: ids that are not drawn (`placeholders`); their log-probabilities are noted all the same.
     """
 
-    def __init__(self, seeds: Sequence[int], sampling: Sampling) -> None:
-        self._seeds, self._sampling = seeds, sampling
+    def __init__(self, seeds: Sequence[int], sampling: Sampling, never: Sequence[int] = ()) -> None:
+        self._seeds, self._sampling, self._never = seeds, sampling, list(never)
         self._generators: list[Any] = []
         self._steps: list[
             tuple[Any, Any, Any]
@@ -26,10 +27,12 @@ class Draw:
         """From the model's logits (B, V) to 0 at the drawn token and -inf elsewhere."""
         import torch
 
+        allowed = scores.float().clone()
+        allowed[:, self._never] = -torch.inf
         if self._sampling.temperature == 0:
-            drawn = scores.argmax(-1, keepdim=True)
+            drawn = allowed.argmax(-1, keepdim=True)
         else:
-            probabilities = torch.softmax(scores.float() / self._sampling.temperature, -1)
+            probabilities = torch.softmax(allowed / self._sampling.temperature, -1)
             drawn = (probabilities / self._exponentials(scores)).argmax(-1, keepdim=True)
         if self._sampling.top_logprobs:
             logprobs = torch.log_softmax(scores.float(), -1)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.engines.chat import chat_text, open_image
 from data_prep.engines.interface import Completion, GenerationRequest, Sampling, all_answered
 from data_prep.engines.models import ReadyModel
+from data_prep.engines.placeholders import placeholder_ids
 from data_prep.engines.seeded_draw import Draw
 from reward_fns.errors import UserError
 
@@ -42,6 +43,7 @@ class TransformersEngine:
         self._processor: Any = None
         self._limit = 0  # positions that the model has
         self._ends: list[int] = []  # ids that end a sequence
+        self._never: tuple[int, ...] = ()  # ids that no answer may hold
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +77,7 @@ class TransformersEngine:
         if self._processor.tokenizer.pad_token is None:
             self._processor.tokenizer.pad_token = self._processor.tokenizer.eos_token
         self._limit = model.config.get_text_config().max_position_embeddings
+        self._never = placeholder_ids(model.config)
         ends = model.generation_config.eos_token_id
         self._ends = [ends] if isinstance(ends, int) else list(ends or ())
 
@@ -129,7 +132,7 @@ class TransformersEngine:
                 self._batch(rest, sampling, answers)
             return
         room = [min(sampling.max_tokens, self._limit - length) for length in lengths]
-        draw = Draw([row.seed for row in rows], sampling)
+        draw = Draw([row.seed for row in rows], sampling, self._never)
         generated = self._generated(inputs, draw, max(room))
         tokenizer = self._processor.tokenizer
         for number, (row, ids, most) in enumerate(zip(rows, generated, room, strict=True)):

@@ -4,10 +4,11 @@ The model is loaded by the first question, so that an engine that is never asked
 takes some 10 s of imports, then 2 s for each model; leaving the context frees the memory, so that models can follow
 each other.
 
-Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so that an answer depends
-on neither the batch nor on `n`. Log-probabilities are of the model itself, whatever the temperature (vLLM's
-`raw_logprobs`). Prefixes are cached: the n answers of a request, and requests that share image and beginning, compute
-the shared part once.
+Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so that
+an answer depends on neither the batch nor on `n`. Log-probabilities are of the model itself,
+whatever the temperature (vLLM's `raw_logprobs`), placeholder tokens included, which are never drawn
+(`placeholders`). Prefixes are cached: the n answers of a request, and requests that share image and
+beginning, compute the shared part once.
 """
 
 import os
@@ -27,6 +28,7 @@ from data_prep.engines.interface import (
     sum_by_text,
 )
 from data_prep.engines.models import ReadyModel
+from data_prep.engines.placeholders import never, placeholder_ids
 from reward_fns.errors import UserError
 
 # Read by vLLM while it is imported and loads a model; what the user has set stays. The log level hides start-up chatter
@@ -53,6 +55,7 @@ class VllmEngine:
         self._model = model
         self._llm: Any = None
         self._processor: Any = None
+        self._never: dict[int, float] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -75,12 +78,13 @@ class VllmEngine:
     def _load(self) -> None:
         with _environment():
             import torch
-            from transformers import AutoProcessor
+            from transformers import AutoConfig, AutoProcessor
             from vllm import LLM
 
             if not torch.cuda.is_available():
                 _spare_a_small_model_the_threads(self._model.path)
             self._processor = AutoProcessor.from_pretrained(self._model.path)
+            self._never = never(placeholder_ids(AutoConfig.from_pretrained(self._model.path)))
             try:
                 self._llm = LLM(model=str(self._model.path), **engine_arguments())
             except (ValueError, RuntimeError, OSError) as error:
@@ -122,7 +126,12 @@ class VllmEngine:
         from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
 
-        parameters = SamplingParams(**sampling_arguments(sampling), n=sampling.n, seed=request.seed)
+        parameters = SamplingParams(
+            **sampling_arguments(sampling),
+            n=sampling.n,
+            seed=request.seed,
+            logit_bias=self._never or None,
+        )
         try:
             self._llm.enqueue(self._prompt(request), parameters, use_tqdm=False)
         except UserError as error:

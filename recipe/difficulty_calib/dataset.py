@@ -6,50 +6,15 @@ class also tokenises a conversation as the rollout does, and ends the answer wit
 LLaVA's chat template leaves out: without it SFT unlearns to stop.
 """
 
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer import build_multimodal_processor_inputs
 
-
-def open_image(item: dict[str, Any]) -> Image.Image:
-    """The RGB image of one content item: a `PIL.Image`, encoded bytes, or a path.
-
-    Raises:
-        ValueError: the file is missing or no image; the message names it.
-    """
-    image = item.get("image")
-    if isinstance(image, Image.Image):
-        return image.convert("RGB")
-    source = (
-        BytesIO(item["bytes"]) if item.get("bytes") else Path(str(image).removeprefix("file://"))
-    )
-    try:
-        return Image.open(source).convert("RGB")
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"image {image} does not exist: check the image folder that the parquet refers to"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ValueError(
-            f"image {image or '(bytes in the parquet)'} cannot be read: replace it or drop the row"
-        ) from error
-
-
-def images_of(messages: list[dict[str, Any]]) -> list[Image.Image]:
-    """Every image in a list of chat messages, in order."""
-    return [
-        open_image(item)
-        for message in messages
-        if isinstance(message["content"], list)
-        for item in message["content"]
-        if item.get("type") == "image"
-    ]
+from recipe.difficulty_calib.images import images_of, open_image
 
 
 class UntouchedImageDataset(RLHFDataset):

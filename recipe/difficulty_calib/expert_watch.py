@@ -75,7 +75,7 @@ class ExpertWatch:
     def _take_in(self, told: Mapping[str, Any]) -> None:
         if told["fatal"] is not None:
             raise ExpertFailureError(
-                f"the run ends, since the expert cannot be asked any more: {told['fatal']}"
+                f"the run ends, since no later rollout can be scored either: {told['fatal']}"
             )
         known = self._latest.setdefault(told["worker"], {})
         for name, total in told["totals"].items():

@@ -26,9 +26,17 @@ from recipe.difficulty_calib.patches import (
     llava_image_tokens,
     llava_processor,
     llava_weight_names,
+    placeholders_in_actor,
+    placeholders_in_rollouts,
 )
 
-LLAVA_PATCHES = (llava_processor.PATCH, llava_image_tokens.PATCH, llava_weight_names.PATCH)
+LLAVA_PATCHES = (
+    llava_processor.PATCH,
+    llava_image_tokens.PATCH,
+    llava_weight_names.PATCH,
+    placeholders_in_rollouts.PATCH,
+    placeholders_in_actor.PATCH,
+)
 CPU_PATCHES = (
     cpu_vllm_distribution.PATCH,
     cpu_process_group.PATCH,

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
+from recipe.difficulty_calib.options import TrainerOptions, check_served_expert, configured_reward
 from recipe.difficulty_calib.patches import UnsupportedVersionError
 from recipe.difficulty_calib.patches.llava_image_tokens import (
     collapse_image_tokens,
@@ -18,7 +19,7 @@ from recipe.difficulty_calib.patches.llava_image_tokens import (
 )
 from recipe.difficulty_calib.plugin import CPU_PATCHES, LLAVA_PATCHES, on_cpu
 from reward_fns.errors import ConfigurationError
-from reward_fns.reward import DifficultyReward, make_reward
+from reward_fns.reward import DifficultyReward
 
 
 class PreflightError(ValueError):
@@ -28,6 +29,7 @@ class PreflightError(ValueError):
 def check(config: DictConfig) -> None:
     """Raise `PreflightError` for the first thing found wrong with a composed GRPO configuration."""
     check_versions()
+    check_trainer(config)
     reward = check_reward(config)
     processor = check_model(config.actor_rollout_ref.model.path)
     first_prompt: list[dict[str, Any]] | None = None
@@ -46,6 +48,15 @@ def check_versions() -> None:
         for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
             patch.check_versions()
     except UnsupportedVersionError as error:
+        raise PreflightError(str(error)) from error
+
+
+def check_trainer(config: DictConfig) -> None:
+    """The trainer's options exist, and a reward model has GPUs of its own."""
+    try:
+        TrainerOptions.of(config)
+        check_served_expert(config)
+    except ConfigurationError as error:
         raise PreflightError(str(error)) from error
 
 
@@ -118,7 +129,7 @@ def _check_images(path: str, index: int, images: list[Any] | None) -> None:
 def check_reward(config: DictConfig) -> DifficultyReward:
     """The reward's options are right, and name an expert."""
     try:
-        return make_reward(config.reward.custom_reward_function.reward_kwargs)
+        return configured_reward(config)
     except ConfigurationError as error:
         raise PreflightError(_first_line(error)) from error
 

@@ -1,7 +1,6 @@
 """verl's synchronous PPO trainer with what difficulty-guided calibration needs, under the name ``difficulty_guided``.
 
-On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guided``, options in the section of that
-name):
+On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guided``; `options.TrainerOptions`):
 
 - the training curves of `metrics` go to the tracker at every step;
 - what the expert was asked and what that cost goes there too, as ``expert/calls`` and so on (`expert_watch`);
@@ -27,6 +26,12 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
+from recipe.difficulty_calib.options import (
+    TrainerOptions,
+    check_served_expert,
+    configured_reward,
+    watch_rewards,
+)
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 
 _CORRELATION = "training/rollout_actor_probs_pearson_corr"
@@ -45,10 +50,15 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
 
     def __init__(self, config: DictConfig) -> None:
-        self.options = config.trainer.v1.difficulty_guided
+        check_served_expert(config)
+        if config.reward.reward_manager.name == "difficulty_guided":
+            # A worker that cannot be made costs verl every sample, and says so in the log alone.
+            configured_reward(config)
+        self.options = TrainerOptions.of(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
+        watch_rewards(config)
         self.watch = ExpertWatch(
             self.options.max_expert_failure_rate,
             self.options.expert_failure_window,

@@ -113,6 +113,18 @@ def test_a_vllm_server_is_told_to_begin_the_sequence_and_own_fields_win(serve, t
     ]
 
 
+def test_where_the_served_model_cannot_be_read_its_placeholders_are_asked_for(
+    serve, tmp_path, caplog
+):
+    url, got = serve(lambda body: reply("a"), owner="vllm")
+    with caplog.at_level("WARNING"):
+        engine(url, tmp_path).generate([ASK], Sampling())
+    assert "name its placeholder tokens in extra_body" in caplog.text
+    given = {"bad_words": ["<image>"]}
+    engine(url, tmp_path, extra_body=given).generate([ASK], Sampling())
+    assert [body.get("bad_words") for body in got] == [None, ["<image>"]]
+
+
 def test_choices_that_a_server_leaves_out_are_asked_for_with_seeds_of_their_own(serve, tmp_path):
     url, got = serve(lambda body: reply(f"seed {body['seed']}"))
     answers = engine(url, tmp_path).generate([ASK], Sampling(n=3))

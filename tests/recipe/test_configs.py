@@ -7,6 +7,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
 import recipe.difficulty_calib.config
+from reward_fns.difficulty import Coefficients
+from reward_fns.reward import make_reward
 
 CONFIG_FOLDER = Path(recipe.difficulty_calib.config.__file__).parent
 PROFILES = ["pocket", "llava_7b", "pocket_sft", "llava_7b_sft"]
@@ -55,6 +57,21 @@ def test_grpo_profile_is_the_papers_algorithm(profile):
     assert algorithm.filter_groups.enable and algorithm.filter_groups.metric == "acc"
     assert algorithm.filter_groups.max_num_gen_batches > 0
     assert config.reward.custom_reward_function.reward_kwargs.rule == "paper"
+
+
+def test_only_the_pocket_profile_names_an_expert():
+    assert composed("pocket").reward.custom_reward_function.reward_kwargs.expert == "oracle"
+    assert composed("llava_7b").reward.custom_reward_function.reward_kwargs.expert is None
+
+
+def test_coefficients_after_the_main_job_s_own_are_those_that_are_trained_with(tmp_path):
+    kwargs = "reward.custom_reward_function.reward_kwargs"
+    # examples/run_llava_grpo.sh gives the file, then what follows its own name.
+    config = composed(
+        "pocket", f"{kwargs}.coefficients={tmp_path / 'c.yaml'}", f"{kwargs}.coefficients=fixed"
+    )
+    reward = make_reward(config.reward.custom_reward_function.reward_kwargs)
+    assert reward.coefficients_of("pocket-digit") == Coefficients(1.0, 1.0, 1.0, 1.0)
 
 
 def test_the_proper_rule_also_drops_the_division_by_the_groups_deviation():

@@ -9,12 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from recipe.difficulty_calib.dataset import (
-    AnswerSFTDataset,
-    UntouchedImageDataset,
-    images_of,
-    open_image,
-)
+from recipe.difficulty_calib.dataset import AnswerSFTDataset, UntouchedImageDataset
+from recipe.difficulty_calib.images import images_of, open_image
 
 
 def png(size: tuple[int, int] = (40, 30)) -> bytes:

@@ -62,3 +62,39 @@ def test_the_cpu_wheel_tells_vllms_version():
 def test_a_package_that_is_not_there_is_named():
     with pytest.raises(UnsupportedVersionError, match="no-such-package is not installed"):
         package_version("no-such-package")
+
+
+def test_actor_and_reference_give_a_placeholder_no_probability_and_finite_numbers(pocket_model):
+    import torch
+    from transformers import LlavaForConditionalGeneration
+    from verl.utils.torch_functional import entropy_from_logits
+
+    from recipe.difficulty_calib.patches.placeholders_in_actor import rule_out
+
+    model = LlavaForConditionalGeneration.from_pretrained(pocket_model, dtype=torch.float32)
+    ids = torch.tensor([[1, 10, 11, 12]])
+    before = model(input_ids=ids).logits[0].detach()  # (T, V)
+    rule_out(model)
+    logits = model(input_ids=ids).logits[0]
+    image = model.config.image_token_id
+    # What is left is the model's distribution without that token.
+    expected = before.clone()
+    expected[:, image] = -torch.inf
+    assert torch.allclose(logits.softmax(-1), expected.softmax(-1), atol=1e-7)
+    assert (logits.softmax(-1)[:, image] == 0).all()
+    # verl divides logits by the temperature, and takes entropies.
+    entropy = entropy_from_logits(logits / 0.1)
+    assert entropy.isfinite().all()
+    entropy.sum().backward()
+    assert model.lm_head.weight.grad.isfinite().all()
+
+
+def test_a_model_of_text_is_left_as_it_is():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from recipe.difficulty_calib.patches.placeholders_in_actor import rule_out
+
+    sizes = {"vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2))
+    rule_out(model)
+    assert not model.lm_head._forward_hooks

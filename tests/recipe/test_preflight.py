@@ -6,14 +6,34 @@ import sys
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from recipe.difficulty_calib.preflight import (
     PreflightError,
     check_model,
     check_parquet,
-    check_tags,
+    check_reward,
+    check_tag,
+    check_trainer,
     check_versions,
 )
+
+
+@pytest.fixture
+def composed():
+    from hydra import compose, initialize_config_module
+
+    def compose_profile(profile, *lines):
+        with initialize_config_module("recipe.difficulty_calib.config", version_base=None):
+            return compose(profile, overrides=list(lines))
+
+    return compose_profile
+
+
+def rewarded(**options):
+    """A configuration with these options of the reward."""
+    section = {"custom_reward_function": {"reward_kwargs": {"expert": "oracle"} | options}}
+    return OmegaConf.create({"reward": section})
 
 
 def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
@@ -24,12 +44,9 @@ def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
     check_image_tokens(processor)
     rows = check_parquet(str(pocket_data / "rl_train.parquet"), "images")
     assert len(rows) == 20
-    check_tags(
-        "rl_train.parquet",
-        {row["data_source"] for row in rows},
-        "table4",
-        str(pocket_data / "coefficients.yaml"),
-    )
+    reward = check_reward(rewarded(coefficients=str(pocket_data / "coefficients.yaml")))
+    for row in rows:
+        check_tag("rl_train.parquet", row["data_source"], reward)
 
 
 def test_a_wrong_version_is_named(monkeypatch):
@@ -95,9 +112,31 @@ def test_a_missing_image_names_its_row(tmp_path, pocket_data):
         check_parquet(str(path), "images")
 
 
-def test_an_unknown_tag_names_the_known_ones(pocket_data):
-    with pytest.raises(PreflightError, match="VQAv2"):
-        check_tags("x.parquet", {"no-such-dataset"}, "table4", None)
+def test_an_unknown_tag_names_the_known_ones():
+    with pytest.raises(PreflightError, match="x.parquet.*VQAv2"):
+        check_tag("x.parquet", "no-such-dataset", check_reward(rewarded(rule="proper")))
+
+
+def test_a_reward_without_expert_or_with_a_wrong_option_fails_before_anything_heavy():
+    with pytest.raises(PreflightError, match="no expert is named"):
+        check_reward(rewarded(expert=None))
+    with pytest.raises(PreflightError, match="scheme was replaced: set coefficients"):
+        check_reward(rewarded(scheme="fixed"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "+trainer.v1.difficulty_guided.min_corelation=0.9",
+            "no option min_corelation: it has min_",
+        ),
+        ("reward.reward_model.enable=true", "set reward.reward_model.enable_resource_pool=True"),
+    ],
+)
+def test_trainer_options_that_cannot_work(composed, line, message):
+    with pytest.raises(PreflightError, match=message):
+        check_trainer(composed("pocket", line))
 
 
 def test_the_command_prints_one_line_and_fails(pocket_model):

@@ -1,20 +1,22 @@
 """The reward through verl's own loaders: as a bare function, and as the manager that adds the image."""
 
 import asyncio
-import json
+from io import BytesIO
 
-import numpy as np
 import pytest
-import torch
+from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from PIL import Image
-from tensordict import TensorDict
+from rollouts import RIGHT, TRUTH, manager, rollout
 
-from recipe.difficulty_calib.expert_watch import REPORT_KEY
+from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
+from recipe.difficulty_calib.options import check_served_expert, watch_rewards
+from reward_fns import claims
 from reward_fns.difficulty import Coefficients, save_coefficients
-
-RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 1.0"
-TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
+from reward_fns.errors import ConfigurationError
+from reward_fns.expert import AnswerVerdict, ExpertError
+from reward_fns.expert.requests import Source
+from reward_fns.reward import DifficultyReward
 
 
 @pytest.fixture
@@ -35,35 +37,6 @@ def config(tmp_path):
     return OmegaConf.create({"reward": reward})
 
 
-def manager(config, tokenizer):
-    from verl.trainer.ppo.reward import load_reward_manager
-
-    return load_reward_manager(config, tokenizer)
-
-
-def rollout(tokenizer, response: str):
-    from verl import DataProto
-
-    ids = torch.tensor([tokenizer.encode(response, add_special_tokens=False)])
-    prompt = torch.zeros((1, 3), dtype=torch.long)
-    mask = torch.ones((1, 3 + ids.shape[1]), dtype=torch.long)
-    raw_prompt = [
-        {"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (4, 4))}]}
-    ]
-    fields = {
-        "data_source": "toy",
-        "reward_model": {"ground_truth": TRUTH},
-        "extra_info": {"question": "Which digit?", "task": "QA", "question_id": "q1"},
-        "raw_prompt": raw_prompt,
-    }
-    arrays = {}
-    for key, value in fields.items():
-        arrays[key] = np.empty(1, dtype=object)
-        arrays[key][0] = value
-    batch = TensorDict({"prompts": prompt, "responses": ids, "attention_mask": mask}, batch_size=1)
-    return DataProto(batch=batch, non_tensor_batch=arrays)
-
-
 @pytest.fixture(scope="module")
 def tokenizer(pocket_model):
     from verl.utils import hf_tokenizer
@@ -72,7 +45,9 @@ def tokenizer(pocket_model):
 
 
 def test_the_manager_scores_a_right_sure_answer_by_algorithm_1(config, tokenizer):
-    result = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))
+    result = asyncio.run(
+        manager(config, tokenizer).run_single(rollout(tokenizer, data_source="toy"))
+    )
     # alpha * 1 + beta * 1 + gamma * 1 - delta * 0 = 1 + 2 + 0.5
     assert result["reward_score"] == pytest.approx(3.5)
     assert result["reward_extra_info"]["acc"] == 1.0
@@ -83,10 +58,17 @@ def test_manager_and_bare_function_agree(config, tokenizer):
 
     info = {"question": "Which digit?", "task": "QA"}
     bare = asyncio.run(get_custom_reward_fn(config)("toy", RIGHT, TRUTH, extra_info=info))
-    managed = asyncio.run(manager(config, tokenizer).run_single(rollout(tokenizer, RIGHT)))[
-        "reward_extra_info"
-    ]
+    managed = asyncio.run(
+        manager(config, tokenizer).run_single(rollout(tokenizer, data_source="toy"))
+    )["reward_extra_info"]
     assert bare == {key: value for key, value in managed.items() if key != REPORT_KEY}
+
+
+def watched(config):
+    """The configuration as the trainer `difficulty_guided` hands it to the reward workers."""
+    merged = OmegaConf.merge(config, {"trainer": {"v1": {}}})
+    watch_rewards(merged)
+    return merged
 
 
 class FailingExpert:
@@ -95,18 +77,182 @@ class FailingExpert:
     name = "failing"
 
     async def ask(self, request):
-        assert request.image is not None and request.image.startswith(b"\x89PNG")
         raise TimeoutError("the service is down")
 
 
-def test_a_failed_expert_is_marked_and_logged_and_the_image_was_given_to_it(
-    config, tokenizer, caplog
-):
+def with_expert(made, expert):
+    """The same reward with another expert, as an object; one object stands for one configuration."""
+    return DifficultyReward(expert, made.reward.rule, made.reward.coefficients)
+
+
+def failing(config, tokenizer):
     difficulty_guided = manager(config, tokenizer)
-    difficulty_guided.expert = FailingExpert()
+    difficulty_guided.reward = with_expert(difficulty_guided, FailingExpert())
+    return difficulty_guided
+
+
+def test_a_failed_expert_is_marked_and_logged(config, tokenizer, caplog):
     with caplog.at_level("WARNING"):
-        reward = asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))[
-            "reward_extra_info"
-        ]
+        run = failing(watched(config), tokenizer).run_single(rollout(tokenizer, data_source="toy"))
+        reward = asyncio.run(run)["reward_extra_info"]
     assert reward["expert_failed"] == 1.0
     assert "no verdict for question q1: TimeoutError: the service is down" in caplog.text
+
+
+def test_in_a_stock_trainer_a_failed_call_is_raised_so_that_the_rollout_is_left_out(
+    config, tokenizer
+):
+    with pytest.raises(ExpertError, match="the service is down"):
+        asyncio.run(failing(config, tokenizer).run_single(rollout(tokenizer, data_source="toy")))
+
+
+def test_in_a_stock_trainer_too_many_failed_calls_end_every_later_one(config, tokenizer):
+    difficulty_guided = failing(config, tokenizer)
+    for _ in range(63):
+        with pytest.raises(ExpertError):
+            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, data_source="toy")))
+    for _ in range(2):  # the 64th, and one that an expert would answer again
+        with pytest.raises(ExpertFailureError, match="100.0% of the last 64 rollouts"):
+            asyncio.run(difficulty_guided.run_single(rollout(tokenizer, data_source="toy")))
+
+
+class RecordingReward(DifficultyReward):
+    """Notes the samples that it is given."""
+
+    def __init__(self):
+        super().__init__("oracle")
+        self.samples = []
+
+    async def outcome(self, response, sample):
+        self.samples.append(sample)
+        return await super().outcome(response, sample)
+
+
+def test_every_image_of_the_prompt_is_the_samples_in_order(config, tokenizer):
+    data = rollout(tokenizer)
+    pictures = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    parts = [{"type": "image", "image": picture} for picture in pictures]
+    data.non_tensor_batch["raw_prompt"][0] = [{"role": "user", "content": parts}]
+    difficulty_guided = manager(watched(config), tokenizer)
+    difficulty_guided.reward = RecordingReward()
+    asyncio.run(difficulty_guided.run_single(data))
+    ((first, second),) = [sample.images for sample in difficulty_guided.reward.samples]
+    assert Image.open(BytesIO(first)).getpixel((0, 0)) == (255, 0, 0)
+    assert Image.open(BytesIO(second)).getpixel((0, 0)) == (0, 0, 255)
+
+
+def test_an_image_that_cannot_be_had_is_a_rollout_without_verdict(config, tokenizer):
+    data = rollout(tokenizer)
+    part = {"type": "image", "image": "nowhere.png"}
+    data.non_tensor_batch["raw_prompt"][0] = [{"role": "user", "content": [part]}]
+    with pytest.raises(ExpertError, match="nowhere.png does not exist"):
+        asyncio.run(manager(config, tokenizer).run_single(data))
+
+
+def test_an_unlisted_dataset_ends_the_run_at_the_first_sample(config, tokenizer):
+    data = rollout(tokenizer, data_source="toy")
+    data.non_tensor_batch["data_source"][0] = "nowhere"
+    # The trainer reads the report of each rollout.
+    result = asyncio.run(manager(watched(config), tokenizer).run_single(data))
+    with pytest.raises(ExpertFailureError, match="nowhere"):
+        ExpertWatch(1.0, 64, 64).see([result["reward_extra_info"]], training=False)
+    # Another trainer reads none: this sample is lost, and so is every later one of this worker.
+    stock = manager(config, tokenizer)
+    for sample in (data, rollout(tokenizer, data_source="toy")):
+        with pytest.raises(ExpertFailureError, match="nowhere"):
+            asyncio.run(stock.run_single(sample))
+
+
+class RecordingExpert:
+    """Notes what it is asked, and finds all of it true."""
+
+    name = "recording"
+
+    def __init__(self):
+        self.requests = []
+
+    async def ask(self, request):
+        self.requests.append(request)
+        return AnswerVerdict(tuple(1 for _ in request.claims), 1.0, Source(self.name))
+
+
+def asked(config, tokenizer, data):
+    difficulty_guided = manager(config, tokenizer)
+    expert = RecordingExpert()
+    difficulty_guided.reward = with_expert(difficulty_guided, expert)
+    asyncio.run(difficulty_guided.run_single(data))
+    (request,) = expert.requests
+    return request
+
+
+@pytest.mark.parametrize("info", [{"index": 3}, None, {"question": ""}])
+def test_without_a_question_in_extra_info_the_expert_is_asked_the_prompts(config, tokenizer, info):
+    data = rollout(tokenizer, data_source="toy")
+    parts = [{"type": "image", "image": Image.new("RGB", (4, 4))}]
+    parts.append({"type": "text", "text": "\n" + claims.claim_prompt("Which digit is shown?")})
+    data.non_tensor_batch["raw_prompt"][0] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": parts},
+    ]
+    data.non_tensor_batch["extra_info"][0] = info
+    assert asked(config, tokenizer, data).question == "Which digit is shown?"
+
+
+def test_a_sample_without_any_question_is_refused(config, tokenizer):
+    data = rollout(tokenizer, data_source="toy")
+    data.non_tensor_batch["extra_info"][0] = {"index": 3}
+    with pytest.raises(ExpertFailureError, match="has no question to judge its answers by"):
+        asyncio.run(manager(config, tokenizer).run_single(data))
+
+
+def test_an_option_that_does_not_exist_is_named_with_the_known_ones(config, tokenizer):
+    config.reward.custom_reward_function.reward_kwargs.ruel = "proper"
+    with pytest.raises(ConfigurationError, match="no option 'ruel': it has expert, rule, "):
+        manager(config, tokenizer)
+
+
+def test_nested_options_reach_the_expert(config, tokenizer):
+    config.reward.custom_reward_function.reward_kwargs.expert = {
+        "kind": "openai",
+        "model": "judge",
+        "base_url": "http://127.0.0.1:9/v1",
+        "parameters": {"seed": 1},
+        "prices": {"judge": {"input": 1.5, "output": 6}},
+    }
+    assert manager(config, tokenizer).reward.expert.name
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_a_reward_model_on_the_actors_gpus_is_refused_before_the_run(config, tokenizer, pool):
+    model = {"enable": True, "enable_resource_pool": pool}
+    served = OmegaConf.merge(config, {"reward": {"reward_model": model}})
+    if pool:
+        check_served_expert(served)
+        return
+    with pytest.raises(ConfigurationError, match="enable_resource_pool=True"):
+        manager(served, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "no expert is named, and there is no default"),
+        (["+reward.custom_reward_function.reward_kwargs.scheme=fixed"], "scheme was replaced"),
+        (
+            [
+                "+reward.custom_reward_function.reward_kwargs.expert=oracle",
+                "+trainer.v1.difficulty_guided.window=1",
+            ],
+            "has no option window: it has min_probs_correlation, ",
+        ),
+    ],
+)
+def test_the_trainer_refuses_what_cannot_work_before_any_worker_is_started(lines, message):
+    from verl.experimental.reward_loop.reward_loop import migrate_legacy_reward_impl
+    from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
+
+    given = ["reward.reward_manager.name=difficulty_guided", *lines]
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        stock = compose("ppo_trainer", overrides=["algorithm.adv_estimator=grpo", *given])
+    with pytest.raises(ConfigurationError, match=message):
+        get_trainer_cls("difficulty_guided")(migrate_legacy_reward_impl(stock))

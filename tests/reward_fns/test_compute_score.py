@@ -1,9 +1,11 @@
 import asyncio
+import contextlib
 import json
 import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from reward_fns import reward
@@ -252,3 +254,46 @@ def test_verl_s_own_loader_finds_it_with_two_lines_of_configuration():
         [f"reward.custom_reward_function.{line}" for line in lines]
     )
     assert asyncio.run(loaders.get_custom_reward_fn(config)(**sample)) == run(rule="proper")
+
+
+WRONG = "1. The digit is 1. I'm sure.\nConfidence: 0.7"
+
+
+def _advantages(scores, uids):
+    torch = pytest.importorskip("torch")
+    algos = pytest.importorskip("verl.trainer.ppo.core_algos")
+    rewards = torch.tensor(scores)[:, None]
+    advantages, _ = algos.compute_grpo_outcome_advantage(
+        rewards, torch.ones_like(rewards), index=np.array(uids, dtype=object)
+    )
+    return advantages[:, 0].tolist()
+
+
+def _scores_that_verl_keeps(responses, experts):
+    """verl 0.9.1 leaves out a rollout whose reward raised."""
+    kept = []
+    for response, expert in zip(responses, experts, strict=True):
+        with contextlib.suppress(ExpertError):
+            kept.append(run(response, expert=expert)["score"])
+    return kept
+
+
+def test_a_failed_call_moves_no_advantage_of_its_group():
+    down = FakeExpert(ExpertError("down"))
+    kept = _scores_that_verl_keeps([RIGHT] * 4 + [WRONG] * 3 + [RIGHT], ["oracle"] * 7 + [down])
+    assert len(kept) == 7
+    # verl fills the batch up with a padding sample of reward 0 and another uid.
+    advantages = _advantages([*kept, 0.0], ["group"] * 7 + ["padding"])[:7]
+    # Of a gap g, right is 3/7 g above the mean, wrong 4/7 g below, and the sample deviation is
+    # g * sqrt((4 * (3/7)^2 + 3 * (4/7)^2) / 6) = 0.5345 g: 0.8018 and -1.0690.
+    assert advantages == pytest.approx([0.8018] * 4 + [-1.0690] * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize(("others", "advantage"), [(RIGHT, -2.475), (WRONG, 2.475)])
+def test_a_failed_call_scored_0_would_have_the_largest_advantage_that_eight_can_have(
+    others, advantage
+):
+    score = run(others)["score"]
+    # Of a gap g it stands 7/8 g off the mean, and the sample deviation is g / sqrt(8): 0.875 * 2.828.
+    scores = [score] * 7 + [0.0]
+    assert _advantages(scores, ["group"] * 8)[-1] == pytest.approx(advantage, abs=1e-2)

@@ -1,0 +1,112 @@
+"""The options of the recipe's own configuration sections, with their defaults: the one place for both.
+
+verl's stock configuration has neither section, so every option has a default here:
+
+    reward.custom_reward_function.reward_kwargs.*     those of `reward_fns.reward.DifficultyReward`
+    trainer.v1.difficulty_guided.*                    `TrainerOptions`
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from reward_fns.errors import ConfigurationError
+from reward_fns.reward import DifficultyReward, make_reward
+
+REWARD_SECTION = "reward.custom_reward_function.reward_kwargs"
+TRAINER_SECTION = "trainer.v1.difficulty_guided"
+_NOT_YET_SERVED = "127.0.0.1:9"
+"""In place of the address that verl gives a reward model when it has started it."""
+
+
+def reward_options(config: DictConfig) -> dict[str, Any]:
+    """The reward's options in a composed configuration; empty where it has none.
+
+    Raises:
+        ConfigurationError: the section is no mapping. `make_reward` looks at what is in it.
+    """
+    section = config.reward.get("custom_reward_function") or {}
+    return _plain(REWARD_SECTION, section.get("reward_kwargs"))
+
+
+def configured_reward(config: DictConfig) -> DifficultyReward:
+    """The reward of a composed configuration, made before the workers that will use it.
+
+    Raises:
+        ConfigurationError: an option does not exist, is missing or is wrong.
+    """
+    served = (config.reward.get("reward_model") or {}).get("enable")
+    return make_reward(reward_options(config), _NOT_YET_SERVED if served else None)
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Of the trainer ``difficulty_guided``.
+
+    Attributes:
+        min_probs_correlation: the run stops below this correlation of rollout and actor
+            probabilities.
+        max_expert_failure_rate: the run stops when more of the window's rollouts, in [0, 1], are
+            without a verdict.
+        expert_failure_window: number of last rollouts, >= 1.
+    """
+
+    min_probs_correlation: float = 0.98
+    max_expert_failure_rate: float = 0.05
+    expert_failure_window: int = 1024
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "TrainerOptions":
+        """Those of a composed configuration.
+
+        Raises:
+            ConfigurationError: the section has an option that does not exist.
+        """
+        v1 = (config.get("trainer") or {}).get("v1") or {}
+        given = _plain(TRAINER_SECTION, v1.get("difficulty_guided"))
+        known = [field.name for field in fields(cls)]
+        if unknown := [name for name in given if name not in known]:
+            raise ConfigurationError(
+                f"{TRAINER_SECTION} has no option {', '.join(unknown)}: it has {', '.join(known)}"
+            )
+        return cls(**given)
+
+
+def watch_rewards(config: DictConfig) -> None:
+    """Note in the configuration, which the reward workers get, that the trainer sees every reward."""
+    with open_dict(config):
+        config.trainer.v1.rewards_are_watched = True
+
+
+def is_watched(config: DictConfig) -> bool:
+    """Whether the trainer is one that called `watch_rewards`."""
+    v1 = (config.get("trainer") or {}).get("v1") or {}
+    return bool(v1.get("rewards_are_watched", False))
+
+
+def check_served_expert(config: DictConfig) -> None:
+    """Refuse a reward model that shares the actor's GPUs.
+
+    verl 0.9.1 then calls the reward after the rollouts with the prompt alone: no dataset tag, no
+    ground truth, no extra_info (`PPOTrainer._compute_reward_colocate`), so that no reward function
+    that needs one can work; a stock one ends with `KeyError: 'reward_model'`.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    served = config.reward.get("reward_model") or {}
+    if served.get("enable") and not served.get("enable_resource_pool"):
+        raise ConfigurationError(
+            "reward.reward_model.enable needs GPUs of its own here, since verl gives a reward model that shares the "
+            "actor's neither ground truth nor dataset: set reward.reward_model.enable_resource_pool=True, "
+            "reward.reward_model.nnodes and reward.reward_model.n_gpus_per_node"
+        )
+
+
+def _plain(where: str, section: Any) -> dict[str, Any]:
+    """A section's options, nested ones included, as Python values."""
+    given = OmegaConf.to_container(section, resolve=True) if section else {}
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"{where} is a mapping of options, got {given!r}")
+    return {str(name): value for name, value in given.items()}
