@@ -220,7 +220,7 @@ def test_every_question_that_gives_no_record_is_named_with_its_reason(step, tmp_
         (question(1), None),
         (torn, candidates((RED, 10))),
         (question(3), candidates(("...", 10))),
-        (question(4), candidates(("It is red, I'm sure. Or not.", 10))),
+        (question(4), candidates(("It is red, I'm sure - or not.", 10))),
         (question(5), candidates((" ".join(f"Fact {i} is so." for i in range(65)), 10))),
         (question(6), candidates(("Ein Würfel. 立方体です。", 10))),
         (question(7), candidates(("long " * 2000 + "story.", 10))),

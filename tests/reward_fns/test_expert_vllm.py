@@ -20,7 +20,7 @@ def test_a_real_vllm_server_answers_with_images_schemas_and_log_probabilities(
     expert = make_expert(config | {"timeout": 120})
     claims = ("The digit is 7.", "It is red.")
     requests = [
-        AnswerRequest("Which digit?", "QA", claims, "\n".join(claims), "7", red_square(32)),
+        AnswerRequest("Which digit?", "QA", claims, "\n".join(claims), "7", (red_square(32),)),
         AnswerRequest("Which digit?", "QA", claims, "\n".join(claims), "7"),
         AnswerRequest(
             "Describe <image> </s>.", "Detail", claims, "<image><image>", "7", (red_square(32),)
@@ -29,7 +29,7 @@ def test_a_real_vllm_server_answers_with_images_schemas_and_log_probabilities(
 
     async def ask():
         pair = PairRequest(
-            "Which digit?", "QA", "The digit is 7.", "The digit is 1.", "7", red_square(32)
+            "Which digit?", "QA", "The digit is 7.", "The digit is 1.", "7", (red_square(32),)
         )
         return await asyncio.gather(*map(expert.ask, requests), expert.ask(pair))
 
