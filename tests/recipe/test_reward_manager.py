@@ -103,7 +103,7 @@ def test_a_failed_expert_is_marked_and_logged_and_the_image_was_given_to_it(
     config, tokenizer, caplog
 ):
     difficulty_guided = manager(config, tokenizer)
-    difficulty_guided.expert = FailingExpert()
+    difficulty_guided.reward.expert = FailingExpert()
     with caplog.at_level("WARNING"):
         reward = asyncio.run(difficulty_guided.run_single(rollout(tokenizer, RIGHT)))[
             "reward_extra_info"
