@@ -72,7 +72,12 @@ def read_sample(
         ConfigurationError: a sample without question, of an unknown task, or with a ground truth
             that has no text form; names the sample and the remedy.
     """
-    info = extra_info or {}
+    info = {} if extra_info is None else extra_info
+    if not isinstance(info, Mapping):
+        raise ConfigurationError(
+            f"a sample of dataset {data_source!r} has a {type(info).__name__} as extra_info: give a "
+            "mapping with its question"
+        )
     question_id = str(
         next((info[k] for k in ("question_id", "index") if info.get(k) is not None), "?")
     )

@@ -115,9 +115,10 @@ def test_an_unlisted_dataset_ends_the_run_at_its_first_sample_with_the_remedy():
 
 def test_an_unlisted_dataset_takes_the_configured_default(tmp_path):
     default = {"alpha": 1, "beta": 2, "gamma": 3, "delta": 4}
+    save_coefficients(tmp_path / "c.yaml", {"toy": Coefficients(1, 1, 1, 1)})
     for coefficients in ("table4", tmp_path / "c.yaml"):
-        save_coefficients(tmp_path / "c.yaml", {"toy": Coefficients(1, 1, 1, 1)})
-        reward = DifficultyReward("oracle", "paper", coefficients, default)
+        options = {"coefficients": coefficients, "default_coefficients": default}
+        reward = make_reward({"expert": "oracle"} | options)
         assert score(reward, sample("gsm8k"))[0]["score"] == 1 + 2 + 3
 
 
