@@ -1,7 +1,7 @@
 """A question's sampled answers: which of them are equal, which is the most frequent, how sure the model may be of it.
 
 With the prompt of the claim format two answers are equal if they make the same claims, whatever tags and confidence
-they state, and one without readable claims is no answer. With the plain prompt they are equal if their texts are. Both
+they state, and one whose list is not whole is no answer. With the plain prompt they are equal if their texts are. Both
 are compared by `reward_fns.claims.normalise`.
 """
 
@@ -41,7 +41,7 @@ def equal_answers(candidates: Iterable[Mapping[str, Any]], prompt: str) -> list[
         if prompt == "claims":
             parsed = parse_response(text)
             claims = tuple(claim.text for claim in parsed.claims)
-            if not claims or "too_many_claims" in parsed.defects:
+            if not parsed.list_is_whole:
                 continue
             text = "\n".join(claims)
         key = tuple(map(normalise, claims or (text,)))

@@ -31,6 +31,8 @@ class Answer:
         expert: identity of the judge; `expert_version`: of its prompt or rule.
         claims: {"text": str, "sure": bool} each; `claim_labels` 0 or 1 for each, [] if only the whole was judged.
         stated_confidence: the overall confidence that the answer itself states, in [0, 1]; None if it cannot be read.
+        reading: forms that the strict reader does not take and the lenient one did (`reward_fns.lenient`); [] for a
+            well-formed answer.
         sample: 0, 1, ... where a question was answered several times.
         subset: "entailment", "contradiction" or "neutral" from stage one; "" if unknown. Likewise None for
             share_true (share of sampled answers that were true), vote_margin and entity_rarity (r/c of Eq. 1-3).
@@ -54,6 +56,7 @@ class Answer:
     defects: list[str] = field(default_factory=list)
     expert_version: str = ""
     stated_confidence: float | None = None
+    reading: list[str] = field(default_factory=list)
     sample: int = 0
     subset: str = ""
     share_true: float | None = None

@@ -118,6 +118,11 @@ class ParsedResponse:
         """No defect, at least one claim, and a confidence."""
         return not self.defects and bool(self.claims) and self.confidence is not None
 
+    @property
+    def list_is_whole(self) -> bool:
+        """The claims are all that the response says: at most the confidence has a defect."""
+        return bool(self.claims) and all("confidence" in defect for defect in self.defects)
+
 
 def claim_prompt(question: str) -> str:
     """The prompt for a calibrated answer: the question, then the instruction on a line of its own."""

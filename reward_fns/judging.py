@@ -45,7 +45,7 @@ class JudgedResponse:
 
     @property
     def correct(self) -> float:
-        """The expert's overall verdict in [0, 1]; 0 where there is none."""
+        """The expert's overall verdict in [0, 1]; 0 where there is none, so for a list that is not whole."""
         return self.verdict.overall if self.verdict is not None else 0.0
 
 
@@ -60,23 +60,44 @@ def _check(verdict: AnswerVerdict, n_claims: int) -> None:
         )
 
 
-def answer_text(parsed: ParsedResponse, response: str) -> str:
-    """What of a response is judged as a whole: its claims, without tags and confidence.
-
-    How sure the model says it is must not sway the judge; and answers that differ only in that are one question to the
-    expert. A malformed response is shown as it is.
-    """
-    if parsed.defects:
-        return response
-    return numbered_list([claim.text for claim in parsed.claims])
-
-
 def _image(images: tuple[bytes, ...]) -> bytes | None:
     if len(images) > 1:
         raise ExpertError(
             f"{len(images)} images, and an expert is shown one: give samples of one image", "images"
         )
     return images[0] if images else None
+
+
+async def judge_answer(
+    *,
+    parsed: ParsedResponse,
+    claims: tuple[str, ...],
+    answer: str,
+    question: str,
+    task: str,
+    ground_truth: str | None,
+    images: tuple[bytes, ...] = (),
+    expert: Expert,
+) -> JudgedResponse:
+    """The expert's verdict on claims and on the answer as a whole.
+
+    Never raises for what the expert does: whatever goes wrong in it, wrong label counts included, becomes
+    `error`, because verl leaves out a sample whose reward raises.
+
+    Args:
+        claims: texts to label, (N,); () asks for the overall verdict only.
+        answer: what the judge is shown of the whole, without tags and confidence: how sure the model says
+            it is must not sway the judge, and answers that differ only in that are one question to it.
+    """
+    try:
+        request = AnswerRequest(question, task, claims, answer, ground_truth, _image(images))
+        verdict = await expert.ask(request)
+        _check(verdict, len(claims))
+    except Exception as error:
+        fatal = isinstance(error, FatalExpertError)
+        reason = error.reason if isinstance(error, ExpertError) else "other"
+        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}", fatal, reason)
+    return JudgedResponse(parsed, verdict, None)
 
 
 async def judge_response(
@@ -87,29 +108,31 @@ async def judge_response(
     ground_truth: str | None,
     images: tuple[bytes, ...] = (),
     expert: Expert,
+    thinking: tuple[str, str] | None = None,
 ) -> JudgedResponse:
-    """Parse a response and have its claims judged.
+    """Parse a response and have its claims judged; see `judge_answer`.
 
-    A response without readable claims, or with too many (`claims.MAX_CLAIMS`), is not sent to the expert: there is
-    nothing to judge. A malformed response whose claims could be read is judged, for its accuracy. Never raises for what
-    the response or the expert does: whatever goes wrong in the expert, wrong label counts included, becomes `error`,
-    because verl silently drops a sample whose reward raises.
+    A response whose list is not whole (`ParsedResponse.list_is_whole`) is not sent to the expert: it earns the
+    lower bound whatever it says, and a part of it must not be judged for the whole. One that lacks only a
+    readable confidence is judged, for its accuracy.
+
+    Args:
+        thinking: tags of a thinking block to leave out, see `claims.parse_response`.
     """
-    parsed = parse_response(response)
-    texts = tuple(claim.text for claim in parsed.claims)
-    if not texts or "too_many_claims" in parsed.defects:
+    parsed = parse_response(response, thinking)
+    if not parsed.list_is_whole:
         return JudgedResponse(parsed, None, None)
-    try:
-        request = AnswerRequest(
-            question, task, texts, answer_text(parsed, response), ground_truth, _image(images)
-        )
-        verdict = await expert.ask(request)
-        _check(verdict, len(texts))
-    except Exception as error:
-        fatal = isinstance(error, FatalExpertError)
-        reason = error.reason if isinstance(error, ExpertError) else "other"
-        return JudgedResponse(parsed, None, f"{type(error).__name__}: {error}", fatal, reason)
-    return JudgedResponse(parsed, verdict, None)
+    texts = tuple(claim.text for claim in parsed.claims)
+    return await judge_answer(
+        parsed=parsed,
+        claims=texts,
+        answer=numbered_list(texts),
+        question=question,
+        task=task,
+        ground_truth=ground_truth,
+        images=images,
+        expert=expert,
+    )
 
 
 def reward_dict(

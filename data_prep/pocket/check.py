@@ -126,10 +126,10 @@ def auroc(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> floa
 def judge(
     answer: str, question: str, things: tuple[Thing, ...], task: str
 ) -> tuple[claims.ParsedResponse, float]:
-    """The parsed answer and the oracle's verdict on it; 0 for an answer without claims."""
+    """The parsed answer and the oracle's verdict on it; 0 for one whose list is not whole."""
     parsed = claims.parse_response(answer)
     texts = tuple(claim.text for claim in parsed.claims)
-    if not texts:
+    if not parsed.list_is_whole:
         return parsed, 0.0
     request = AnswerRequest(question, task, texts, answer, data.ground_truth(things, task))
     return parsed, asyncio.run(make_expert("oracle").ask(request)).overall

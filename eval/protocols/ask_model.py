@@ -11,6 +11,7 @@ from data_prep.engines import Completion, Engine, GenerationRequest, RefusedRequ
 from data_prep.verl_rows import Question
 from eval.records import Answer, Confidence
 from reward_fns import prompts
+from reward_fns.lenient import running_text
 
 IMAGE_MARK = "<image>"
 
@@ -24,14 +25,11 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """What the answer says: its claims as running text, without tags and confidence, which would give it away.
+        """What the answer says as running text, without tags and confidence, which would give it away.
 
-        A response without readable claims stands as it is.
+        A response that says nothing stands as it is.
         """
-        return (
-            " ".join(str(claim["text"]) for claim in self.answer.claims)
-            or self.answer.response.strip()
-        )
+        return running_text(self.answer.response)
 
     def found(
         self,

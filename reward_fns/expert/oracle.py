@@ -32,6 +32,7 @@ from reward_fns.expert.requests import (
     Source,
     V,
 )
+from reward_fns.lenient import said
 
 UNREADABLE_TRUTH = "ground truth"
 """`ExpertError.reason` for a ground truth that is not of the expert's form: the data's fault."""
@@ -85,9 +86,12 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
 
 
 def statements(answer: str) -> tuple[str, ...]:
-    """What an answer states: the claims of the claim format if it holds any, else its sentences."""
-    claims = tuple(claim.text for claim in parse_response(answer).claims)
-    return claims or tuple(part.strip() for part in _SENTENCE_END.split(answer) if normalise(part))
+    """What an answer states: the claims of a list that is whole, else what `lenient.said` finds, sentence by sentence."""
+    parsed = parse_response(answer)
+    if parsed.list_is_whole:
+        return tuple(claim.text for claim in parsed.claims)
+    sentences = _SENTENCE_END.split(said(answer))
+    return tuple(part.strip() for part in sentences if any(map(str.isalnum, part)))
 
 
 def _answer(request: AnswerRequest) -> AnswerVerdict:

@@ -79,16 +79,19 @@ def test_whole_responses_of_a_policy_are_judged_as_their_true_claims_say(served)
     async def all_of_them():
         return await asyncio.gather(*(judged(claim) for _, claim in HOSTILE))
 
+    n_judged = 0
     for (family, claim), outcome in zip(HOSTILE, asyncio.run(all_of_them()), strict=True):
         assert outcome.error is None, (family, claim[:60], outcome.error)
         if (
             outcome.verdict is None
-        ):  # more than 64 claims: nothing is judged, and the reward is the lowest
-            assert "too_many_claims" in outcome.parsed.defects
+        ):  # a defect in the list: nothing is judged, the reward is the lowest
+            assert not outcome.parsed.list_is_whole
             continue
+        n_judged += 1
         # Lines and tags inside a claim make other claims of it; whatever they are, each is judged for what it says.
         expected = [int(parsed.text == TRUE) for parsed in outcome.parsed.claims]
         assert list(outcome.verdict.claim_labels) == expected, (family, claim[:60])
+    assert n_judged > len(HOSTILE) / 2
 
 
 @given(hostile_claims)

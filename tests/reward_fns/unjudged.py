@@ -41,7 +41,6 @@ def rewarded(response: str, rule: str) -> tuple[float, ParsedResponse, list[str]
             question="Which digit?",
             task="QA",
             ground_truth="The digit is 7.",
-            image=None,
             expert=judge,
         )
 

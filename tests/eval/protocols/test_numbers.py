@@ -36,6 +36,14 @@ from eval.protocols.numbers import read_confidence
         ("version 1.2.3", None),
         ("v2", None),
         ("150%", None),
+        ("1. This is the emblem of Paris. I'm sure.", None),
+        ("The digit is 1.", None),
+        ("1", 1.0),
+        ("There is 1 dog", None),
+        ("0.", None),
+        ("0.5%", None),
+        ("**0.7**", 0.7),
+        ("Confidence: 1/10", None),
     ],
 )
 def test_what_is_read(text, value):
