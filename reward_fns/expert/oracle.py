@@ -86,7 +86,7 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
 
 
 def statements(answer: str) -> tuple[str, ...]:
-    """What an answer states: the claims of a list that is whole, else what `lenient.said` finds, sentence by sentence."""
+    """What an answer states: the claims of a whole list, else what `lenient.said` finds, by sentence."""
     parsed = parse_response(answer)
     if parsed.list_is_whole:
         return tuple(claim.text for claim in parsed.claims)

@@ -83,11 +83,24 @@ def test_there_is_no_default_expert_and_the_error_says_how_to_name_one(options):
             "alpha must be a finite number >= 0",
         ),
         ({"coefficients": {"alpha"}}, "options hold a set"),
+        ({"thinking": "<think>"}, "thinking needs an opening and a closing tag, got '<think>'"),
+        ({"thinking": ["<think>"]}, "thinking needs"),
+        ({"thinking": ["<think>", ""]}, "thinking needs"),
     ],
 )
 def test_a_wrong_option_is_an_error_at_construction_that_names_it(options, message):
     with pytest.raises(ConfigurationError, match=message):
         make_reward({"expert": "oracle"} | options)
+
+
+def test_a_thinking_block_is_read_over_if_its_tags_are_named():
+    thought = f"<think>1. It is an 8. I'm sure.</think>\n{RIGHT}"
+    tags = ["<think>", "</think>"]
+    named = make_reward({"expert": "oracle", "thinking": tags})
+    unnamed = make_reward({"expert": "oracle"})
+    values = [asyncio.run(reward.score(thought, sample())) for reward in (named, unnamed)]
+    assert values[0]["score"] == pytest.approx(BEST)
+    assert values[1]["well_formed"] == 0.0
 
 
 def test_one_configuration_is_one_object_also_as_omegaconf():
