@@ -180,7 +180,8 @@ def make_reward(
     for name in options:
         if name in _REPLACED:
             raise ConfigurationError(
-                f"the option {name} was replaced: set {_REPLACED[name]} to a scheme's name or to a YAML file"
+                f"the option {name} was replaced: set {_REPLACED[name]} to a scheme's "
+                "name or to a YAML file"
             )
         if name not in _OPTIONS:
             raise ConfigurationError(

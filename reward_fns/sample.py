@@ -75,8 +75,8 @@ def read_sample(
     info = {} if extra_info is None else extra_info
     if not isinstance(info, Mapping):
         raise ConfigurationError(
-            f"a sample of dataset {data_source!r} has a {type(info).__name__} as extra_info: give a "
-            "mapping with its question"
+            f"a sample of dataset {data_source!r} has a {type(info).__name__} as extra_info: "
+            "give a mapping with its question"
         )
     question_id = str(
         next((info[k] for k in ("question_id", "index") if info.get(k) is not None), "?")
@@ -126,8 +126,8 @@ def _read_task(task: Any, name: str) -> str:
     known = _TASKS.get(str(task).strip().lower())
     if known is None:
         raise ConfigurationError(
-            f"{name}: unknown task {str(task)[:80]!r}: extra_info['task'] must be QA (short answers, "
-            "right or wrong) or Detail (descriptions, right in part)"
+            f"{name}: unknown task {str(task)[:80]!r}: extra_info['task'] must be QA (short "
+            "answers, right or wrong) or Detail (descriptions, right in part)"
         )
     return known
 

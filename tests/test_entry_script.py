@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_on_a_gpu_the_main_script_needs_an_expert_and_says_how_to_name_one(tmp_path):
-    """The set-up and the GPU are stand-ins: neither is to be had here, and neither is under test."""
+    """The set-up and the GPU are stand-ins: neither is to be had here or under test."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "examples/setup.sh").write_text("mkdir -p .venv && echo gpu >.venv/.device\n")
     (tmp_path / "bin").mkdir()
