@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """An input that the user has to mend; the message is one line that names the thing and the remedy."""
+    """An input that the user has to mend; one line that names the thing and the remedy."""
 
 
 class ConfigurationError(UserError):

@@ -57,6 +57,8 @@ def spoken(text: str) -> str:
 
 def unfold(text: str, span: Span, wanted: Sequence[Span]) -> list[Span]:
     """The spans in `text` of spans in the folded form of its piece `span`."""
+    if not wanted:
+        return []
     words = [word.span() for word in _WORD.finditer(text, *span)]
     folded = list(accumulate((end - start + 1 for start, end in words), initial=0))
 

@@ -181,7 +181,7 @@ ANSWER = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
     ],
 )
 def test_a_named_thinking_block_before_the_answer_is_left_out(block):
-    parsed = parse_response(block + ANSWER, thinking=THINKING)
+    parsed = parse_response(block + ANSWER, thinking=THINKING, spans=True)
     assert parsed == ParsedResponse((SEVEN,), 0.7)
     start, end = parsed.claims[0].text_span
     assert (block + ANSWER)[start:end] == "The digit is 7."
@@ -220,7 +220,7 @@ def test_spans_name_the_pieces_in_the_response():
     text = (
         "1. The digit\n   is  7. (I'm\n not sure)\n- It is red, I’m sure。\nConfidence:  70 %.</s>"
     )
-    parsed = parse_response(text)
+    parsed = parse_response(text, spans=True)
     pieces = [
         (text[slice(*claim.text_span)], text[slice(*claim.tag_span)]) for claim in parsed.claims
     ]

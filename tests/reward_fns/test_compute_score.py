@@ -176,10 +176,10 @@ def test_the_expert_sees_question_task_claims_response_truth_and_image():
         "QA",
         ("The digit is 7.",),
     )
-    assert (request.response, request.ground_truth, request.image) == (
+    assert (request.response, request.ground_truth, request.images) == (
         "1. The digit is 7.",
         TRUTH,
-        b"png",
+        (b"png",),
     )
     assert (judged.correct, judged.error) == (1.0, None)
     assert reward_dict(judged, WEIGHTS)["score"] == run()["score"]

@@ -56,5 +56,5 @@ def test_the_property_is_not_empty():
     )
     assert found
     response = "It is 3.\n1. The digit is 7. I'm sure.\nConfidence: 0.5 or 4"
-    parsed = parse_response(response)
+    parsed = parse_response(response, spans=True)
     assert unaccounted(response, parsed, ["The digit is 7."]) == "Itis3Confidence05or4"

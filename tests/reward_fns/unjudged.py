@@ -46,8 +46,9 @@ def rewarded(response: str, rule: str) -> tuple[float, ParsedResponse, list[str]
 
     judged = asyncio.run(judge_it())
     reward = reward_dict(judged, coefficients("VQAv2"), rule)
-    assert judged.parsed == parse_response(response)
-    return reward["score"], judged.parsed, judge.shown
+    parsed = parse_response(response, spans=True)
+    assert judged.parsed == parsed
+    return reward["score"], parsed, judge.shown
 
 
 BULLET = re.compile(r"^(?:[-*•]|\(?[0-9]{1,3}[.)])(?=\s|$)")
