@@ -1,6 +1,7 @@
 """Plain Python values of what configurations and table readers hand over, without their libraries."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ def plain(value: Any) -> Any:
     """A value in the types that JSON has.
 
     Mappings and sequences of any library become dict and list (OmegaConf's too), numpy's and
-    torch's values Python's, bytes UTF-8 text. An entry of a mapping that is None is left out:
+    torch's values Python's, bytes UTF-8 text, paths their names. An entry of a mapping that is None is left out:
     parquet gives a row all fields that any row has. So is a NaN, pandas' word for missing, None.
 
     Raises:
@@ -26,6 +27,8 @@ def plain(value: Any) -> Any:
             return bytes(value).decode()
         except UnicodeDecodeError as error:
             raise TypeError("bytes that are no UTF-8 text") from error
+    if isinstance(value, os.PathLike):
+        return plain(os.fspath(value))
     if isinstance(value, Mapping):
         entries = {str(key): plain(entry) for key, entry in value.items()}
         return {key: entry for key, entry in entries.items() if entry is not None}

@@ -19,7 +19,7 @@ unreadable row is that row's failure alone (`expert_failed`).
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -64,6 +64,8 @@ class DifficultyReward:
         coefficients: a scheme of `difficulty`, or a YAML file that lists all datasets of the run.
         default_coefficients: alpha, beta, gamma and delta of a dataset that is not listed; None
             ends the run at its first sample.
+        thinking: opening and closing tag of a thinking block before the answer, which is then
+            neither read nor judged (`claims.parse_response`); None for a model without.
         reward_router_address: host:port of the reward model that verl serves; an "openai" expert
             without ``base_url`` asks that model.
 
@@ -77,6 +79,7 @@ class DifficultyReward:
         rule: str = "paper",
         coefficients: str | os.PathLike[str] = "table4",
         default_coefficients: Mapping[str, float] | Coefficients | None = None,
+        thinking: Sequence[str] | None = None,
         reward_router_address: str | None = None,
     ) -> None:
         if expert is None:
@@ -87,6 +90,7 @@ class DifficultyReward:
             check_coefficients(coefficients)
             self.expert = expert_for(expert, reward_router_address)
             self._default = _read_default(default_coefficients)
+            self.thinking = _read_thinking(thinking)
         except (OSError, ValueError) as error:
             raise ConfigurationError(str(error)) from error
         self.rule = rule
@@ -128,6 +132,7 @@ class DifficultyReward:
             ground_truth=sample.ground_truth,
             images=sample.images,
             expert=self.expert,
+            thinking=self.thinking,
         )
         self._see(sample, judged)
         if judged.fatal:
@@ -193,7 +198,7 @@ def make_reward(
     return _made(json.dumps(described, sort_keys=True), own, reward_router_address)
 
 
-_OPTIONS = ("expert", "rule", "coefficients", "default_coefficients")
+_OPTIONS = ("expert", "rule", "coefficients", "default_coefficients", "thinking")
 
 
 @lru_cache(maxsize=32)
@@ -233,3 +238,11 @@ def _read_default(given: Mapping[str, float] | Coefficients | None) -> Coefficie
         return Coefficients(**plain(given))
     except TypeError as error:
         raise ValueError("default_coefficients needs alpha, beta, gamma and delta") from error
+
+
+def _read_thinking(tags: Sequence[str] | None) -> tuple[str, str] | None:
+    if tags is None:
+        return None
+    if isinstance(tags, str) or len(tags) != 2 or not all(isinstance(t, str) and t for t in tags):
+        raise ValueError(f"thinking needs an opening and a closing tag, got {tags!r}")
+    return tags[0], tags[1]

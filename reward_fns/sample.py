@@ -72,30 +72,32 @@ def read_sample(
         ConfigurationError: a sample without question, of an unknown task, or with a ground truth
             that has no text form; names the sample and the remedy.
     """
-    info = extra_info or {}
+    info = {} if extra_info is None else extra_info
+    if not isinstance(info, Mapping):
+        raise ConfigurationError(
+            f"a sample of dataset {data_source!r} has a {type(info).__name__} as extra_info: give a "
+            "mapping with its question"
+        )
     question_id = str(
         next((info[k] for k in ("question_id", "index") if info.get(k) is not None), "?")
     )
     name = f"sample {question_id} of dataset {data_source!r}"
-    truth, content = _read_truth(ground_truth, name)
+    truth = _read_truth(ground_truth, name)
+    task = info.get("task")
     return Sample(
         dataset=str(data_source),
         question=_read_question(info, prompt, name),
-        task=_read_task(info.get("task"), content, name),
+        task=_read_task(_task_of_json(truth) if task is None else task, name),
         ground_truth=truth,
         images=tuple(images),
         question_id=question_id,
     )
 
 
-def _read_truth(value: Any, name: str) -> tuple[str | None, Any]:
-    """The ground truth as text, and what it holds if it is JSON."""
+def _read_truth(value: Any, name: str) -> str | None:
     if isinstance(value, str):
-        try:
-            # str(): numpy's text is a str, but its repr and pickle are not.
-            return str(value), json.loads(value)
-        except (ValueError, RecursionError):
-            return str(value), None
+        # Of numpy's text too.
+        return str(value)
     try:
         content = plain(value)
     except TypeError as error:
@@ -103,14 +105,22 @@ def _read_truth(value: Any, name: str) -> tuple[str | None, Any]:
             f"{name}: its ground truth is or holds {error}: give text, or what JSON can hold"
         ) from error
     if content is None or isinstance(content, str):
-        return content, None
-    return json.dumps(content, ensure_ascii=False), content
+        return content
+    return json.dumps(content, ensure_ascii=False)
 
 
-def _read_task(given: Any, truth: Any, name: str) -> str:
-    task = given
-    if task is None and isinstance(truth, dict):
-        task = truth.get("task")
+def _task_of_json(truth: str | None) -> Any:
+    """What a JSON object names as its "task"; None without."""
+    if truth is None or not truth.lstrip().startswith("{"):
+        return None
+    try:
+        content = json.loads(truth)
+    except (ValueError, RecursionError):
+        return None
+    return content.get("task") if isinstance(content, dict) else None
+
+
+def _read_task(task: Any, name: str) -> str:
     if task is None:
         return "QA"
     known = _TASKS.get(str(task).strip().lower())

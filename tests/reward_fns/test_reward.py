@@ -83,11 +83,24 @@ def test_there_is_no_default_expert_and_the_error_says_how_to_name_one(options):
             "alpha must be a finite number >= 0",
         ),
         ({"coefficients": {"alpha"}}, "options hold a set"),
+        ({"thinking": "<think>"}, "thinking needs an opening and a closing tag, got '<think>'"),
+        ({"thinking": ["<think>"]}, "thinking needs"),
+        ({"thinking": ["<think>", ""]}, "thinking needs"),
     ],
 )
 def test_a_wrong_option_is_an_error_at_construction_that_names_it(options, message):
     with pytest.raises(ConfigurationError, match=message):
         make_reward({"expert": "oracle"} | options)
+
+
+def test_a_thinking_block_is_read_over_if_its_tags_are_named():
+    thought = f"<think>1. It is an 8. I'm sure.</think>\n{RIGHT}"
+    tags = ["<think>", "</think>"]
+    named = make_reward({"expert": "oracle", "thinking": tags})
+    unnamed = make_reward({"expert": "oracle"})
+    values = [asyncio.run(reward.score(thought, sample())) for reward in (named, unnamed)]
+    assert values[0]["score"] == pytest.approx(BEST)
+    assert values[1]["well_formed"] == 0.0
 
 
 def test_one_configuration_is_one_object_also_as_omegaconf():
@@ -115,9 +128,10 @@ def test_an_unlisted_dataset_ends_the_run_at_its_first_sample_with_the_remedy():
 
 def test_an_unlisted_dataset_takes_the_configured_default(tmp_path):
     default = {"alpha": 1, "beta": 2, "gamma": 3, "delta": 4}
+    save_coefficients(tmp_path / "c.yaml", {"toy": Coefficients(1, 1, 1, 1)})
     for coefficients in ("table4", tmp_path / "c.yaml"):
-        save_coefficients(tmp_path / "c.yaml", {"toy": Coefficients(1, 1, 1, 1)})
-        reward = DifficultyReward("oracle", "paper", coefficients, default)
+        options = {"coefficients": coefficients, "default_coefficients": default}
+        reward = make_reward({"expert": "oracle"} | options)
         assert score(reward, sample("gsm8k"))[0]["score"] == 1 + 2 + 3
 
 

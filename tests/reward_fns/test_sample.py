@@ -129,6 +129,11 @@ def test_without_a_question_a_sample_is_refused(info, prompt):
         read(info=info, prompt=prompt)
 
 
+def test_an_extra_info_that_is_no_mapping_is_refused():
+    with pytest.raises(ConfigurationError, match="dataset 'toy' has a str as extra_info"):
+        read(info='{"question": "Which digit?"}')
+
+
 @pytest.mark.parametrize(
     ("given", "truth", "task"),
     [
