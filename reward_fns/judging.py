@@ -60,14 +60,6 @@ def _check(verdict: AnswerVerdict, n_claims: int) -> None:
         )
 
 
-def _image(images: tuple[bytes, ...]) -> bytes | None:
-    if len(images) > 1:
-        raise ExpertError(
-            f"{len(images)} images, and an expert is shown one: give samples of one image", "images"
-        )
-    return images[0] if images else None
-
-
 async def judge_answer(
     *,
     parsed: ParsedResponse,
@@ -90,7 +82,7 @@ async def judge_answer(
             it is must not sway the judge, and answers that differ only in that are one question to it.
     """
     try:
-        request = AnswerRequest(question, task, claims, answer, ground_truth, _image(images))
+        request = AnswerRequest(question, task, claims, answer, ground_truth, images)
         verdict = await expert.ask(request)
         _check(verdict, len(claims))
     except Exception as error:

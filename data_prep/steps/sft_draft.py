@@ -82,7 +82,7 @@ class Draft:
 
     def facts_requests(self) -> list[Request[FactsVerdict]]:
         """To the extractor."""
-        return [FactsRequest(self.question.question, self.answer.text, self.image)]
+        return [FactsRequest(self.question.question, self.answer.text, (self.image,))]
 
     def take_facts(self, verdicts: Sequence[FactsVerdict]) -> None:
         """The extractor's facts."""
@@ -125,7 +125,7 @@ class Draft:
                 answer.claims,
                 answer.text,
                 asked.ground_truth,
-                self.image,
+                (self.image,),
             )
             for answer in self.answers
         ]
@@ -147,7 +147,7 @@ class Draft:
     def fact_requests(self) -> list[Request[FactVerdict]]:
         """To the verifier."""
         return [
-            FactRequest(fact, question, own, self.question.ground_truth, self.image)
+            FactRequest(fact, question, own, self.question.ground_truth, (self.image,))
             for fact, question, own in zip(self.facts, self.questions, self.own, strict=True)
         ]
 

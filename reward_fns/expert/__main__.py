@@ -57,13 +57,20 @@ def _check(config: dict[str, Any]) -> int:
         float(config.get("timeout", 60.0)),
         config.get("parameters") or {},
     )
-    findings = asyncio.run(check(transport))
+    findings, options = asyncio.run(check(transport))
     for finding in findings:
         print(
-            f"{finding.name:<12} {'works' if finding.works else 'FAILS':<6} {finding.seconds:6.2f} s  {finding.note}"
+            f"{finding.name:<21} {'works' if finding.works else 'FAILS':<6} {finding.seconds:6.2f} s  {finding.note}"
         )
     works = {finding.name: finding.works for finding in findings}
-    return 0 if works["json schema"] or works["no schema"] else 1
+    if not any(works[name] for name in ("json schema", "json object", "no schema")):
+        print("no way of asking gave a readable verdict")
+        return 1
+    parameters = {**(config.get("parameters") or {}), **options.pop("parameters", {})}
+    working = config | options | ({"parameters": parameters} if parameters else {})
+    text = yaml.safe_dump({"expert": working}, default_flow_style=True, sort_keys=False, width=1000)
+    print(f"this works there:\n{text.strip()[1:-1]}")
+    return 0
 
 
 def _inspect(recorded: Path) -> int:

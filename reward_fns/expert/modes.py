@@ -63,7 +63,7 @@ class _Mode(ABC):
 
     async def _overall(self, request: AnswerRequest) -> tuple[float, Source]:
         asked = OverallRequest(
-            request.question, request.task, request.response, request.ground_truth, request.image
+            request.question, request.task, request.response, request.ground_truth, request.images
         )
         verdict = await self.expert.ask(asked)
         return verdict.overall, verdict.source
@@ -94,7 +94,7 @@ class PerClaim(_Mode):
                 claim,
                 request.response,
                 request.ground_truth,
-                request.image,
+                request.images,
             )
             for claim in claims
         ]
@@ -116,4 +116,4 @@ class PerClaim(_Mode):
         return AnswerVerdict(tuple(label[claim] for claim in request.claims), overall, source)
 
 
-MODES = {"one_call": OneCall, "per_claim": PerClaim}
+MODES: dict[str, type[OneCall] | type[PerClaim]] = {"one_call": OneCall, "per_claim": PerClaim}

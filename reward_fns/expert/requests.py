@@ -1,8 +1,8 @@
 """What an expert is asked and what it answers: one frozen dataclass for each kind of question and its verdict.
 
 `Request[V]` is a question whose answer is a V, so that ``await expert.ask(request)`` has the verdict's type. Everywhere
-`image` is an encoded file (PNG, JPEG, GIF or WebP), None if there is none, and `ground_truth` the reference in the
-dataset's own form, None if there is none.
+`images` are encoded files of any format that Pillow reads, in the prompt's order, and `ground_truth` is the reference
+in the dataset's own form, None if there is none.
 
     AnswerRequest        claims of an answer, and the answer as a whole     -> AnswerVerdict        reward, evaluation
     ClaimRequest         one claim of it alone (Algorithm 1's call)         -> ClaimVerdict         mode per_claim
@@ -101,7 +101,7 @@ class AnswerRequest(Request[AnswerVerdict]):
     claims: tuple[str, ...]
     response: str
     ground_truth: str | None = None
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class ClaimRequest(Request[ClaimVerdict]):
     claim: str
     response: str
     ground_truth: str | None = None
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class OverallRequest(Request[OverallVerdict]):
     task: str
     response: str
     ground_truth: str | None = None
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class PairRequest(Request[PairVerdict]):
     better: str
     worse: str
     ground_truth: str | None = None
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class FactRequest(Request[FactVerdict]):
     question: str
     answer: str
     ground_truth: str | None = None
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class FactsRequest(Request[FactsVerdict]):
 
     question: str
     response: str
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -251,4 +251,4 @@ class RubricRequest(Request[RubricVerdict]):
     values: Mapping[str, str] = field(hash=False)
     lowest: int
     highest: int
-    image: bytes | None = None
+    images: tuple[bytes, ...] = ()

@@ -16,7 +16,7 @@ from reward_fns.expert.keeping.replay import ReplayExpert
 from reward_fns.expert.stats import Stats
 
 REQUEST = AnswerRequest(
-    "Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", b"\x89PNG 1"
+    "Which digit?", "QA", ("The digit is 7.",), "1. The digit is 7. I'm sure.", "7", (b"\x89PNG 1",)
 )
 
 
@@ -125,8 +125,8 @@ def test_a_caller_that_gives_up_leaves_the_answer_to_the_others(tmp_path):
         {"claims": ("The digit", "is 7.")},
         {"response": "other"},
         {"ground_truth": None},
-        {"image": b"\x89PNG 2"},
-        {"image": None},
+        {"images": (b"\x89PNG 2",)},
+        {"images": ()},
     ],
 )
 def test_everything_the_expert_sees_is_in_the_key(change):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reward_fns.expert import AnswerRequest, ExpertError, Source
 from reward_fns.expert.prompting.forms import read_reply, reply_schema
 from reward_fns.expert.prompting.quoting import quoted, quoted_list
+from reward_fns.expert.serving.images import image_url
 from reward_fns.expert.serving.served import OpenAIExpert
-from reward_fns.expert.serving.transport import image_url
 
 KEY = "sk-a-secret-of-the-test"
 PNG = b"\x89PNG\r\n\x1a\n rest of the image"
@@ -97,7 +97,7 @@ def expert(server, **options):
 
 
 REQUEST = AnswerRequest(
-    "Which digit?", "QA", ("The digit is 7.", "It is red."), "the response", "7", PNG
+    "Which digit?", "QA", ("The digit is 7.", "It is red."), "the response", "7", (PNG,)
 )
 
 
@@ -161,7 +161,7 @@ GARBAGE = [
     "[1, 0]",
     "{}",
     'The verdict: {"claims": [1, 0], "overall": 0}',
-    '```json\n{"claims": [1, 0], "overall": 0}\n```',
+    '```json\n{"claims": [1, 0], "overall": 0}\n``` That is all.',
     '{"claims": [1, 0], "overall": 0} {"claims": [1, 1], "overall": 1}',
     '{"claims": [1, 0]}',
     '{"claims": [1, 0], "overall": 0, "reason": "x"}',
@@ -169,12 +169,12 @@ GARBAGE = [
     '{"claims": [1, 0, 1], "overall": 0}',
     '{"claims": [1, 2], "overall": 0}',
     '{"claims": [1, 0.5], "overall": 0}',
-    '{"claims": [true, false], "overall": 0}',
-    '{"claims": ["1", "0"], "overall": 0}',
+    '{"claims": ["true", "false"], "overall": 0}',
+    '{"claims": ["1", "no"], "overall": 0}',
     '{"claims": "10", "overall": 0}',
-    '{"claims": [1, 0], "overall": "0"}',
+    '{"claims": [1, 0], "overall": "0.0.0"}',
     '{"claims": [1, 0], "overall": null}',
-    '{"claims": [1, 0], "overall": true}',
+    '{"claims": [1, 0], "overall": "true"}',
     '{"claims": [1, 0], "overall": NaN}',
     '{"claims": [1, 0], "overall": -1}',
     '{"claims": [1, 0], "overall": 1e999}',
@@ -269,6 +269,6 @@ def test_requests_of_one_loop_run_at_the_same_time(server):
 
 
 def test_the_image_s_type_is_read_from_its_bytes():
-    assert image_url(b"\xff\xd8\xff\xe0 jpeg").startswith("data:image/jpeg;base64,")
-    with pytest.raises(ExpertError, match="neither PNG"):
+    assert image_url(PNG).startswith("data:image/png;base64,")
+    with pytest.raises(ExpertError, match="cannot be read"):
         image_url(b"not an image")

@@ -23,7 +23,7 @@ def test_a_real_vllm_server_answers_with_images_schemas_and_log_probabilities(
         AnswerRequest("Which digit?", "QA", claims, "\n".join(claims), "7", red_square(32)),
         AnswerRequest("Which digit?", "QA", claims, "\n".join(claims), "7"),
         AnswerRequest(
-            "Describe <image> </s>.", "Detail", claims, "<image><image>", "7", red_square(32)
+            "Describe <image> </s>.", "Detail", claims, "<image><image>", "7", (red_square(32),)
         ),
     ]
 

@@ -89,6 +89,9 @@ class JudgeServer:
         faults: name -> share of the requests; what is left of 1 is answered.
         hang: seconds that a request with the fault "timeout" is held.
         reply: prompt -> what is sent as JSON; a string is sent as it is.
+        message: what the reply's message holds besides, or in place of, role and content.
+        finish: its finish_reason.
+        refuses: parameter -> why a request that holds it is refused with 400; "temperature" only if it is not 1.
     """
 
     latency: float = 0.0
@@ -97,6 +100,9 @@ class JudgeServer:
     retry_after: str = "0"
     seed: int = 0
     reply: object = staticmethod(exact_reply)
+    message: dict = field(default_factory=dict)
+    finish: str = "stop"
+    refuses: dict[str, str] = field(default_factory=dict)
     model: str = "judge-2026"
     port: int = 0
 
@@ -183,6 +189,11 @@ class JudgeServer:
         self.together[key] += 1
         try:
             await asyncio.sleep(self.latency)
+            for name, why in self.refuses.items():
+                if name in body and not (name == "temperature" and body[name] == 1):
+                    self.calls["refused"] += 1
+                    error = {"message": why, "type": "invalid_request_error", "param": name}
+                    return await self._send(writer, 400, json.dumps({"error": error}))
             fault = self._fault()
             self.calls[fault or "answered"] += 1
             if fault == "timeout":
@@ -217,14 +228,14 @@ class JudgeServer:
             self.together[key] -= 1
 
     def _completion(self, text, prompt):
-        message = {"role": "assistant", "content": text}
+        message = {"role": "assistant", "content": text} | self.message
         return json.dumps(
             {
                 "id": "1",
                 "object": "chat.completion",
                 "created": 0,
                 "model": self.model,
-                "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+                "choices": [{"index": 0, "finish_reason": self.finish, "message": message}],
                 "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
             }
         )

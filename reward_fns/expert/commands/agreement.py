@@ -45,11 +45,11 @@ def read_answers(path: Path) -> list[AnswerRequest]:
     for number, record in enumerate(read_jsonl(path), start=1):
         try:
             claims = tuple(map(str, record["claims"]))
-            image = (path.parent / record["image"]).read_bytes() if record.get("image") else None
+            images = ((path.parent / record["image"]).read_bytes(),) if record.get("image") else ()
             response = str(record.get("response") or "\n".join(claims))
             truth = record.get("ground_truth")
             requests.append(
-                AnswerRequest(record["question"], record["task"], claims, response, truth, image)
+                AnswerRequest(record["question"], record["task"], claims, response, truth, images)
             )
         except (KeyError, OSError) as error:
             raise UserError(f"{path} record {number}: {error!r} is missing: add it") from error

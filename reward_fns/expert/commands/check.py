@@ -1,10 +1,14 @@
 """Tries an endpoint: what of what the expert needs works there, how fast, and which model answers.
 
-text         a reply to a plain question
-image        a reply to a question about an image (a red square)
-json schema  a verdict on two claims about that image, held to a JSON schema; says whether it is the right one
-no schema    the same verdict, asked for in words only (json_schema: false)
-logprobs     log-probabilities of a reply; the evaluation's protocols need them, the expert does not
+text           a reply to a plain question; if it fails, without `temperature: 0`, which reasoning models refuse
+max_..tokens   a limit of the reply's tokens, by either of its names
+image          a reply to a question about an image (a red square)
+json schema    a verdict on two claims about that image, held to a JSON schema; says whether it is the right one
+json object    the same verdict, held to any JSON object (`response_format: {type: json_object}`)
+no schema      the same verdict, asked for in words only (json_schema: false)
+logprobs       log-probabilities of a reply; the evaluation's protocols need them, the expert does not
+
+From that it puts together the options that work.
 """
 
 import statistics
@@ -13,6 +17,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from reward_fns.expert.errors import ExpertError
@@ -22,6 +27,8 @@ from reward_fns.expert.serving.transport import Reply, Transport
 
 REPEATS = 3
 """Plain questions whose median time is the latency."""
+TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
+JSON_OBJECT = {"response_format": {"type": "json_object"}}
 
 
 def red_square(side: int = 64) -> bytes:
@@ -48,51 +55,67 @@ def red_square(side: int = 64) -> bytes:
 def _question() -> AnswerRequest:
     claims = ("The square is red.", "The square is blue.")
     return AnswerRequest(
-        "What colour is the square?", "QA", claims, "\n".join(claims), "red", red_square()
+        "What colour is the square?", "QA", claims, "\n".join(claims), "red", (red_square(),)
     )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried: whether it works, how long it took, and what there is to say about it."""
+    """One thing that was tried: whether it works, how long it took, what there is to say, and the error's reason."""
 
     name: str
     works: bool
     seconds: float
     note: str
+    reason: str = ""
 
 
 async def _tried(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
     start = time.perf_counter()
     try:
-        note, works = await attempt(), True
+        note, works, reason = await attempt(), True, ""
     except ExpertError as error:
-        note, works = str(error), False
-    return Finding(name, works, time.perf_counter() - start, note)
+        note, works, reason = str(error), False, error.reason
+    return Finding(name, works, time.perf_counter() - start, note, reason)
 
 
-async def check(transport: Transport) -> list[Finding]:
-    """Try everything; each thing once, plain questions `REPEATS` times. Never raises for what the server does."""
-    replies: list[Reply] = []
-    seconds: list[float] = []
+async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
+    """Try everything; each thing once, plain questions `REPEATS` times. Never raises for what the server does.
+
+    Returns:
+        What was found, and the expert's options that work there as far as they are not the defaults:
+        ``json_schema`` and ``parameters``.
+    """
+    parameters: dict[str, Any] = {}
+
+    def asking(**more: Any) -> Transport:
+        return transport.with_parameters(**parameters | more)
 
     async def text() -> str:
+        replies: list[Reply] = []
+        seconds: list[float] = []
         for _ in range(REPEATS):
             start = time.perf_counter()
-            replies.append(await transport.send("Reply with the one word OK.", None, None))
+            replies.append(await asking().send("Reply with the one word OK.", (), None))
             seconds.append(time.perf_counter() - start)
         return f"model {replies[0].model}, median {statistics.median(seconds):.2f} s of {REPEATS}"
 
-    async def image() -> str:
-        reply = await transport.send(
-            "Which colour is this? Reply with one word.", red_square(), None
-        )
-        return f"it says {(reply.content or '')[:40]!r}"
+    async def limit(name: str) -> str:
+        await asking(**{name: 64}).send("Reply with the one word OK.", (), None)
+        return f"the limit of a reply's tokens is called {name}"
 
-    async def verdict(schema: dict[str, Any] | None) -> str:
+    async def image() -> str:
+        question = "Which colour is this? Reply with one word."
+        reply = await asking().send(question, (red_square(),), None)
+        return f"it says {asking().text_of(reply)[:40]!r}"
+
+    async def verdict(schema: dict[str, Any] | None, **more: Any) -> str:
         request = _question()
-        reply = await transport.send(prompt_text(request), request.image, schema)
-        read = read_reply(request, reply.content, Source(reply.model))
+        reply = await asking(**more).send(prompt_text(request), request.images, schema)
+        try:
+            read = read_reply(request, transport.text_of(reply), Source(reply.model))
+        except ExpertError as error:
+            raise transport.cut_off(reply) if reply.finish == "length" else error from None
         right = read.claim_labels == (1, 0)
         return (
             "readable, and right"
@@ -101,22 +124,25 @@ async def check(transport: Transport) -> list[Finding]:
         )
 
     async def logprobs() -> str:
-        asking = Transport(
-            transport.model,
-            transport.base_url,
-            transport.api_key_env,
-            transport.timeout,
-            {**transport.parameters, "logprobs": True, "top_logprobs": 1},
+        reply = await asking(logprobs=True, top_logprobs=1).send(
+            "Reply with the one word OK.", (), None
         )
-        reply = await asking.send("Reply with the one word OK.", None, None)
         if not reply.logprobs:
             raise ExpertError("the reply holds none")
         return ""
 
-    return [
-        await _tried("text", text),
-        await _tried("image", image),
-        await _tried("json schema", lambda: verdict(reply_schema(_question()))),
-        await _tried("no schema", lambda: verdict(None)),
-        await _tried("logprobs", logprobs),
-    ]
+    found = [await _tried("text", text)]
+    if found[0].reason == "refused" and "temperature" in transport.parameters:
+        parameters["temperature"] = None
+        found = [Finding("temperature", False, found[0].seconds, found[0].note)]
+        found.append(await _tried("text", text))
+    found += [await _tried(name, partial(limit, name)) for name in TOKEN_LIMITS]
+    found.append(await _tried("image", image))
+    schema = await _tried("json schema", lambda: verdict(reply_schema(_question())))
+    found += [schema, await _tried("json object", lambda: verdict(None, **JSON_OBJECT))]
+    found.append(await _tried("no schema", lambda: verdict(None)))
+    found.append(await _tried("logprobs", logprobs))
+    options: dict[str, Any] = {} if schema.works else {"json_schema": False}
+    if not schema.works and found[-3].works:
+        parameters |= JSON_OBJECT
+    return found, options | ({"parameters": parameters} if parameters else {})

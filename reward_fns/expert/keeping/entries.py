@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from diskcache import Cache
 
 LEASE_PREFIX = "asking "
-_NOT_STORED = ("image", "ground_truth")
+_NOT_STORED = ("images", "ground_truth")
 
 
 def open_directory(directory: str | Path) -> "Cache":
@@ -50,11 +50,19 @@ def _digest(*content: Any) -> str:
 
 
 def content_key(request: Request[Any]) -> str:
-    """Hex digest of all that an expert sees of the request, its image included."""
+    """Hex digest of all that an expert sees of the request, its images included."""
     named = [
-        (field.name, _plain(getattr(request, field.name))) for field in fields(cast(Any, request))
+        _named(field.name, getattr(request, field.name)) for field in fields(cast(Any, request))
     ]
     return _digest(type(request).__name__, named)
+
+
+def _named(name: str, value: Any) -> tuple[str, Any]:
+    """A field as it stands in a key. None or one image has the key of requests that held one: verdicts last."""
+    if name != "images":
+        return name, _plain(value)
+    digests = [_plain(image) for image in value]
+    return ("images", digests) if len(digests) > 1 else ("image", digests[0] if digests else None)
 
 
 def verdict_key(content: str, judge: str, prompt_version: str) -> str:

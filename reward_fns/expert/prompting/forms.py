@@ -1,12 +1,11 @@
 """What a served model is told for each kind of request, and how its reply is read: a prompt, a JSON schema, a reader.
 
-A reply is read strictly: one JSON object and nothing around it, exactly the declared keys, each once, with values of
-the declared type and range. Nothing of any other reply is used, and no message repeats it: a judge may quote the
-reference answer.
+A reply is read strictly (`replies`): one JSON object, exactly the declared keys, each once, with values of the
+declared type and range. Nothing of any other reply is used, and no message repeats it: a judge may quote the reference
+answer.
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from reward_fns import prompts
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.prompting import values
 from reward_fns.expert.prompting.quoting import MAX_CLAIM, quoted, quoted_list
+from reward_fns.expert.prompting.replies import one_object
 from reward_fns.expert.requests import (
     PAIR_LABELS,
     AnswerRequest,
@@ -207,17 +207,28 @@ def prompt_text(request: Request[Any]) -> str:
         ExpertError: a kind without a form.
         ValueError: the values of a rubric are not its template's placeholders.
     """
-    return _form(request).text(request)
+    return _note(request) + _form(request).text(request)
 
 
 def prompt_version(request: Request[Any]) -> str:
     """Digest of the instructions that the request uses."""
-    return _digest(_form(request).templates(request))
+    return _digest(_form(request).templates(request), _note(request))
+
+
+def _note(request: Request[Any]) -> str:
+    """What a judge is told where its prompt speaks of "the image" and there is not exactly one."""
+    if not isinstance(request, AnswerRequest | ClaimRequest | OverallRequest):
+        return ""
+    n = len(request.images)
+    if n == 0:
+        return "No image comes with this request: judge by the reference and the question alone.\n"
+    return "" if n == 1 else f'{n} images come with this request: "the image" is all of them.\n'
 
 
 @cache
-def _digest(templates: tuple[str, ...]) -> str:
-    text = "\0".join(map(prompts.template, templates))
+def _digest(templates: tuple[str, ...], note: str) -> str:
+    # A prompt without a note has the digest that it always had, so recorded verdicts stay valid.
+    text = "\0".join([*map(prompts.template, templates), *([note] if note else [])])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -232,36 +243,20 @@ def reply_schema(request: Request[Any]) -> Schema:
     }
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
-
-
 def read_reply(request: Request[V], content: str | None, source: Source) -> V:
-    """The verdict of a reply that is exactly what `reply_schema` describes.
+    """The verdict of a reply that is exactly what `reply_schema` describes, see `replies`.
 
     Raises:
         ExpertError: anything else (reason "unreadable").
     """
     form = _form(request)
     try:
-        reply = json.loads(content or "", object_pairs_hook=_object, parse_constant=_no_constant)
-        if not isinstance(reply, dict) or reply.keys() != form.fields(request).keys():
+        reply = one_object(content or "")
+        if reply.keys() != form.fields(request).keys():
             raise ValueError(f"it must have exactly the keys {', '.join(form.fields(request))}")
         return form.verdict(request, reply, source)
-    except (ValueError, RecursionError) as error:
-        # json's own message names a position, never content.
-        what = (
-            str(error)
-            if not isinstance(error, json.JSONDecodeError)
-            else "it is not one JSON object"
-        )
+    except ValueError as error:
         raise ExpertError(
-            f"the reply of {source.model} ({len(content or '')} characters) is unreadable: {what}",
+            f"the reply of {source.model} ({len(content or '')} characters) is unreadable: {error}",
             "unreadable",
         ) from None

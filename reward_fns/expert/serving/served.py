@@ -140,17 +140,20 @@ class _Asking:
         tokens = 0
         try:
             schema = forms.reply_schema(self._request) if expert._json_schema else None
-            image = getattr(self._request, "image", None)
-            reply = await expert._transport.send(self._text, image, schema, self._secrets)
+            images = getattr(self._request, "images", ())
+            reply = await expert._transport.send(self._text, images, schema, self._secrets)
             tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
         finally:
             expert._limits.settle(reserved, tokens)
         expert._accepted = True
         self._pay(reply.usage)
         source = Source(reply.model, expert.prompt_version(self._request), self._usage)
+        text = expert._transport.text_of(reply)
         try:
-            return forms.read_reply(self._request, reply.content, source)
+            return forms.read_reply(self._request, text, source)
         except ExpertError as error:
+            if reply.finish == "length":
+                raise expert._transport.cut_off(reply) from None
             # The same words may be read another time: servers batch, and a judge is not exactly repeatable.
             raise TransientError(str(error), error.reason) from None
 

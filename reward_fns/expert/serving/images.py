@@ -1,0 +1,58 @@
+"""A picture as a server takes it: PNG, JPEG, GIF and WebP as they are, everything else that Pillow reads as PNG.
+
+A picture that a viewer turns (EXIF orientation) is turned, since servers differ in whether they do. No picture is
+made smaller: what a server accepts and how it scales is the server's.
+"""
+
+import base64
+from io import BytesIO
+
+from reward_fns.expert.errors import ExpertError
+
+_MIME_BY_SIGNATURE = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
+_MAY_BE_TURNED = ("image/jpeg", "image/webp")
+_ORIENTATION = 0x0112  # the EXIF tag; 1 or none is upright
+
+
+def _mime(image: bytes) -> str | None:
+    found = next((m for start, m in _MIME_BY_SIGNATURE.items() if image.startswith(start)), None)
+    return None if found == "image/webp" and image[8:12] != b"WEBP" else found
+
+
+def _converted(image: bytes, keep_upright: bool) -> bytes | None:
+    """The picture upright as PNG; None if it is upright already and may stay as it is."""
+    # Not needed by the oracle.
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(BytesIO(image)) as opened:
+            if keep_upright and opened.getexif().get(_ORIENTATION, 1) == 1:
+                return None
+            upright = ImageOps.exif_transpose(opened)
+            out = BytesIO()
+            upright.convert("RGBA" if upright.has_transparency_data else "RGB").save(out, "PNG")
+    except Exception as error:  # Pillow's readers raise whatever their format's fault is
+        raise ExpertError(
+            f"the image ({len(image)} bytes) cannot be read ({type(error).__name__}): give a file that Pillow opens",
+            "image",
+        ) from error
+    return out.getvalue()
+
+
+def image_url(image: bytes) -> str:
+    """The image as a data URL.
+
+    Raises:
+        ExpertError: not an image (reason "image").
+    """
+    mime = _mime(image)
+    if mime is None or mime in _MAY_BE_TURNED:
+        converted = _converted(image, keep_upright=mime is not None)
+        if converted is not None:
+            image, mime = converted, "image/png"
+    return f"data:{mime};base64,{base64.b64encode(image).decode()}"
