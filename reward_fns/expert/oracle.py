@@ -16,7 +16,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, cast
 
 from reward_fns.claims import normalise, parse_response
@@ -49,8 +48,6 @@ class _GroundTruth:
     n_facts: int
 
 
-# The responses of a group share their ground truth.
-@lru_cache(maxsize=1024)
 def _read_ground_truth(ground_truth: str | None, question: str, default_task: str) -> _GroundTruth:
     """The oracle's ground truth.
 
