@@ -193,7 +193,7 @@ def make_reward(
     own = expert if not isinstance(expert, str | Mapping) else None
     described = {name: value for name, value in options.items() if own is None or name != "expert"}
     try:
-        described = plain(described)
+        described = plain(described, keep_none=True)
     except TypeError as error:
         raise ConfigurationError(f"the reward's options hold {error}") from error
     return _made(json.dumps(described, sort_keys=True), own, reward_router_address)
@@ -225,7 +225,7 @@ def expert_for(
     """
     if not isinstance(config, str | Mapping):
         return config
-    options = {"kind": config} if isinstance(config, str) else plain(config)
+    options = {"kind": config} if isinstance(config, str) else plain(config, keep_none=True)
     served = reward_router_address is not None and options.get("base_url") is None
     if options.get("kind") == "openai" and served:
         options["base_url"] = f"http://{reward_router_address}/v1"
