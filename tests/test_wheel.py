@@ -1,0 +1,67 @@
+"""The plain wheel: what it asks for is what the leaf imports, and it scores without torch and verl."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = {"PIL": "pillow", "yaml": "pyyaml"}
+"""Imported name -> package, where they differ."""
+OPTIONAL = {
+    "torch": "adapters/openrlhf: OpenRLHF brings it",
+    "sentence_transformers": "encoder and nli: the extras data and eval",
+}
+
+
+def imported() -> set[str]:
+    """The packages that reward_fns imports, anywhere in a file."""
+    found: set[str] = set()
+    for path in (ROOT / "reward_fns").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module)
+    tops = {name.split(".")[0] for name in found} - sys.stdlib_module_names
+    return {PACKAGE.get(name, name) for name in tops - {"reward_fns"} - set(OPTIONAL)}
+
+
+def test_the_wheel_asks_for_exactly_what_the_leaf_imports():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {line.split(">")[0] for line in settings["project"]["dependencies"]} == imported()
+
+
+SCORES = """
+import asyncio, importlib.util, json
+for heavy in ("torch", "verl", "transformers", "ray"):
+    assert importlib.util.find_spec(heavy) is None, heavy
+from reward_fns.compute_score import compute_score
+from reward_fns.adapters.trl import make_reward_func
+import reward_fns.adapters.easyr1, reward_fns.adapters.openrlhf, reward_fns.adapters.swift
+truth = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
+right = "1. The digit is 7. I'm sure.\\nConfidence: 1.0"
+info = {"question": "Which digit?"}
+values = asyncio.run(compute_score("toy", right, truth, info, expert="oracle", coefficients="fixed"))
+reward = make_reward_func(expert="oracle", coefficients="fixed")
+one = reward(completions=[right], ground_truth=[truth], data_source=["toy"], question=["Which digit?"])
+print(values["score"], one)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_the_plain_wheel_in_a_fresh_environment_scores_and_its_trl_adapter_works(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    built = [*pip, "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
+    subprocess.run(built, check=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv.create(tmp_path / "env", with_pip=False)
+    python = str(tmp_path / "env/bin/python")
+    subprocess.run([*pip, "--python", python, "install", "-q", str(wheel)], check=True)
+    run = subprocess.run([python, "-c", SCORES], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout.strip() == "3.0 [3.0]"
