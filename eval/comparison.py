@@ -1,12 +1,18 @@
 """Two models on the same questions: the difference of a metric, its interval, and what may be said about it in words.
 
-Only questions on which both models' confidences can be read enter (paired by question and sample); for each pair their
-number is n. The difference is A's value minus B's; the 95 % interval is a paired bootstrap: both models are resampled
-with the same questions, within each dataset. A verdict of "better" or "worse" needs an interval without 0; else it is
-"undecided". It also needs at least 30 questions, below which such an interval is too narrow, and an end that does not
-round to 0.000: the same model through two engines differs by less than that, in its floats. Each interval stands for
-itself: of many pairs without a difference one in twenty leaves 0 out by chance. A metric that is undefined for one of
-the two (AUROC with one class, n = 0) gives "undefined".
+The values stand on the questions on which both models' confidences can be read (paired by question and sample); for
+each pair their number is n. The difference is A's value minus B's; the 95 % interval is a paired bootstrap: both models
+are resampled with the same questions, within each dataset. A verdict of "better" or "worse" needs
+
+- an interval without 0, whose end does not round to 0.000: the same model through two engines differs by less than
+  that, in its floats;
+- at least 30 questions, below which such an interval is too narrow;
+- a winner whose confidence can be read on at least 95 % of the questions: nobody wins by not being readable;
+- the same outcome on all questions, with a confidence that cannot be read at its worst (1 where the answer is wrong, 0
+  where it is right).
+
+Else it is "undecided". Each interval stands for itself: of many pairs without a difference one in twenty leaves 0 out
+by chance. A metric that is undefined for one of the two (AUROC with one class, n = 0) gives "undefined".
 """
 
 import math
@@ -26,6 +32,8 @@ from eval.tables.table import Cell, Column, Interval, Table, show
 COMPARED = ("ece", "auroc", "brier")
 _TITLES = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier score"}
 FEWEST_QUESTIONS = 30
+LEAST_READABLE = 0.95
+"""Share of a model's confidences that must be readable before it may be called better than another."""
 _NO_DIFFERENCE = 0.0005  # what rounds to 0.000
 KEY_PAIRS = (
     ("sft", "base"),
@@ -46,7 +54,12 @@ Verdict = Literal["better", "worse", "undecided", "undefined"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Metric of model A against that of model B, on the n questions that both have a confidence for."""
+    """Metric of model A against that of model B, on the n questions that both have a confidence for.
+
+    Attributes:
+        readable_a, readable_b: share of the common questions whose confidence can be read, in [0, 1].
+        worst: the difference on all common questions, with what cannot be read at its worst; None where all can be.
+    """
 
     protocol: str
     metric: str  # a name in COMPARED
@@ -56,6 +69,9 @@ class Comparison:
     value_a: float
     value_b: float
     difference: Interval  # A's value minus B's
+    readable_a: float = 1.0
+    readable_b: float = 1.0
+    worst: Interval | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -63,9 +79,18 @@ class Comparison:
         _, low, high = self.difference
         if math.isnan(low) or math.isnan(high):
             return "undefined"
-        if self.n < FEWEST_QUESTIONS or low <= _NO_DIFFERENCE and high >= -_NO_DIFFERENCE:
+        sign = _sign(self.difference)
+        if self.n < FEWEST_QUESTIONS or sign == 0 or self._unreadable_winner(sign):
             return "undecided"
-        return "better" if (high < 0) == METRICS[self.metric].lower_is_better else "worse"
+        if self.worst is not None and _sign(self.worst) != sign:
+            return "undecided"
+        return "better" if self._a_wins(sign) else "worse"
+
+    def _a_wins(self, sign: int) -> bool:
+        return (sign < 0) == METRICS[self.metric].lower_is_better
+
+    def _unreadable_winner(self, sign: int) -> bool:
+        return (self.readable_a if self._a_wins(sign) else self.readable_b) < LEAST_READABLE
 
     def phrase(self) -> str:
         """The verdict in words."""
@@ -73,11 +98,22 @@ class Comparison:
         if self.verdict == "undefined":
             return f"{a} and {b} cannot be compared: {_TITLES[self.metric]} is undefined for one of them"
         if self.verdict == "undecided":
-            few = (
-                f" by fewer than {FEWEST_QUESTIONS} questions" if self.n < FEWEST_QUESTIONS else ""
-            )
-            return f"{a} and {b} cannot be told apart{few}"
+            return f"{a} and {b} cannot be told apart{self._why_undecided()}"
         return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
+
+    def _why_undecided(self) -> str:
+        if self.n < FEWEST_QUESTIONS:
+            return f" by fewer than {FEWEST_QUESTIONS} questions"
+        sign = _sign(self.difference)
+        if sign and self._unreadable_winner(sign):
+            winner = self.a if self._a_wins(sign) else self.b
+            share = min(self.readable_a, self.readable_b)
+            return (
+                f", since only {share:.0%} of the confidences of {model_title(winner)} can be read"
+            )
+        if sign:
+            return " once the confidences that cannot be read count as wrong"
+        return ""
 
     def numbers(self) -> str:
         """Both values, their difference with its interval, and n."""
@@ -108,6 +144,14 @@ _PHRASES = {
 }
 
 
+def _sign(difference: Interval) -> int:
+    """-1 or 1 where the interval leaves 0 out, else 0."""
+    _, low, high = difference
+    if low > _NO_DIFFERENCE:
+        return 1
+    return -1 if high < -_NO_DIFFERENCE else 0
+
+
 def _signed(value: float) -> str:
     return show(value, Column("", signed=True))
 
@@ -118,12 +162,16 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
     Args:
         metric: a name in `COMPARED`.
     """
-    of_b = {record.key: record for record in b if record.confidence is not None}
-    pairs = [(x, of_b[x.key]) for x in a if x.confidence is not None and x.key in of_b]
+    of_b = {record.key: record for record in b}
+    common = [(x, of_b[x.key]) for x in a if x.key in of_b]
+    pairs = [(x, y) for x, y in common if x.confidence is not None and y.confidence is not None]
     strata = [x.dataset for x, _ in pairs]
     (c_a, y_a), (c_b, y_b) = scored([x for x, _ in pairs]), scored([y for _, y in pairs])
     found = paired_bootstrap_difference(metric, c_a, y_a, c_b, y_b, strata=strata)
     return Comparison(
+        readable_a=_readable([x for x, _ in common]),
+        readable_b=_readable([y for _, y in common]),
+        worst=None if len(pairs) == len(common) else _at_worst(common, metric),
         protocol=a[0].protocol,
         metric=metric,
         a=a[0].model,
@@ -133,6 +181,28 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
         value_b=estimate(METRICS[metric].rows, c_b, y_b),
         difference=Interval(found.value, found.low, found.high),
     )
+
+
+def _readable(records: Sequence[AnswerRecord]) -> float:
+    return sum(r.confidence is not None for r in records) / len(records) if records else 0.0
+
+
+def _at_worst(common: Sequence[tuple[AnswerRecord, AnswerRecord]], metric: str) -> Interval:
+    """The difference on all questions; a confidence that cannot be read is 1 - correct."""
+
+    def filled(records: Sequence[AnswerRecord]) -> list[float]:
+        return [1 - r.correct if r.confidence is None else r.confidence for r in records]
+
+    a, b = [x for x, _ in common], [y for _, y in common]
+    found = paired_bootstrap_difference(
+        metric,
+        filled(a),
+        [x.correct for x in a],
+        filled(b),
+        [y.correct for y in b],
+        strata=[x.dataset for x in a],
+    )
+    return Interval(found.value, found.low, found.high)
 
 
 Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
@@ -200,8 +270,10 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     )
     notes = (
         "Both models on the questions on which both confidences can be read; A − B with its 95 % paired bootstrap "
-        f"interval. Undecided: the interval holds 0 (to three digits), or n is below {FEWEST_QUESTIONS}. Intervals are "
-        "not adjusted for the number of pairs.",
+        f"interval. Undecided: the interval holds 0 (to three digits), n is below {FEWEST_QUESTIONS}, the better one "
+        f"is readable on less than {LEAST_READABLE:.0%}, or the outcome changes once what cannot be read is taken at "
+        f"its worst. Intervals are not adjusted for the number of pairs: of {len(comparisons)} rows "
+        f"without a difference about {round(0.05 * len(comparisons))} would leave 0 out by chance.",
         *ESTIMATOR_NOTES,
     )
     return Table(

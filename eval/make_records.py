@@ -4,7 +4,6 @@ One model after the other, so that one is in memory at a time. What exists and w
 what was made with others is set aside (see `settings`) and made anew. A model whose files are whole is not loaded.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from data_prep.verl_rows import Question, load_questions
 from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
 from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
-from eval.records import answers_path, read_answers, records_path
+from eval.records import answers_path, file_sha256, read_answers, records_path
 from eval.settings import keep_settings
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, make_expert
@@ -64,7 +63,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         raise UserError(str(error)) from error
     questions = load_questions(plan.questions, plan.limit)
     shared = {
-        "questions_sha256": hashlib.sha256(plan.questions.read_bytes()).hexdigest(),
+        "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
         "expert": expert.name,
         "expert_version": getattr(expert, "prompt_version", ""),
@@ -92,7 +91,7 @@ def _one_model(
     log.finish()
     by_id = {question.question_id: question for question in questions}
     asked = [Asked(by_id[answer.question_id], answer) for answer in read_answers(path)]
-    answers_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    answers_sha256 = file_sha256(path)
     options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
     paths = []
     for protocol_name in plan.protocols:

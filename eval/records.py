@@ -8,6 +8,7 @@ and sample. `read_records` joins the two into `AnswerRecord`s. A line of a proto
 A file grows under the name `<file>.partial` and is renamed when all is there, see `reward_fns.files.JsonlLog`.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reward_fns.errors import UserError
-from reward_fns.files import PARTIAL_SUFFIX, read_jsonl, write_text
+from reward_fns.files import PARTIAL_SUFFIX, read_jsonl, read_mapping, write_text
 
 VERBAL = "verbal"
 ANSWERS = "answers"  # stands in the file name where the protocol's name stands for confidences
@@ -242,11 +243,39 @@ def load_records(directory: Path) -> list[AnswerRecord]:
     answers: dict[str, dict[str, Answer]] = {}
     records: list[AnswerRecord] = []
     for path in files:
+        check_not_stale(path)
         model = path.name.split(".")[0]
         if model not in answers and (file := answers_path(directory, model)).is_file():
             answers[model] = {answer.key: answer for answer in read_answers(file)}
         records += read_records(path, answers.get(model))
     return records
+
+
+def check_not_stale(path: Path) -> None:
+    """Refuse confidences that were found for other answers than those that stand beside them now.
+
+    Files without settings, which were made elsewhere, are taken as they are.
+
+    Raises:
+        UserError: the answers were made again since; names both files and the command that mends it.
+    """
+    settings = settings_path(path)
+    model, protocol = path.name.split(".")[:2]
+    beside = answers_path(path.parent, model)
+    if not settings.is_file() or not beside.is_file():
+        return
+    made_for = read_mapping(settings).get("answers_sha256")
+    if made_for is not None and made_for != file_sha256(beside):
+        raise UserError(
+            f"{path} holds confidences for other answers than {beside}, which was made again since: run "
+            f"`python -m eval calibration` with --protocols {protocol} (and what else you report), or remove the file"
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require(path: Path) -> None:

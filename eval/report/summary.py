@@ -6,7 +6,7 @@ Nothing here is written in advance: every sentence is filled from the values and
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.comparison import Comparison, key_comparisons
+from eval.comparison import LEAST_READABLE, Comparison, key_comparisons
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
 from eval.tables.report_tables import Models, protocols_of
@@ -48,18 +48,27 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
 
 
 def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str:
-    """The lowest ECE over all questions, and which models it is, and is not, told apart from."""
+    """The lowest ECE over all questions, and which models it is, and is not, told apart from.
+
+    A model whose confidence can be read on less than `LEAST_READABLE` of its answers is not in the running.
+    """
     title = protocol_title(protocol)
-    values = {
-        model: cells[protocol][POOLED]["ece"]
+    cells_of = {
+        model: cells[protocol][POOLED]
         for model, cells in models.items()
         if protocol in cells and checkpoint(model)[1] is None
+    }
+    values = {
+        model: cell["ece"]
+        for model, cell in cells_of.items()
+        if cell["n"] and 1 - cell["parse_failures"] / cell["n"] >= LEAST_READABLE
     }
     known = {
         model: value for model, value in values.items() if value is not None and value == value
     }
     if not known:
-        return f"{title}: no model states a confidence that can be read."
+        share = f"{LEAST_READABLE:.0%}"
+        return f"{title}: no model states a confidence that can be read on {share} of its answers."
     best = min(known, key=lambda model: known[model])
     value = number(known[best])
     if len(known) == 1:

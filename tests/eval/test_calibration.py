@@ -8,6 +8,7 @@ from data_prep.engines import Completion
 from eval import answers, make_records
 from eval.__main__ import main
 from eval.records import load_records, read_answers, read_records
+from reward_fns.errors import UserError
 from reward_fns.expert import AnswerVerdict, ExpertError, Source
 
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
@@ -268,3 +269,15 @@ def test_models_need_names_of_their_own(run, capsys):
         with pytest.raises(SystemExit):
             run(bad)
     assert names(run("rl@20=digit")) >= whole("rl@20.answers")
+
+
+def test_confidences_of_other_answers_are_refused_with_the_command_that_mends_them(run, monkeypatch):
+    """The model is asked anew with another seed, and one of its protocols only: the other's file is stale."""
+    out = run("base=digit")
+    load_records(out)
+    monkeypatch.setattr(Engine, "answers", ANSWERS | {"q3": RIGHT})
+    run("base=digit", options=("--protocols", "verbal", "--seed", "5"))
+    with pytest.raises(UserError, match=r"base.verbal_asked.jsonl.*made again.*--protocols"):
+        load_records(out)
+    run("base=digit", options=("--seed", "5"))
+    assert len({record.protocol for record in load_records(out)}) == 2

@@ -151,5 +151,48 @@ def test_headline_names_the_best_model_and_what_it_is_not_told_apart_from(make_r
     assert headline(base) == "Verbal: base has an ECE of 0.450."
     assert (
         headline([make_record(confidence=None)])
-        == "Verbal: no model states a confidence that can be read."
+        == "Verbal: no model states a confidence that can be read on 95% of its answers."
     )
+
+
+def with_failures(records, *numbers):
+    return [
+        replace(record, confidence=None) if i in numbers else record
+        for i, record in enumerate(records)
+    ]
+
+
+def test_nobody_wins_by_not_being_readable(make_record):
+    # 100 answers, half right. base says 0.9 for all: ECE 0.4. rl is readable on five, where it says what is so.
+    base = answers(make_record, "base", 0.9, n=1000)
+    rl = with_failures(
+        [replace(r, confidence=r.correct) for r in answers(make_record, "rl", 0.5, n=1000)],
+        *range(50, 1000),
+    )
+    found = compare(rl, base, "ece")
+    assert (found.n, found.value_a, found.readable_a, found.readable_b) == (50, 0.0, 0.05, 1.0)
+    assert found.verdict == "undecided"
+    assert "only 5% of the confidences of RL (Algorithm 1) can be read" in found.sentence()
+    # Turned round it is no defeat of base either.
+    assert compare(base, rl, "ece").verdict == "undecided"
+    models = {
+        model: {"verbal": {POOLED: summarise(records)}}
+        for model, records in (("base", base), ("rl", rl))
+    }
+    (summary,) = summaries(models, [found])
+    assert "base has an ECE of 0.400" in summary.headline
+
+
+def test_a_win_must_hold_with_what_cannot_be_read_at_its_worst(make_record):
+    # 96 % readable. Brier: a says 0.5 everywhere, 0.25; b is 0.3 on each answer off, 0.30^2 = 0.09 and
+    # wins on what both can read. At worst b's 4 % cost 1 each: 0.96 * 0.09 + 0.04 = 0.126, still a win;
+    # with an a of 0.1225 (0.35 off) it is none.
+    def off(model, by, n=200):
+        records = answers(make_record, model, 0.5, n=n)
+        return [replace(r, confidence=abs(r.correct - by)) for r in records]
+
+    b = with_failures(off("rl", 0.3), *range(8))
+    assert compare(b, off("base", 0.5), "brier").verdict == "better"
+    close = compare(b, off("base", 0.35), "brier")
+    assert close.difference.high < 0 and close.worst.value == pytest.approx(0.1264 - 0.1225)
+    assert close.verdict == "undecided" and "cannot be read" in close.sentence()
