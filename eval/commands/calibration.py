@@ -88,7 +88,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--protocols",
         nargs="+",
         metavar="PROTOCOL",
-        help="see above; default: dp sc pcr verbal vcap, the paper's five",
+        help="see above; default: dp sc pcr verbal vcap",
     )
     parser.add_argument("--sc-samples", type=_positive, default=10, help="k of sc (default 10)")
     parser.add_argument(

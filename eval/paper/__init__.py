@@ -41,6 +41,11 @@ def _by_plain_name() -> dict[str, str]:
     return {_plain(dataset): dataset for dataset, *_ in _calibration()}
 
 
+def _column(protocol: str) -> str:
+    """The paper's column for a protocol of ours. Its Verbal asks (section 4.3, A.8): that is our `verbal_asked`."""
+    return {"verbal_asked": "Verbal", "verbal": ""}.get(protocol, protocol_title(protocol))
+
+
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
 
@@ -61,7 +66,7 @@ def calibration(dataset: str, subset: str, model: str, protocol: str, metric: st
         dataset, model, protocol: our names.
         metric: "ece" or "auroc".
     """
-    key = (dataset_of(dataset) or "", subset, PAPER_MODELS.get(model, ""), protocol_title(protocol))
+    key = (dataset_of(dataset) or "", subset, PAPER_MODELS.get(model, ""), _column(protocol))
     return _calibration().get(key, {}).get(metric)
 
 
@@ -85,7 +90,7 @@ def mean_calibration(
         cell[metric]
         for (dataset, _, name, title), cell in _calibration().items()
         if name == PAPER_MODELS.get(model)
-        and title == protocol_title(protocol)
+        and title == _column(protocol)
         and task in (None, "QA" if dataset in QA_DATASETS else "Detail")
     ]
     return math.fsum(values) / len(values) if values else None

@@ -151,7 +151,10 @@ def summarise_all(
 def ece_ratios(
     models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], protocol: str
 ) -> dict[str, Any]:
-    """ECE of each model divided by the base's: the pooled ECE, and the mean over datasets, as the paper has it."""
+    """ECE of each model divided by the base's: the pooled ECE, and the mean over datasets.
+
+    The paper averages over datasets x subsets; its ratio stands beside these in the table.
+    """
 
     def mean_over_datasets(cells: Mapping[str, Mapping[str, Any]]) -> float:
         return _mean([cell["ece"] for name, cell in cells.items() if name != POOLED])

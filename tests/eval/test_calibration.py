@@ -271,7 +271,9 @@ def test_models_need_names_of_their_own(run, capsys):
     assert names(run("rl@20=digit")) >= whole("rl@20.answers")
 
 
-def test_confidences_of_other_answers_are_refused_with_the_command_that_mends_them(run, monkeypatch):
+def test_confidences_of_other_answers_are_refused_with_the_command_that_mends_them(
+    run, monkeypatch
+):
     """The model is asked anew with another seed, and one of its protocols only: the other's file is stale."""
     out = run("base=digit")
     load_records(out)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.protocols import PROTOCOLS, Options
-from eval.protocols.consistency import COSINE, largest_cluster
+from eval.protocols.consistency import COSINE, ENCODER, largest_cluster
+from reward_fns.encoder import Encoder
 
 
 def at_degrees(*angles):
@@ -75,3 +76,17 @@ def test_real_embeddings_of_sampled_answers(make_asked, rule_engine):
     assert found[0].texts == said  # tags and confidences are not compared
     (request,) = engine.requests  # the question's own prompt, once for both answers
     assert request.messages == make_asked().question.messages and engine.samplings[0].n == 4
+
+
+def test_the_cosine_rule_merges_answers_that_contradict_each_other():
+    """What eval/protocols/README.md says of the paper's rule with MiniLM."""
+    encoder = Encoder(ENCODER)
+
+    def cosine(a, b):
+        first, second = encoder.encode([a, b])
+        return float(first @ second)
+
+    assert cosine("Yes, there is a dog", "No, there is no dog") > COSINE
+    digits = encoder.encode([f"The digit is {digit}." for digit in range(10)])
+    merged = [a @ b >= COSINE for a, b in itertools.combinations(digits, 2)]
+    assert (sum(merged), len(merged)) == (35, 45)
