@@ -167,7 +167,10 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
     pairs = [(x, y) for x, y in common if x.confidence is not None and y.confidence is not None]
     strata = [x.dataset for x, _ in pairs]
     (c_a, y_a), (c_b, y_b) = scored([x for x, _ in pairs]), scored([y for _, y in pairs])
-    found = paired_bootstrap_difference(metric, c_a, y_a, c_b, y_b, strata=strata)
+    questions = [x.question_id for x, _ in pairs]
+    found = paired_bootstrap_difference(
+        metric, c_a, y_a, c_b, y_b, strata=strata, clusters=questions
+    )
     return Comparison(
         readable_a=_readable([x for x, _ in common]),
         readable_b=_readable([y for _, y in common]),
@@ -201,6 +204,7 @@ def _at_worst(common: Sequence[tuple[AnswerRecord, AnswerRecord]], metric: str) 
         filled(b),
         [y.correct for y in b],
         strata=[x.dataset for x in a],
+        clusters=[x.question_id for x in a],
     )
     return Interval(found.value, found.low, found.high)
 

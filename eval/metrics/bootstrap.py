@@ -5,6 +5,9 @@ share; with one stratum that is the ordinary bootstrap. A resample is kept as co
 draw over the distinct answers, which for confidences on a grid are few, however large n is. The metric is then computed
 exactly on each resample (see `ranked`).
 
+Answers to one question depend on each other. Where a question has several (`clusters`), whole questions are resampled:
+resampling its answers one by one would make an interval that is too narrow by up to the root of their number.
+
 An interval shows sampling error only. An ECE is never negative and biased upwards for small n, and so is its interval.
 Resamples on which the metric is undefined (one class) are left out (`scipy.stats.bootstrap`, without strata, gives
 NaN as soon as one resample is undefined).
@@ -105,6 +108,44 @@ def _multinomial(
     return drawn
 
 
+def resampled_weights(
+    columns: Sequence[NDArray[np.floating]],
+    strata: ArrayLike | None,
+    clusters: ArrayLike | None,
+    n_resamples: int,
+    seed: int,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Iterator[Floats]]:
+    """Resamples of equally long columns (n,), within strata, of whole clusters.
+
+    Returns:
+        representative: (m,), indices of the rows that stand for all.
+        count: (m,), how many rows each stands for.
+        weights: batches (rows, m) of how often each is drawn.
+
+    Raises:
+        ValueError: a cluster lies in two strata.
+    """
+    rng = np.random.default_rng(seed)
+    n = columns[0].size
+    names, first, owner = np.unique(
+        np.arange(n) if clusters is None else np.asarray(clusters),
+        return_index=True,
+        return_inverse=True,
+    )
+    if names.size == n:
+        representative, count, border = distinct(columns, strata)
+        return representative, count, resampled_counts(count, border, n_resamples, rng)
+    labels = np.zeros(n, dtype=np.intp) if strata is None else np.asarray(strata)
+    if (labels != labels[first][owner]).any():
+        raise ValueError("the answers to a question lie in two strata")
+    order, one, border = distinct([np.arange(names.size, dtype=np.float64)], labels[first])
+    place = np.empty(names.size, dtype=np.intp)
+    place[order] = np.arange(names.size)
+    drawn = resampled_counts(one, border, n_resamples, rng)
+    every = np.arange(n)
+    return every, np.ones(n, dtype=np.intp), (counts[:, place[owner]] for counts in drawn)
+
+
 def bootstrap_rows(
     metrics: Mapping[str, Rows],
     confidence: ArrayLike,
@@ -112,13 +153,14 @@ def bootstrap_rows(
     strata: ArrayLike | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
+    clusters: ArrayLike | None = None,
 ) -> dict[str, Floats]:
     """Values of several metrics on the same resamples, each (n_resamples,), NaN where undefined; n must be over 0."""
     c, y = checked_answers(confidence, correct)
-    representative, count, border = distinct([c, y], strata)
+    representative, _, resamples = resampled_weights([c, y], strata, clusters, n_resamples, seed)
     answers = rank(c[representative], y[representative])
     values: dict[str, list[Floats]] = {name: [] for name in metrics}
-    for drawn in resampled_counts(count, border, n_resamples, np.random.default_rng(seed)):
+    for drawn in resamples:
         weights = answers.weights(drawn)
         for name, rows in metrics.items():
             values[name].append(rows(answers, weights))
@@ -141,8 +183,9 @@ def paired_difference(
     strata: ArrayLike | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
+    clusters: ArrayLike | None = None,
 ) -> Difference:
-    """Difference of two models that answered the same questions: a question is drawn with both its answers.
+    """Difference of two models that answered the same questions: a question is drawn with all its answers.
 
     Args:
         a, b: (confidence, correct) of each model, all (n,), position i of all four is the same question.
@@ -155,18 +198,16 @@ def paired_difference(
         raise ValueError(f"a and b must answer the same questions, got {ca.size} and {cb.size}")
     if not ca.size:
         return Difference(*[float("nan")] * 4)
-    representative, count, border = distinct([ca, ya, cb, yb], strata)
+    representative, count, resamples = resampled_weights(
+        [ca, ya, cb, yb], strata, clusters, n_resamples, seed
+    )
     first = rank(ca[representative], ya[representative])
     second = rank(cb[representative], yb[representative])
     whole = count[None, :].astype(np.float64)
     value = float((rows(first, first.weights(whole)) - rows(second, second.weights(whole)))[0])
     if np.isnan(value):
         return Difference(*[float("nan")] * 4)
-    rng = np.random.default_rng(seed)
-    drawn = [
-        rows(first, first.weights(w)) - rows(second, second.weights(w))
-        for w in resampled_counts(count, border, n_resamples, rng)
-    ]
+    drawn = [rows(first, first.weights(w)) - rows(second, second.weights(w)) for w in resamples]
     values = np.concatenate(drawn)
     defined = values[~np.isnan(values)]
     low, high = percentile_interval(values)

@@ -8,8 +8,8 @@ With label l_i (1: true) and tag s_i (1: sure) of claim i, over the claims of al
     tag_auroc       = AUROC of s_i for l_i: (P(s=1 | l=1) - P(s=1 | l=0) + 1) / 2
     probability_ece, probability_auroc           of P(sure), where the engine gave it for every claim used
 
-Claims of one answer depend on each other, so intervals resample answers with all their claims. NaN where undefined: no
-claims, none with that tag, or one class.
+Claims of one answer depend on each other, so intervals resample questions with all their answers and claims. NaN where
+undefined: no claims, none with that tag, or one class.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,9 @@ def claim_calibration(
 ) -> ClaimCalibration:
     """Calibration of the tags of some answers; answers whose claims were not judged are left out."""
     judged = [a for a in answers if a.claims and len(a.claims) == len(a.claim_labels)]
-    owner = np.array([i for i, a in enumerate(judged) for _ in a.claims], dtype=np.intp)
+    place = {question: i for i, question in enumerate(dict.fromkeys(a.question_id for a in judged))}
+    n_questions = len(place)
+    owner = np.array([place[a.question_id] for a in judged for _ in a.claims], dtype=np.intp)
     label = np.array([v for a in judged for v in a.claim_labels], dtype=np.float64)
     sure = np.array([bool(c["sure"]) for a in judged for c in a.claims], dtype=np.float64)
     values = _values(label, sure, _probabilities(judged))
@@ -57,7 +59,7 @@ def claim_calibration(
         if not judged:
             estimates[name] = ClaimEstimate(*[float("nan")] * 3)
             continue
-        one, border = np.ones(len(judged), dtype=np.intp), np.array([0, len(judged)])
+        one, border = np.ones(n_questions, dtype=np.intp), np.array([0, n_questions])
         drawn = resampled_counts(one, border, n_resamples, np.random.default_rng(seed))
         here = float(value(np.ones((1, label.size)))[0])
         low, high = percentile_interval(

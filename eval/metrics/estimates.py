@@ -142,15 +142,25 @@ def paired_bootstrap_difference(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
     strata: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
 ) -> Difference:
     """Metric of a minus metric of b, with interval and p-value; all arrays (n,), position i is the same question.
+
+    Args:
+        strata, clusters: see `estimate_all`.
 
     Raises:
         ValueError: an unknown metric, shapes differ, or a value is NaN or outside [0, 1].
     """
     rows = _metric(metric).rows
     return paired_difference(
-        rows, (confidence_a, correct_a), (confidence_b, correct_b), strata, n_resamples, seed
+        rows,
+        (confidence_a, correct_a),
+        (confidence_b, correct_b),
+        strata,
+        n_resamples,
+        seed,
+        clusters,
     )
 
 
@@ -161,6 +171,7 @@ def estimate_all(
     metrics: Iterable[str] = tuple(METRICS),
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
+    clusters: ArrayLike | None = None,
 ) -> dict[str, Estimate]:
     """Estimates of several metrics on the same answers and the same resamples.
 
@@ -168,9 +179,11 @@ def estimate_all(
         confidence: (n,), None where it could not be read.
         correct: (n,), verdicts in [0, 1].
         strata: (n,) dataset of each answer; None: one stratum.
+        clusters: (n,) question of each answer, drawn with all its answers; None: each answer is a question's only one.
 
     Raises:
-        ValueError: an unknown metric, shapes differ, or a value is NaN or outside [0, 1].
+        ValueError: an unknown metric, shapes differ, a value is NaN or outside [0, 1], or a question lies in two
+            strata.
     """
     y = np.asarray(correct, dtype=np.float64)
     known = np.array([c is not None for c in confidence], dtype=bool)
@@ -180,6 +193,7 @@ def estimate_all(
         )
     c = np.array([0.0 if value is None else value for value in confidence], dtype=np.float64)
     labels = np.zeros(y.size, dtype=np.intp) if strata is None else np.asarray(strata)
+    groups = np.arange(y.size) if clusters is None else np.asarray(clusters)
     result: dict[str, Estimate] = {}
     chosen = {name: _metric(name) for name in metrics}
     for needs in (True, False):
@@ -190,7 +204,7 @@ def estimate_all(
         values = {name: estimate(rows, c[use], y[use]) for name, rows in part.items()}
         defined = {name: part[name] for name, value in values.items() if not np.isnan(value)}
         resampled = (
-            bootstrap_rows(defined, c[use], y[use], labels[use], n_resamples, seed)
+            bootstrap_rows(defined, c[use], y[use], labels[use], n_resamples, seed, groups[use])
             if defined
             else {}
         )

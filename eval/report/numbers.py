@@ -51,9 +51,13 @@ def summarise(
         [record.correct for record in records],
         [record.dataset for record in records],
     )
-    estimates = estimate_all(*answers, [name for name in metrics if name != "smooth_ece"])
+    questions = [record.question_id for record in records]
+    names = [name for name in metrics if name != "smooth_ece"]
+    estimates = estimate_all(*answers, names, clusters=questions)
     if "smooth_ece" in metrics:
-        estimates |= estimate_all(*answers, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES)
+        estimates |= estimate_all(
+            *answers, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES, clusters=questions
+        )
     values: dict[str, Any] = {"accuracy": _mean([record.correct for record in records])}
     for name, estimate in estimates.items():
         values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}

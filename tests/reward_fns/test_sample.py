@@ -50,7 +50,11 @@ def test_a_ground_truth_becomes_text(value, text):
     assert type(truth) in (str, type(None))
 
 
-@pytest.mark.parametrize("value", [{1, 2}, object(), b"\xff", float("inf"), {"a": [{3}]}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [{1, 2}, object(), b"\xff", float("inf"), {"a": [{3}]}],
+    ids=["set", "object", "bytes", "infinite", "nested set"],
+)
 def test_a_ground_truth_without_text_form_names_the_sample_and_the_remedy(value):
     with pytest.raises(ConfigurationError, match="sample q1 of dataset 'toy'.*ground truth.*give"):
         read(value, {"question": "Which?", "question_id": "q1"})

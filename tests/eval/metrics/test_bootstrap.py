@@ -136,3 +136,35 @@ def test_an_undefined_value_says_why(confidence, correct, reason):
         and reason in found["prr"].reason
     )
     assert (found["brier"].reason == "") is not math.isnan(found["brier"].value)
+
+
+def test_answers_to_one_question_are_drawn_together():
+    """40 questions with 10 equal answers each hold 40 questions' evidence, not 400."""
+    rng = np.random.default_rng(3)
+    right = (rng.random(40) < 0.6).astype(float)
+    stated = rng.random(40)
+    c, y, question = (np.repeat(column, 10) for column in (stated, right, np.arange(40)))
+    one = estimate_all(stated.tolist(), right, metrics=["accuracy", "brier"])
+    ten = estimate_all(c.tolist(), y, metrics=["accuracy", "brier"], clusters=question)
+    loose = estimate_all(c.tolist(), y, metrics=["accuracy"])
+    for name in ("accuracy", "brier"):
+        assert ten[name].value == pytest.approx(one[name].value)
+        width = ten[name].high - ten[name].low
+        assert width == pytest.approx(one[name].high - one[name].low, rel=0.1)
+    # Binomial: 2 * 1.96 * sqrt(p (1 - p) / 40) against / 400.
+    p = right.mean()
+    assert ten["accuracy"].high - ten["accuracy"].low == pytest.approx(
+        2 * 1.96 * (p * (1 - p) / 40) ** 0.5, rel=0.12
+    )
+    narrow = loose["accuracy"].high - loose["accuracy"].low
+    assert narrow == pytest.approx(2 * 1.96 * (p * (1 - p) / 400) ** 0.5, rel=0.12)
+
+
+def test_clusters_keep_the_strata_and_a_paired_difference_of_equals_is_nothing():
+    c = np.tile([0.2, 0.4, 0.6, 0.8], 20)
+    y = np.tile([0.0, 1.0, 0.0, 1.0], 20)
+    question, strata = np.arange(80) // 2, np.arange(80) // 40
+    found = difference("brier", c, y, c, y, strata=strata, clusters=question, n_resamples=50)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    with pytest.raises(ValueError, match="two strata"):
+        estimate_all(c.tolist(), y, np.arange(80) % 2, ["brier"], clusters=question)
