@@ -25,7 +25,7 @@ from eval.metrics import METRICS, paired_bootstrap_difference
 from eval.metrics.ranked import estimate
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
-from eval.report.numbers import scored
+from eval.report.numbers import question_key, scored
 from eval.tables.report_tables import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Interval, Table, show
 
@@ -167,7 +167,7 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
     pairs = [(x, y) for x, y in common if x.confidence is not None and y.confidence is not None]
     strata = [x.dataset for x, _ in pairs]
     (c_a, y_a), (c_b, y_b) = scored([x for x, _ in pairs]), scored([y for _, y in pairs])
-    questions = [x.question_id for x, _ in pairs]
+    questions = [question_key(x) for x, _ in pairs]
     found = paired_bootstrap_difference(
         metric, c_a, y_a, c_b, y_b, strata=strata, clusters=questions
     )
@@ -204,7 +204,7 @@ def _at_worst(common: Sequence[tuple[AnswerRecord, AnswerRecord]], metric: str) 
         filled(b),
         [y.correct for y in b],
         strata=[x.dataset for x in a],
-        clusters=[x.question_id for x in a],
+        clusters=[question_key(x) for x in a],
     )
     return Interval(found.value, found.low, found.high)
 

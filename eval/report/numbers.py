@@ -38,6 +38,11 @@ def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
     return [c for c, _ in pairs], [y for _, y in pairs]
 
 
+def question_key(record: AnswerRecord) -> str:
+    """Names a record's question: all answers to it are resampled together."""
+    return f"{record.dataset}/{record.question_id}"
+
+
 def summarise(
     records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS
 ) -> dict[str, Any]:
@@ -51,7 +56,7 @@ def summarise(
         [record.correct for record in records],
         [record.dataset for record in records],
     )
-    questions = [record.question_id for record in records]
+    questions = [question_key(record) for record in records]
     names = [name for name in metrics if name != "smooth_ece"]
     estimates = estimate_all(*answers, names, clusters=questions)
     if "smooth_ece" in metrics:

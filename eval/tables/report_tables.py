@@ -11,12 +11,13 @@ from eval.paper import mean_calibration
 from eval.report.numbers import ESTIMATOR, POOLED
 from eval.report.training_curves import Curves, phases, steps_a_phase
 from eval.slices import DIMENSIONS
-from eval.tables.table import Cell, Column, Table, interval, known
+from eval.tables.table import FEWEST_ANSWERS, Cell, Column, Table, interval, known, tabulated
 
 ESTIMATOR_NOTES = (
     f"ECE: {ESTIMATOR['ece']}. AUROC: {ESTIMATOR['auroc']}. Brackets: {ESTIMATOR['intervals']}; they show sampling "
     "error only, and an ECE is biased upwards where answers are few.",
     f"Parse failures: {ESTIMATOR['parse_failures']}.",
+    f"Cells of fewer than {FEWEST_ANSWERS} answers that can be read are left empty.",
 )
 _TITLES = {
     "ece": "ECE",
@@ -67,7 +68,7 @@ def overall_table(models: Models) -> Table:
         (
             protocol_title(protocol),
             model_title(model),
-            *(interval(cell, metric) for metric in _MAIN),
+            *(tabulated(cell, metric) for metric in _MAIN),
             known(cell["mean_confidence"]),
             known(cell["extreme_share"]),
             known(cell["mean_claims"]),
@@ -92,7 +93,7 @@ def protocol_table(models: Models, metric: str) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             model_title(model),
-            *(interval(cells.get(protocol, {}).get(POOLED), metric) for protocol in protocols),
+            *(tabulated(cells.get(protocol, {}).get(POOLED), metric) for protocol in protocols),
         )
         for model, cells in models.items()
     ]
@@ -229,7 +230,7 @@ def _slice_table(dimension: str, by_model: Models, metric: str) -> Table:
         (
             protocol_title(protocol),
             model_title(model),
-            *(interval(protocols[protocol].get(name), metric) for name in names),
+            *(tabulated(protocols[protocol].get(name), metric) for name in names),
         )
         for protocol in protocols_of(by_model)
         for model, protocols in by_model.items()

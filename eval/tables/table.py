@@ -21,6 +21,9 @@ class Interval(NamedTuple):
     high: float
 
 
+FEWEST_ANSWERS = 10
+"""Cells of fewer readable answers stay empty."""
+
 Cell = str | int | float | Interval | None
 
 
@@ -66,6 +69,13 @@ def interval(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
         return None
     low, high = (cell or {}).get(f"{metric}_interval") or (math.nan, math.nan)
     return Interval(value, *(math.nan if end is None else end for end in (low, high)))
+
+
+def tabulated(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
+    """`interval`; None for fewer than `FEWEST_ANSWERS` readable answers: an AUROC of 1.000 says nothing."""
+    if cell is None or cell["n"] - cell["parse_failures"] < FEWEST_ANSWERS:
+        return None
+    return interval(cell, metric)
 
 
 def number(value: float | None, digits: int = 3) -> str:

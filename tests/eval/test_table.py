@@ -6,7 +6,16 @@ import math
 
 import pytest
 
-from eval.tables.table import Column, Interval, Table, show, to_csv, to_latex, to_markdown
+from eval.tables.table import (
+    Column,
+    Interval,
+    Table,
+    show,
+    tabulated,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 
 TABLE = Table(
     "t_1",
@@ -66,3 +75,10 @@ def test_a_difference_has_a_sign_and_zero_has_none():
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="a row of 1 cells under 2 columns"):
         Table("t", "T", (Column("a"), Column("b")), (("x",),))
+
+
+def test_a_cell_of_fewer_than_ten_readable_answers_is_empty():
+    """Of nine answers an AUROC of 1.000 says nothing."""
+    cell = {"n": 12, "parse_failures": 3, "auroc": 1.0, "auroc_interval": [1.0, 1.0]}
+    assert tabulated(cell, "auroc") is None
+    assert tabulated(cell | {"parse_failures": 2}, "auroc") == Interval(1.0, 1.0, 1.0)
