@@ -50,6 +50,10 @@ def image_url(image: bytes) -> str:
     Raises:
         ExpertError: not an image (reason "image").
     """
+    if not isinstance(image, bytes):
+        raise TypeError(
+            f"a request's images are a tuple of encoded files, got {type(image).__name__}"
+        )
     mime = _mime(image)
     if mime is None or mime in _MAY_BE_TURNED:
         converted = _converted(image, keep_upright=mime is not None)
