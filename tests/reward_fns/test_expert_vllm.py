@@ -43,5 +43,7 @@ def test_a_real_vllm_server_answers_with_images_schemas_and_log_probabilities(
     assert stats_of(expert).calls >= 4 and not stats_of(expert).failures
 
     transport = Transport(vllm_server.model, vllm_server.url, "OPENAI_API_KEY", 120, {})
-    works = {finding.name: finding.works for finding in asyncio.run(check(transport))}
+    findings, options = asyncio.run(check(transport))
+    works = {finding.name: finding.works for finding in findings}
+    assert options == {}  # the defaults work there
     assert all(works[name] for name in ("text", "image", "json schema", "logprobs"))
