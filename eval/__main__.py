@@ -1,10 +1,10 @@
-"""Commands: `python -m eval calibration | report | compare`."""
+"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import calibration, compare, report
+from eval.commands import calibration, compare, posthoc, report
 from reward_fns.errors import UserError
 
 
@@ -17,16 +17,18 @@ def _parser() -> argparse.ArgumentParser:
     calibration.add_parser(commands)
     report.add_parser(commands)
     compare.add_parser(commands)
+    posthoc.add_parsers(commands)
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if arguments.command == "calibration":
-        calibration.run(arguments)
-    elif arguments.command == "report":
-        report.run(arguments)
-    else:
-        compare.run(arguments)
+    {
+        "calibration": calibration.run,
+        "report": report.run,
+        "compare": compare.run,
+        "fit-calibrator": posthoc.run_fit,
+        "posthoc": posthoc.run_posthoc,
+    }[arguments.command](arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

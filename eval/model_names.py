@@ -67,11 +67,19 @@ def model_title(name: str) -> str:
 def ordered_protocols(names: Iterable[str]) -> list[str]:
     """The paper's protocols in its order, each followed by its variants, then others by name."""
     order = list(_PROTOCOL_TITLES)
-    return sorted(
-        set(names), key=lambda name: (order.index(name) if name in order else len(order), name)
-    )
+
+    def key(name: str) -> tuple[int, str]:
+        protocol = name.split("+")[0]
+        return order.index(protocol) if protocol in order else len(order), name
+
+    return sorted(set(names), key=key)
 
 
 def protocol_title(name: str) -> str:
-    """A protocol's name as the paper writes it; one that it does not have is written as it is."""
-    return _PROTOCOL_TITLES.get(name, name)
+    """A protocol's name as the paper writes it; one that it does not have is written as it is.
+
+    >>> protocol_title("pcr"), protocol_title("pcr+isotonic")
+    ('PC-R', 'PC-R + isotonic')
+    """
+    protocol, *posthoc = name.split("+")
+    return " + ".join([_PROTOCOL_TITLES.get(protocol, protocol), *posthoc])

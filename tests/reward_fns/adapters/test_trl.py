@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from reward_fns.adapters.trl import make_reward_func
 from reward_fns.errors import ConfigurationError
 from reward_fns.expert import AnswerVerdict, ExpertError, Source
 
+ROOT = Path(__file__).resolve().parents[3]
+TRL = "1.16.0"
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 1.0"
 WRONG = "1. The digit is 3. I'm sure.\nConfidence: 1.0"
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
@@ -116,62 +121,37 @@ def test_ms_swift_calls_an_object_of_its_own_class_with_columns():
     assert made(completions=[RIGHT, WRONG], messages=messages, **without) == REWARDS
 
 
+@pytest.mark.timeout(600)
 def test_three_grpo_steps_of_the_pocket_model_in_trl_with_a_judge_over_http(tmp_path):
-    pytest.importorskip("trl", minversion="1.0")
-    from datasets import Dataset
-    from transformers import AutoProcessor, LlavaForConditionalGeneration
-    from trl import GRPOConfig, GRPOTrainer
-
-    from data_prep.pocket import data
-
-    pocket_model = Path(data.__file__).parent / "base_model"
-    rows = [
-        {
-            "prompt": [
-                {"role": "user", "content": row["prompt"][0]["content"].replace("<image>\n", "")}
-            ],
-            "images": [Image.open(io.BytesIO(row["images"][0]["bytes"]))],
-            "ground_truth": row["reward_model"]["ground_truth"],
-            "data_source": row["data_source"],
-            "question": row["extra_info"]["question"],
-        }
-        for row in data.rows("pocket-digit", "rl_train", 6, seed=5)
-    ]
+    """TRL stands beside the environment, not in it: verl 0.9.1 patches a TRL that it finds, and fails on 1.16.0."""
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
+    subprocess.run([*install, str(tmp_path / "trl"), f"trl=={TRL}"], check=True)
     with JudgeServer() as server:
         server.keep_bodies = True
-        expert = {"kind": "openai", "model": "judge", "base_url": server.url}
-        trainer = GRPOTrainer(
-            model=LlavaForConditionalGeneration.from_pretrained(pocket_model),
-            processing_class=AutoProcessor.from_pretrained(pocket_model),
-            reward_funcs=make_reward_func(expert=expert, coefficients="fixed"),
-            train_dataset=Dataset.from_list(rows),
-            args=GRPOConfig(
-                output_dir=str(tmp_path),
-                max_steps=3,
-                per_device_train_batch_size=8,
-                num_generations=4,
-                max_completion_length=48,
-                learning_rate=1e-4,
-                logging_steps=1,
-                report_to=[],
-                use_cpu=True,
-                save_strategy="no",
-                seed=1,
-            ),
+        run = subprocess.run(
+            [
+                sys.executable,
+                str(Path(__file__).with_name("trl_run.py")),
+                server.url,
+                str(tmp_path),
+            ],
+            env=os.environ
+            | {"PYTHONPATH": f"{ROOT}:{tmp_path / 'trl'}", "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
         )
-        before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
-        trainer.train()
-    steps = [log for log in trainer.state.log_history if "reward" in log]
+    assert run.returncode == 0, run.stderr[-3000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["version"] == TRL
+    steps = [log for log in found["log"] if "reward" in log]
     assert len(steps) == 3
     for step in steps:
         terms = ("factuality", "alignment", "consistency", "penalty")
-        assert step["reward"] == pytest.approx(
-            sum(step[f"reward/{term}"] for term in terms), abs=1e-5
-        )
+        total = sum(step[f"reward/{term}"] for term in terms)
+        assert step["reward"] == pytest.approx(total, abs=1e-5)
         assert step["reward/expert_failed"] == 0
     assert any(step["reward_std"] > 0 for step in steps)
-    changed = [n for n, p in trainer.model.named_parameters() if not p.detach().equal(before[n])]
-    assert changed
+    assert found["changed"] > 0
     content = server.bodies[0]["messages"][0]["content"]
     assert [part["type"] for part in content] == ["image_url", "text"]
-    assert any(row["question"] in content[1]["text"] for row in rows)
+    assert any(question in content[1]["text"] for question in found["questions"])
