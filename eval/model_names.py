@@ -27,6 +27,7 @@ _PROTOCOL_TITLES = {
     "dp_end": "DP (end token)",
     "dp_sequence": "DP (sequence)",
     "sc": "SC",
+    "sc_own": "SC (own answer)",
     "pcr": "PC-R",
     "verbal": "Verbal",
     "verbal_asked": "Verbal (asked)",

@@ -51,7 +51,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Declare the commands."""
     parser = commands.add_parser(
         "calibration",
-        help="ask models the questions: judged answers, and confidences by up to nine protocols",
+        help="ask models the questions: judged answers, and confidences by up to ten protocols",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,6 @@
 """Confidence protocols, one small module each, over the same answers.
 
-dp, dp_end, dp_sequence (`direct`), sc (`consistency`), pcr, verbal and verbal_asked (`verbal`), vcap, and tags.
+dp, dp_end, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), pcr, verbal and verbal_asked (`verbal`), vcap, and tags.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from eval.protocols.ask_model import Asked, ConfidenceProtocol, ask, request_seed
 from eval.protocols.consistency import SelfConsistency
 from eval.protocols.direct import DirectProbability
+from eval.protocols.own_consistency import OwnConsistency
 from eval.protocols.pcr import RobustPrompting
 from eval.protocols.tags import Tags
 from eval.protocols.vcap import Vcap
@@ -31,6 +32,7 @@ PROTOCOLS: dict[str, Callable[[Options], ConfidenceProtocol]] = {
     "dp_end": lambda options: DirectProbability("dp_end"),
     "dp_sequence": lambda options: DirectProbability("dp_sequence"),
     "sc": lambda options: SelfConsistency(options.seed, options.sc_samples, options.max_tokens),
+    "sc_own": lambda options: OwnConsistency(options.seed, options.sc_samples, options.max_tokens),
     "pcr": lambda options: RobustPrompting(options.seed),
     "verbal": lambda options: Stated(),
     "verbal_asked": lambda options: VerbalAsked(options.seed),

@@ -21,9 +21,11 @@ _IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "t
 """Tables that are printed, and those that follow in report.md; all are in the HTML report and `tables/`."""
 
 
-def render_summary(summary: Sequence[ProtocolSummary], tables: Sequence[Table]) -> str:
-    """Headlines, the verdicts on calibration, and the tables over all questions."""
-    parts = ["# Calibration report\n"]
+def render_summary(
+    summary: Sequence[ProtocolSummary], tables: Sequence[Table], warnings: Sequence[str] = ()
+) -> str:
+    """What to know first (`asked_alike`), headlines, the verdicts on calibration, the tables over all questions."""
+    parts = ["# Calibration report\n", *(f"**{warning}**\n" for warning in warnings)]
     for item in summary:
         sentences = [
             comparison.sentence() for comparison in item.verdicts if comparison.metric == "ece"
@@ -42,7 +44,7 @@ def render_report(
         report: the content of report.json.
         tables: all tables; those of `_IN_FULL` and the paper's layouts are shown.
     """
-    parts = [render_summary(summary, tables)]
+    parts = [render_summary(summary, tables, report["asked_differently"])]
     for table in tables:
         if table.name == "training":
             parts += [_section(table, with_notes=True), theory_text(report["training"])]

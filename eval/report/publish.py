@@ -16,6 +16,7 @@ from eval.figures.fixed_dynamic import (
 from eval.figures.reliability import draw_reliability
 from eval.figures.training import draw_training
 from eval.records import VERBAL, AnswerRecord, load_records
+from eval.report.asked_alike import differences
 from eval.report.html.page import render_page
 from eval.report.markdown import render_report, render_summary
 from eval.report.numbers import (
@@ -94,7 +95,7 @@ def publish(sources: Sources, out: Path) -> None:
         out / "report.html",
         render_page(report, records, summary, tables, coefficients, sources.questions),
     )
-    print(render_summary(summary, tables))
+    print(render_summary(summary, tables, report["asked_differently"]))
     print(
         f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
@@ -120,6 +121,7 @@ def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any
         "command": sources.command,
         "config": config,
         "records": settings,
+        "asked_differently": differences(settings),
         "training": training,
         "stage_seconds": stage_seconds,
     }

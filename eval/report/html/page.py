@@ -118,6 +118,7 @@ def render_page(
             default=1,
         ),
         "command": report["command"],
+        "asked_differently": report["asked_differently"],
         "facts": facts(report, records),
         "estimators": report["estimator"],
         "settings": _settings(report),

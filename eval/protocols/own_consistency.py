@@ -1,0 +1,65 @@
+"""sc_own: how often the model's further samples say what *this* answer says.
+
+    c = mean over the answer's statements of (samples that make the statement) / k
+
+Statements are equal by `reward_fns.claims.normalise`, so nothing is merged that reads differently: "The digit is 3." and
+"The digit is 8." are two. Of an answer with one statement it is the share of samples that give this answer. Unlike the
+paper's SC it is about the answer, and an answer outside the largest cluster gets its own, low, confidence. Long free
+prose seldom repeats itself word by word: there it is near 0, and says little.
+
+The samples are those of `sc`: temperature 1, the prompt of the answer, the same seed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from data_prep.engines import Engine, GenerationRequest, Sampling
+from eval.protocols.ask_model import Asked, ask, request_seed
+from eval.records import Confidence
+from reward_fns.claims import normalise
+from reward_fns.expert.oracle import statements
+
+
+def share_of_own(own: Sequence[str], samples: Sequence[Sequence[str]]) -> float | None:
+    """Mean share of the samples that make each of an answer's statements, in [0, 1]; None without statements.
+
+    Args:
+        own: the answer's statements.
+        samples: those of each sample, (k, ...).
+    """
+    if not own:
+        return None
+    made = [set(map(normalise, sample)) for sample in samples]
+    shares = [sum(normalise(one) in sample for sample in made) / len(made) for one in own]
+    return sum(shares) / len(shares)
+
+
+class OwnConsistency:
+    """k samples a question, drawn once however many of its answers are in the batch."""
+
+    def __init__(self, seed: int, samples: int, max_tokens: int) -> None:
+        self._seed, self._samples, self._max_tokens = seed, samples, max_tokens
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How many samples, and how they are compared."""
+        return {"k": self._samples, "max_tokens": self._max_tokens, "equal": "normalised text"}
+
+    def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
+        """Sample and compare."""
+        questions = {item.question.question_id: item.question for item in batch}
+        requests = [
+            GenerationRequest(q.messages, request_seed(self._seed, f"sc:{q.question_id}"), q.image)
+            for q in questions.values()
+        ]
+        drawn = ask(engine, requests, Sampling(1.0, self._max_tokens, self._samples))
+        said = {
+            q: [statements(completion.text) for completion in completions]
+            for q, completions in zip(questions, drawn, strict=True)
+        }
+        return [
+            item.found(
+                share_of_own(statements(item.answer.response), said[item.question.question_id])
+            )
+            for item in batch
+        ]
