@@ -1,6 +1,7 @@
 """Confidence protocols, one small module each, over the same answers.
 
-dp, dp_end, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), pcr, verbal and verbal_asked (`verbal`), vcap, and tags.
+dp, dp_end, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), pcr,
+verbal and verbal_asked (`verbal`), vcap, and tags.
 """
 
 from collections.abc import Callable
