@@ -2,10 +2,11 @@
 
     c = mean over the answer's statements of (samples that make the statement) / k
 
-Statements are equal by `reward_fns.claims.normalise`, so nothing is merged that reads differently: "The digit is 3."
-and "The digit is 8." are two. Of an answer with one statement it is the share of samples that give this answer. Unlike the
-paper's SC it is about the answer, and an answer outside the largest cluster gets its own, low, confidence. Long free
-prose seldom repeats itself word by word: there it is near 0, and says little.
+Statements are equal by `reward_fns.claims.normalise`, so nothing is merged that reads differently:
+"The digit is 3." and "The digit is 8." are two. Of an answer with one statement it is the share of
+samples that give this answer. Unlike the paper's SC it is about the answer, and an answer outside the
+largest cluster gets its own, low, confidence. Long free prose seldom repeats itself word by word: there
+it is near 0, and says little.
 
 The samples are those of `sc`: temperature 1, the prompt of the answer, the same seed.
 """
