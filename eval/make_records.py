@@ -18,8 +18,10 @@ from eval.answers import Decoding, answer_questions, is_whole
 from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
 from eval.records import answers_path, file_sha256, read_answers, records_path
 from eval.settings import keep_settings
+from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
-from reward_fns.expert import Expert, make_expert
+from reward_fns.expert import Expert, ExpertError, make_expert
+from reward_fns.expert.oracle import OracleExpert
 from reward_fns.files import JsonlLog
 
 
@@ -61,7 +63,10 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         expert = make_expert(plan.expert)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if plan.out.exists() and not plan.out.is_dir():
+        raise UserError(f"--out {plan.out} is a file: name a directory for the record files")
     questions = load_questions(plan.questions, plan.limit)
+    _check_references(expert, questions, plan.correctness)
     shared = {
         "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
@@ -79,6 +84,19 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         with engine:
             paths += _one_model(name, engine, questions, expert, plan)
     return paths
+
+
+def _check_references(expert: Expert, questions: Sequence[Question], correctness: str) -> None:
+    """An oracle must be able to read the references: found out here, it costs no model's answers."""
+    if not isinstance(expert, OracleExpert):
+        return
+    for question in questions:
+        if correctness == "dataset" and question.answers and question.dataset in RULES:
+            continue
+        try:
+            expert.check(question.ground_truth, question.question, question.task)
+        except ExpertError as error:
+            raise UserError(f"question {question.question_id}: {error} (--expert)") from error
 
 
 def _one_model(

@@ -127,6 +127,14 @@ class OracleExpert:
 
     name = "oracle"
 
+    def check(self, ground_truth: str | None, question: str, task: str) -> None:
+        """Whether it can read a reference, before anybody answers the question.
+
+        Raises:
+            ExpertError: it cannot.
+        """
+        _read_ground_truth(ground_truth, question, task)
+
     async def ask(self, request: Request[V]) -> V:
         """The exact verdict.
 

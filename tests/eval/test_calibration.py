@@ -262,6 +262,24 @@ def test_bad_input_is_one_line(run, capsys, options, message):
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
+def test_an_oracle_that_cannot_read_a_reference_is_found_out_before_any_answer(
+    run, question_rows, write_questions, capsys
+):
+    rows = question_rows(4)
+    rows[2]["reward_model"]["ground_truth"] = "seven"
+    write_questions(rows)
+    run("base=digit", expect=1)
+    error = capsys.readouterr().err
+    assert rows[2]["extra_info"]["question_id"] in error and "name a judge" in error
+    assert Engine.log == []
+
+
+def test_an_out_that_is_a_file_is_one_line(run, tmp_path, capsys):
+    (tmp_path / "records").write_text("")
+    run("base=digit", expect=1)
+    assert "is a file: name a directory" in capsys.readouterr().err
+
+
 def test_models_need_names_of_their_own(run, capsys):
     run("base=a", "base=b", expect=1)
     assert "same name" in capsys.readouterr().err
