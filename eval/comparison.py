@@ -8,6 +8,8 @@ are resampled with the same questions, within each dataset. A verdict of "better
   that, in its floats;
 - at least 30 questions, below which such an interval is too narrow;
 - a winner whose confidence can be read on at least 95 % of the questions: nobody wins by not being readable;
+- for ECE, a Brier score that does not say the opposite: the ECE of few answers is biased upwards, the more the further
+  confidences are spread, so that of two perfectly calibrated models the blunt one would often be called better;
 - the same outcome on all questions, with a confidence that cannot be read at its worst (1 where the answer is wrong, 0
   where it is right).
 
@@ -59,6 +61,7 @@ class Comparison:
     Attributes:
         readable_a, readable_b: share of the common questions whose confidence can be read, in [0, 1].
         worst: the difference on all common questions, with what cannot be read at its worst; None where all can be.
+        brier: for ECE, the difference of the Brier scores on the same questions; else None.
     """
 
     protocol: str
@@ -72,6 +75,7 @@ class Comparison:
     readable_a: float = 1.0
     readable_b: float = 1.0
     worst: Interval | None = None
+    brier: Interval | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -84,10 +88,15 @@ class Comparison:
             return "undecided"
         if self.worst is not None and _sign(self.worst) != sign:
             return "undecided"
+        if self._brier_says_the_opposite(sign):
+            return "undecided"
         return "better" if self._a_wins(sign) else "worse"
 
     def _a_wins(self, sign: int) -> bool:
         return (sign < 0) == METRICS[self.metric].lower_is_better
+
+    def _brier_says_the_opposite(self, sign: int) -> bool:
+        return self.brier is not None and _sign(self.brier) == -sign
 
     def _unreadable_winner(self, sign: int) -> bool:
         return (self.readable_a if self._a_wins(sign) else self.readable_b) < LEAST_READABLE
@@ -111,6 +120,8 @@ class Comparison:
             return (
                 f", since only {share:.0%} of the confidences of {model_title(winner)} can be read"
             )
+        if sign and self._brier_says_the_opposite(sign):
+            return ": the lower ECE has the higher Brier score, as blunt confidences do"
         if sign:
             return " once the confidences that cannot be read count as wrong"
         return ""
@@ -175,6 +186,7 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
         readable_a=_readable([x for x, _ in common]),
         readable_b=_readable([y for _, y in common]),
         worst=None if len(pairs) == len(common) else _at_worst(common, metric),
+        brier=_brier(pairs) if metric == "ece" else None,
         protocol=a[0].protocol,
         metric=metric,
         a=a[0].model,
@@ -188,6 +200,18 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
 
 def _readable(records: Sequence[AnswerRecord]) -> float:
     return sum(r.confidence is not None for r in records) / len(records) if records else 0.0
+
+
+def _brier(pairs: Sequence[tuple[AnswerRecord, AnswerRecord]]) -> Interval:
+    a, b = [x for x, _ in pairs], [y for _, y in pairs]
+    found = paired_bootstrap_difference(
+        "brier",
+        *scored(a),
+        *scored(b),
+        strata=[x.dataset for x in a],
+        clusters=[question_key(x) for x in a],
+    )
+    return Interval(found.value, found.low, found.high)
 
 
 def _at_worst(common: Sequence[tuple[AnswerRecord, AnswerRecord]], metric: str) -> Interval:
@@ -275,8 +299,9 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     notes = (
         "Both models on the questions on which both confidences can be read; A − B with its 95 % paired bootstrap "
         f"interval. Undecided: the interval holds 0 (to three digits), n is below {FEWEST_QUESTIONS}, the better one "
-        f"is readable on less than {LEAST_READABLE:.0%}, or the outcome changes once what cannot be read is taken at "
-        f"its worst. Intervals are not adjusted for the number of pairs: of {len(comparisons)} rows "
+        f"is readable on less than {LEAST_READABLE:.0%}, the outcome changes once what cannot be read is taken at its "
+        f"worst, or the lower ECE has the higher Brier score. Intervals are "
+        f"not adjusted for the number of pairs: of {len(comparisons)} rows "
         f"without a difference about {round(0.05 * len(comparisons))} would leave 0 out by chance.",
         *ESTIMATOR_NOTES,
     )
