@@ -1,6 +1,6 @@
 """What every expert can do."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from reward_fns.expert.requests import Request, V
 
@@ -25,4 +25,13 @@ class VersionedExpert(Expert, Protocol):
 
     def prompt_version(self, request: Request[Any]) -> str:
         """Identifies the instructions for this request: verdicts of another version are not reused."""
+        ...
+
+
+@runtime_checkable
+class EarlierVersions(Protocol):
+    """An expert that knows earlier instructions whose kept verdicts are as good as its own."""
+
+    def earlier_versions(self, request: Request[Any]) -> tuple[str, ...]:
+        """Those versions for this request, the latest first; () if there are none."""
         ...

@@ -25,7 +25,7 @@ from reward_fns.expert.keeping.entries import (
     to_entry,
     verdict_key,
 )
-from reward_fns.expert.protocol import VersionedExpert
+from reward_fns.expert.protocol import EarlierVersions, VersionedExpert
 from reward_fns.expert.requests import Request, Usage, V
 from reward_fns.expert.stats import stats_of
 
@@ -94,7 +94,8 @@ class CachedExpert:
     async def _ask(self, request: Request[V]) -> V:
         content = content_key(request)
         key = verdict_key(content, self.name, self.expert.prompt_version(request))
-        if (kept := self._kept(key, request)) is not None:
+        kept = self._kept(key, request) or self._kept_before(content, request)
+        if kept is not None:
             self.stats.cache_hits += 1
             return kept
         flight = (asyncio.get_running_loop(), key)
@@ -166,3 +167,11 @@ class CachedExpert:
     def _kept(self, key: str, request: Request[V]) -> V | None:
         text: Any = None if self._cache is None else self._cache.get(key)
         return None if text is None else cast(V, from_entry(json.loads(text)))
+
+    def _kept_before(self, content: str, request: Request[V]) -> V | None:
+        """A verdict by earlier instructions that still holds; it names their version."""
+        if self._cache is None or not isinstance(self.expert, EarlierVersions):
+            return None
+        versions = self.expert.earlier_versions(request)
+        kept = (self._kept(verdict_key(content, self.name, v), request) for v in versions)
+        return next((verdict for verdict in kept if verdict is not None), None)

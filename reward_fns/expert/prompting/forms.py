@@ -215,6 +215,17 @@ def prompt_version(request: Request[Any]) -> str:
     return _digest(_form(request).templates(request), _note(request))
 
 
+def earlier_versions(request: Request[Any]) -> tuple[str, ...]:
+    """Digests of earlier instructions for the same judgement, whose verdicts still hold.
+
+    An answer without an image was judged by the same template without the note on that.
+    """
+    templates = _form(request).templates(request)
+    if not isinstance(request, AnswerRequest | ClaimRequest | OverallRequest) or request.images:
+        return ()
+    return (_digest(templates, ""),)
+
+
 def _note(request: Request[Any]) -> str:
     """What a judge is told where its prompt speaks of "the image" and there is not exactly one."""
     if not isinstance(request, AnswerRequest | ClaimRequest | OverallRequest):

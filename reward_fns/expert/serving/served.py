@@ -77,6 +77,10 @@ class OpenAIExpert:
         """Digest of the instructions that the request uses."""
         return forms.prompt_version(request)
 
+    def earlier_versions(self, request: Request[Any]) -> tuple[str, ...]:
+        """Versions of the instructions whose verdicts still hold."""
+        return forms.earlier_versions(request)
+
     async def ask(self, request: Request[V]) -> V:
         """The served model's verdict.
 
