@@ -66,8 +66,13 @@ def _check(config: dict[str, Any]) -> int:
     if not any(works[name] for name in ("json schema", "json object", "no schema")):
         print("no way of asking gave a readable verdict")
         return 1
-    parameters = {**(config.get("parameters") or {}), **options.pop("parameters", {})}
-    working = config | options | ({"parameters": parameters} if parameters else {})
+    changed = {**(config.get("parameters") or {}), **options.pop("parameters", {})}
+    # Only temperature has a default that null takes out.
+    parameters = {
+        name: value for name, value in changed.items() if value is not None or name == "temperature"
+    }
+    given = {name: value for name, value in config.items() if name != "parameters"}
+    working = given | options | ({"parameters": parameters} if parameters else {})
     text = yaml.safe_dump({"expert": working}, default_flow_style=True, sort_keys=False, width=1000)
     print(f"this works there:\n{text.strip()[1:-1]}")
     return 0

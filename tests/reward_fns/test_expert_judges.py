@@ -1,6 +1,7 @@
 """The judges people have: fences, thinking, reasoning models, refusals, odd labels; through a real HTTP server."""
 
 import asyncio
+import base64
 import json
 import resource
 import subprocess
@@ -14,6 +15,7 @@ from PIL import Image
 
 from reward_fns.expert import AnswerRequest, ExpertError, make_expert
 from reward_fns.expert.__main__ import main
+from reward_fns.expert.keeping.entries import open_directory
 from reward_fns.expert.prompting.forms import prompt_text, prompt_version
 from reward_fns.expert.requests import PairRequest
 from reward_fns.expert.serving.images import image_url
@@ -61,6 +63,7 @@ def reply(prompt, right=1, wrong=0, overall=0):
         "{}",
         "```json\n{}\n```",
         "```\n{}\n```\n",
+        "```json\r\n{}\r\n```",
         "<think>Is it {{7}}?</think>\n{}",
         "It is a 7.</think>\n\n```json\n{}\n```",
         "<think></think><|begin_of_box|>{}<|end_of_box|>",
@@ -84,6 +87,19 @@ def test_a_label_may_be_written_as_judges_write_it(server, labels):
 
 
 @pytest.mark.parametrize(
+    "label",
+    ["1" + "0" * 400, "1" + "0" * 5000, "2", "-1", '"yes"', '"true"', '" 1"', "[1]", "1e400"],
+    ids=["400 digits", "5000 digits", "2", "-1", "yes", "true", "blank", "list", "inf"],
+)
+def test_any_other_label_is_unreadable_and_tried_again(server, label):
+    server.reply = lambda prompt: f'{{"claims": [{label}, 0], "overall": 0}}'
+    expert = expert_at(server, json_schema=False)
+    with pytest.raises(ExpertError) as error:
+        asyncio.run(expert.ask(REQUEST))
+    assert (error.value.reason, server.total) == ("unreadable", 3)
+
+
+@pytest.mark.parametrize(
     ("message", "finish", "reason", "said", "calls"),
     [
         (
@@ -97,6 +113,7 @@ def test_a_label_may_be_written_as_judges_write_it(server, labels):
         ({"content": None, "reasoning": "hm"}, "stop", "empty", "nothing but reasoning", 3),
         ({"content": None, "refusal": "I can't"}, "stop", "refusal", "refuses to judge", 1),
         ({"content": ""}, "content_filter", "content_filter", "content filter", 1),
+        ({"content": '{"claims": [1,'}, "content_filter", "content_filter", "content filter", 1),
         ({"content": ""}, "stop", "empty", "no text", 3),
     ],
 )
@@ -164,6 +181,63 @@ def test_check_prints_the_configuration_that_works_with_a_reasoning_judge(server
     assert asyncio.run(make_expert(working).ask(REQUEST)).claim_labels == (1, 0)
 
 
+def checked(server, capsys, **options):
+    """The rows of `check` and the expert that it prints."""
+    import yaml
+
+    given = {"kind": "openai", "model": "judge", "base_url": server.url} | options
+    server.reply = lambda prompt: '{"claims": [1, 0], "overall": 1}' if "claims" in prompt else "OK"
+    assert main(["check", "--expert", json.dumps(given)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    rows = {line[:21].strip(): line[21:].split()[0] for line in printed[:-2]}
+    return rows, yaml.safe_load(printed[-1])["expert"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "given", "working"),
+    [
+        ({"max_tokens"}, {"max_tokens": 500}, {"max_completion_tokens": 500}),
+        ({"max_completion_tokens"}, {"max_completion_tokens": 500}, {"max_tokens": 500}),
+        (
+            {"max_tokens", "temperature"},
+            {"max_tokens": 500, "seed": 1},
+            {"max_completion_tokens": 500, "seed": 1, "temperature": None},
+        ),
+    ],
+)
+def test_check_gives_a_configured_limit_the_name_that_the_endpoint_takes(
+    server, capsys, refused, given, working
+):
+    server.refuses = dict.fromkeys(refused, "Unsupported parameter")
+    rows, expert = checked(server, capsys, parameters=given)
+    assert expert["parameters"] == working
+    # Named as refused is what was refused, no more.
+    assert ("temperature" in rows) == ("temperature" in refused)
+    assert rows["max_tokens"] == ("FAILS" if "max_tokens" in refused else "works")
+    server.reply = reply
+    assert asyncio.run(make_expert(expert).ask(REQUEST)).claim_labels == (1, 0)
+
+
+def test_a_parameter_of_ones_own_that_is_refused_is_named(server):
+    server.refuses = {"reasoning_effort": "Unsupported value"}
+    expert = expert_at(server, parameters={"reasoning_effort": "low"})
+    with pytest.raises(ExpertError, match="does not take reasoning_effort as given.*check"):
+        asyncio.run(expert.ask(REQUEST))
+
+
+def test_a_prompt_that_a_content_filter_refuses_is_booked_as_that(server):
+    server.refuses, server.code = {"messages": "The prompt was filtered"}, "content_filter"
+    expert = expert_at(server)
+
+    requests = [AnswerRequest(f"q{i}", "QA", CLAIMS, "r", None, (PNG,)) for i in range(9)]
+
+    async def nine():
+        return await asyncio.gather(*map(expert.ask, requests), return_exceptions=True)
+
+    # Eight refused options would end the run; answers that a filter stops do not.
+    assert [error.reason for error in asyncio.run(nine())] == ["content_filter"] * 9
+
+
 def png(mode="RGB", size=(2, 1)):
     image = Image.new(mode, size)
     image.putpixel((0, 0), (255, 0, 0) if mode == "RGB" else 0)
@@ -178,9 +252,26 @@ def test_other_formats_are_sent_as_png(name):
     assert url.startswith("data:image/png;base64,")
 
 
-def test_a_picture_is_turned_as_a_viewer_turns_it():
-    import base64
+def test_a_grey_picture_of_16_bits_keeps_its_shades():
+    """Pillow's own conversion cuts at 255: all of them would be white. 128 = 32,896 / 257."""
+    out = BytesIO()
+    shades = Image.new("I;16", (3, 1))
+    for x, value in enumerate((0, 32_896, 65_535)):
+        shades.putpixel((x, 0), value)
+    shades.save(out, "TIFF")
+    sent = Image.open(BytesIO(base64.b64decode(image_url(out.getvalue()).split(",")[1])))
+    assert [sent.getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in (0, 128, 255)]
 
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_picture_whose_numbers_have_no_scale_is_refused(mode):
+    out = BytesIO()
+    Image.new(mode, (2, 2), 1).save(out, "TIFF")
+    with pytest.raises(ExpertError, match="8 bits a colour"):
+        image_url(out.getvalue())
+
+
+def test_a_picture_is_turned_as_a_viewer_turns_it():
     out = BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter to the right
@@ -202,6 +293,8 @@ def test_an_unreadable_image_fails_its_record_alone(server, broken):
     with pytest.raises(ExpertError) as error:
         asyncio.run(expert.ask(bad))
     assert error.value.reason == "image"
+    # It was not sent: no call is counted, no retry made.
+    assert (expert.stats.calls, expert.stats.retries.total(), server.total) == (0, 0, 0)
     assert asyncio.run(expert.ask(REQUEST)).claim_labels == (1, 0)
 
 
@@ -223,15 +316,45 @@ def test_all_images_are_sent_and_the_prompt_says_how_many_there_are(server):
     assert prompt_text(one) in prompt_text(none)
 
 
-def test_verdicts_recorded_before_requests_held_several_images_are_still_found():
-    """The file was exported by the code of commit 28af31f."""
-    recorded = Path(__file__).parent / "data/verdicts_before_images.jsonl"
-    replay = make_expert({"kind": "replay", "recorded": str(recorded), "model": "judge"})
-    answer = "1. The digit is 7.\n2. The digit is 1."
-    answered = AnswerRequest("Which digit?", "QA", CLAIMS, answer, "The digit is 7.", (PNG,))
-    pair = PairRequest("Which digit?", "QA", *CLAIMS, "The digit is 7.")
-    assert asyncio.run(replay.ask(answered)).claim_labels == (1, 0)
-    assert asyncio.run(replay.ask(pair)).label == "contradiction"
+RECORDED = Path(__file__).parent / "data/verdicts_before_images.jsonl"
+"""Exported by the code of commit 28af31f: an answer with an image, the same without one, a pair."""
+OLD_ANSWER = "1. The digit is 7.\n2. The digit is 1."
+OLD = [
+    AnswerRequest("Which digit?", "QA", CLAIMS, OLD_ANSWER, "The digit is 7.", (PNG,)),
+    AnswerRequest("Which digit?", "QA", CLAIMS, OLD_ANSWER, "The digit is 7."),
+    PairRequest("Which digit?", "QA", *CLAIMS, "The digit is 7."),
+]
+
+
+def answers(expert, requests):
+    """What it says to each."""
+
+    async def each():
+        return [await expert.ask(request) for request in requests]
+
+    verdicts = asyncio.run(each())
+    return [getattr(verdict, "claim_labels", None) or verdict.label for verdict in verdicts]
+
+
+def test_verdicts_exported_before_requests_held_several_images_are_replayed():
+    replay = make_expert({"kind": "replay", "recorded": str(RECORDED), "model": "judge"})
+    assert answers(replay, OLD) == [(1, 0), (1, 0), "contradiction"]
+
+
+def test_a_cache_written_before_requests_held_several_images_answers_where_the_prompt_is_the_same(
+    server, tmp_path
+):
+    server.reply = reply
+    with open_directory(tmp_path) as cache:
+        for line in RECORDED.read_text().splitlines():
+            cache.set(json.loads(line)["key"], line)
+    expert = expert_at(server, cache=str(tmp_path))
+    with_image, without, pair = OLD
+    assert answers(expert, [with_image, pair]) == [(1, 0), "contradiction"]
+    assert (server.total, expert.stats.cache_hits) == (0, 2)
+    # That prompt spoke of an image that the judge did not get: it is asked again, by the true one.
+    assert answers(expert, [without]) == [(1, 0)]
+    assert server.total == 1
 
 
 LOOPS = """

@@ -92,6 +92,7 @@ class JudgeServer:
         message: what the reply's message holds besides, or in place of, role and content.
         finish: its finish_reason.
         refuses: parameter -> why a request that holds it is refused with 400; "temperature" only if it is not 1.
+        code: the error's code then.
     """
 
     latency: float = 0.0
@@ -103,6 +104,7 @@ class JudgeServer:
     message: dict = field(default_factory=dict)
     finish: str = "stop"
     refuses: dict[str, str] = field(default_factory=dict)
+    code: str | None = None
     model: str = "judge-2026"
     port: int = 0
 
@@ -192,7 +194,7 @@ class JudgeServer:
             for name, why in self.refuses.items():
                 if name in body and not (name == "temperature" and body[name] == 1):
                     self.calls["refused"] += 1
-                    error = {"message": why, "type": "invalid_request_error", "param": name}
+                    error = {"message": why, "param": name, "code": self.code}
                     return await self._send(writer, 400, json.dumps({"error": error}))
             fault = self._fault()
             self.calls[fault or "answered"] += 1

@@ -1,6 +1,7 @@
 """Tries an endpoint: what of what the expert needs works there, how fast, and which model answers.
 
-text           a reply to a plain question; if it fails, without `temperature: 0`, which reasoning models refuse
+text           a reply to a plain question; if it is refused, without `temperature: 0`, which reasoning models
+               refuse, and with the limit of the reply's tokens under its other name
 max_..tokens   a limit of the reply's tokens, by either of its names
 image          a reply to a question about an image (a red square)
 json schema    a verdict on two claims about that image, held to a JSON schema; says whether it is the right one
@@ -15,7 +16,7 @@ import statistics
 import struct
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +24,9 @@ from typing import Any
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.prompting.forms import prompt_text, read_reply, reply_schema
 from reward_fns.expert.requests import AnswerRequest, Source
-from reward_fns.expert.serving.transport import Reply, Transport
+from reward_fns.expert.serving.completions import Reply
+from reward_fns.expert.serving.images import image_urls
+from reward_fns.expert.serving.transport import Transport
 
 REPEATS = 3
 """Plain questions whose median time is the latency."""
@@ -79,6 +82,17 @@ async def _tried(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
     return Finding(name, works, time.perf_counter() - start, note, reason)
 
 
+def _changes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What servers that refuse a request ask to be changed in its parameters, the smallest change first."""
+    temperature = {"temperature": None} if "temperature" in parameters else {}
+    renamed: dict[str, Any] = {}
+    for name, other in (TOKEN_LIMITS, TOKEN_LIMITS[::-1]):
+        if name in parameters:
+            renamed = {name: None, other: parameters[name]}
+    changes = [temperature, renamed] + ([temperature | renamed] if temperature and renamed else [])
+    return [change for change in changes if change]
+
+
 async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
     """Try everything; each thing once, plain questions `REPEATS` times. Never raises for what the server does.
 
@@ -101,21 +115,23 @@ async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
         return f"model {replies[0].model}, median {statistics.median(seconds):.2f} s of {REPEATS}"
 
     async def limit(name: str) -> str:
-        await asking(**{name: 64}).send("Reply with the one word OK.", (), None)
+        only = dict.fromkeys(TOKEN_LIMITS) | {name: 64}
+        await asking(**only).send("Reply with the one word OK.", (), None)
         return f"the limit of a reply's tokens is called {name}"
 
     async def image() -> str:
         question = "Which colour is this? Reply with one word."
-        reply = await asking().send(question, (red_square(),), None)
-        return f"it says {asking().text_of(reply)[:40]!r}"
+        reply = await asking().send(question, image_urls((red_square(),)), None)
+        return f"it says {reply.text[:40]!r}"
 
     async def verdict(schema: dict[str, Any] | None, **more: Any) -> str:
         request = _question()
-        reply = await asking(**more).send(prompt_text(request), request.images, schema)
+        pictures = image_urls(request.images)
+        reply = await asking(**more).send(prompt_text(request), pictures, schema)
         try:
-            read = read_reply(request, transport.text_of(reply), Source(reply.model))
+            read = read_reply(request, reply.text, Source(reply.model))
         except ExpertError as error:
-            raise transport.cut_off(reply) if reply.finish == "length" else error from None
+            raise reply.ended_early or error from None
         right = read.claim_labels == (1, 0)
         return (
             "readable, and right"
@@ -132,10 +148,16 @@ async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
         return ""
 
     found = [await _tried("text", text)]
-    if found[0].reason == "refused" and "temperature" in transport.parameters:
-        parameters["temperature"] = None
-        found = [Finding("temperature", False, found[0].seconds, found[0].note)]
-        found.append(await _tried("text", text))
+    if found[0].reason == "refused":
+        for change in _changes(transport.parameters):
+            parameters = change
+            tried = await _tried("text", text)
+            if tried.works:
+                refused = [Finding("temperature", False, found[0].seconds, found[0].note)]
+                found = [*(refused if "temperature" in change else []), tried]
+                break
+        else:
+            parameters = {}
     found += [await _tried(name, partial(limit, name)) for name in TOKEN_LIMITS]
     found.append(await _tried("image", image))
     schema = await _tried("json schema", lambda: verdict(reply_schema(_question())))

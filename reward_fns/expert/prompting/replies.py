@@ -16,7 +16,8 @@ from typing import Any
 
 _THINKING = ("<think>", "</think>")
 _BOX = ("<|begin_of_box|>", "<|end_of_box|>")
-_FENCE = re.compile(r"```[a-zA-Z]{0,10}[ \t]*\n(.*)\n[ \t]*```", re.DOTALL)
+_FENCE = re.compile(r"```[a-zA-Z]{0,10}[ \t]*\r?\n(.*)\n[ \t]*```", re.DOTALL)
+_MOST_DIGITS = 20
 
 
 def unwrapped(content: str) -> str:
@@ -43,6 +44,13 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
+def _whole(digits: str) -> int:
+    # Thousands of digits are no verdict: Python refuses them, as an int or as a float.
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
 def one_object(content: str) -> dict[str, Any]:
     """The one JSON object that a reply is.
 
@@ -51,7 +59,10 @@ def one_object(content: str) -> dict[str, Any]:
     """
     try:
         reply = json.loads(
-            unwrapped(content), object_pairs_hook=_object, parse_constant=_no_constant
+            unwrapped(content),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_int=_whole,
         )
     except (json.JSONDecodeError, RecursionError):
         # json's own message names a position, never content, and helps nobody.

@@ -4,6 +4,7 @@ A request is rendered (`forms`), admitted (`limits`), sent (`transport`), tried 
 strictly (`forms`) and counted (`stats`). What ends the run is remembered: no later request is sent.
 """
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from reward_fns.expert.errors import BudgetExhausted, ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.prompting import forms
 from reward_fns.expert.requests import Request, Source, Usage, V
+from reward_fns.expert.serving.images import image_urls
 from reward_fns.expert.serving.limits import Limits
 from reward_fns.expert.serving.retry import Patience, persist
 from reward_fns.expert.serving.transport import Transport
@@ -120,6 +122,7 @@ class _Asking:
         self._request = request
         self._text = text
         self._usage = Usage()
+        self._pictures: tuple[str, ...] | None = None
         material = (
             getattr(request, name, None)
             for name in ("question", "response", "ground_truth", "answer", "text")
@@ -133,6 +136,8 @@ class _Asking:
         expert = self._expert
         # Another request's failure may have ended the run, also while this one waited.
         expert._check_fatal()
+        # Before anything is counted: a request whose image cannot be read is never sent.
+        pictures = await self._encoded()
         reserved = await expert._limits.admit()
         expert._check_fatal()
         expert.stats.calls += 1
@@ -140,22 +145,33 @@ class _Asking:
         tokens = 0
         try:
             schema = forms.reply_schema(self._request) if expert._json_schema else None
-            images = getattr(self._request, "images", ())
-            reply = await expert._transport.send(self._text, images, schema, self._secrets)
+            reply = await expert._transport.send(self._text, pictures, schema, self._secrets)
             tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
         finally:
             expert._limits.settle(reserved, tokens)
         expert._accepted = True
         self._pay(reply.usage)
         source = Source(reply.model, expert.prompt_version(self._request), self._usage)
-        text = expert._transport.text_of(reply)
+        text = reply.text
         try:
             return forms.read_reply(self._request, text, source)
         except ExpertError as error:
-            if reply.finish == "length":
-                raise expert._transport.cut_off(reply) from None
+            if (ended := reply.ended_early) is not None:
+                raise ended from None
             # The same words may be read another time: servers batch, and a judge is not exactly repeatable.
             raise TransientError(str(error), error.reason) from None
+
+    async def _encoded(self) -> tuple[str, ...]:
+        """The request's images as they are sent; made once, for all attempts.
+
+        Raises:
+            ExpertError: one of them cannot be read (reason "image").
+        """
+        if self._pictures is None:
+            images = getattr(self._request, "images", ())
+            # In a thread: a large picture takes seconds, in which all other requests would wait.
+            self._pictures = await asyncio.to_thread(image_urls, images) if images else ()
+        return self._pictures
 
     def _pay(self, usage: Usage) -> None:
         stats = self._expert.stats

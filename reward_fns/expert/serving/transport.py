@@ -1,13 +1,12 @@
-"""One attempt at one question to a server that speaks the OpenAI chat protocol, and what its failure means.
+"""One attempt at one question to a server that speaks the OpenAI chat protocol, and what a failed one means.
 
 | outcome | meaning |
 |---|---|
 | 408, 409, 425, 429, 5xx, timeout, dropped connection, malformed body | another attempt (TransientError) |
 | 401, 403: bad key; 404: unknown model or address; 429 `insufficient_quota` | the run ends (FatalExpertError) |
-| any other 4xx | this request has failed (ExpertError, reason "refused"): too long, a content filter |
-| 200 without text: a refusal, a content filter | this request has failed (ExpertError, with its own reason) |
-| 200 cut off by the token limit | this request has failed (ExpertError, reason "length"): the same again would be too |
-| 200 with nothing but reasoning, or with nothing | another attempt |
+| 4xx with the code of a content filter | this request has failed (ExpertError, reason "content_filter") |
+| any other 4xx | this request has failed (ExpertError, reason "refused"): too long, a parameter |
+| 200 | see `completions` |
 
 Messages hold neither the key nor texts of the request, though a server may echo them.
 """
@@ -16,42 +15,19 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reward_fns.expert.errors import ExpertError, FatalExpertError, TransientError
-from reward_fns.expert.requests import Usage
-from reward_fns.expert.serving.images import image_url
+from reward_fns.expert.serving.completions import Reply, reply_of
 from reward_fns.expert.serving.retry import retry_after_seconds
 
 if TYPE_CHECKING:
     import openai
 
 _WORTH_A_RETRY = (408, 409, 425, 429)
+_FILTER_CODES = ("content_filter", "content_policy_violation")
+"""What Azure and OpenAI call a prompt that their filter stops."""
 _LONGEST_MESSAGE = 200
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a server replied.
-
-    Attributes:
-        content: the text; None where there is none.
-        model: the identity that the server states.
-        usage: the tokens.
-        logprobs: whether log-probabilities came along.
-        finish: why the reply ended, as the server says: "stop", "length", "content_filter", ...; "" if it does not.
-        refusal: the model refused, in the message's own field for it.
-        reasoning: there is text in the message's field for reasoning.
-    """
-
-    content: str | None
-    model: str
-    usage: Usage
-    logprobs: bool = False
-    finish: str = ""
-    refusal: bool = False
-    reasoning: bool = False
 
 
 _PARAMETERS = (
@@ -62,14 +38,6 @@ _PARAMETERS = (
     "json_schema",
     "seed",
 )
-
-
-def _content(content: Any) -> str | None:
-    """A message's text, which some servers send as a list of parts."""
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
-        content = "".join(text for text in parts if isinstance(text, str))
-    return content if isinstance(content, str) and content.strip() else None
 
 
 async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
@@ -160,13 +128,14 @@ class Transport:
     async def send(
         self,
         text: str,
-        images: Sequence[bytes],
+        pictures: Sequence[str],
         schema: Mapping[str, Any] | None,
         secrets: Iterable[str] = (),
     ) -> Reply:
         """The reply to one attempt.
 
         Args:
+            pictures: the images as URLs, see `images`.
             schema: JSON schema that the reply has to follow; None to ask for none.
             secrets: texts that no message may hold.
 
@@ -177,7 +146,7 @@ class Transport:
         from openai.types.chat import ChatCompletion
 
         content: list[Any] = [
-            {"type": "image_url", "image_url": {"url": image_url(image)}} for image in images
+            {"type": "image_url", "image_url": {"url": picture}} for picture in pictures
         ]
         content.append({"type": "text", "text": text})
         body: dict[str, Any] = {
@@ -203,7 +172,7 @@ class Transport:
             raise TransientError(
                 f"expert {self.model} sent a malformed body ({type(error).__name__})", "malformed"
             ) from None
-        return self._reply(completion)
+        return reply_of(completion, self.model)
 
     def _failure(self, error: "openai.OpenAIError", secrets: Iterable[str]) -> ExpertError:
         import openai
@@ -239,76 +208,26 @@ class Transport:
             reason = str(status) if status < 500 else "5xx"
             asked = retry_after_seconds(error.response.headers.get("retry-after"))
             return TransientError(f"{who} gave no verdict ({status}): {said}", reason, asked)
-        # OpenAI names the parameter in a field, other servers in their message.
-        named = [name for name in _PARAMETERS if name == error.param or name in said]
-        remedy = (
-            f". It does not take {named[0]} as given: `python -m reward_fns.expert check` finds out what it takes "
-            "and prints the configuration"
-            if named
-            else ""
-        )
-        return ExpertError(f"{who} refused the request ({status}): {said}{remedy}", "refused")
-
-    def cut_off(self, reply: Reply) -> ExpertError:
-        """The failure of a reply that ended at the token limit."""
-        thought = " Reasoning counts too." if reply.reasoning or reply.content is None else ""
+        if error.code in _FILTER_CODES:
+            return ExpertError(
+                f"the content filter of {who} refused the request ({status}): {said}",
+                "content_filter",
+            )
         return ExpertError(
-            f"the reply of {reply.model} was cut off at the token limit after {reply.usage.completion_tokens} tokens: "
-            f"raise max_completion_tokens (or max_tokens) in the expert's parameters.{thought}",
-            "length",
+            f"{who} refused the request ({status}): {said}{self._remedy(error.param, said)}",
+            "refused",
         )
 
-    def text_of(self, reply: Reply) -> str:
-        """The text of a reply.
-
-        Raises:
-            ExpertError: there is none, and there would be none another time.
-            TransientError: there is none.
-        """
-        if reply.content is not None and not reply.refusal:
-            return reply.content
-        if reply.finish == "length":
-            raise self.cut_off(reply)
-        if reply.refusal:
-            raise ExpertError(f"{reply.model} refuses to judge this answer", "refusal")
-        if reply.finish == "content_filter":
-            raise ExpertError(
-                f"the content filter of {reply.model} stopped the reply", "content_filter"
-            )
-        what = "nothing but reasoning" if reply.reasoning else "no text"
-        raise TransientError(f"{reply.model} sent {what}", "empty")
-
-    def _reply(self, completion: Any) -> Reply:
-        """The text of a chat completion, whatever the server sent in its place.
-
-        Raises:
-            TransientError: it is none.
-        """
-        choices = getattr(completion, "choices", None)
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        message = getattr(choice, "message", None)
-        if message is None or not isinstance(message.content, str | list | None):
-            raise TransientError(
-                f"expert {self.model} sent a malformed body (no chat completion)", "malformed"
-            )
-        tokens = getattr(completion, "usage", None)
-        counts = [getattr(tokens, name, None) for name in ("prompt_tokens", "completion_tokens")]
-        prompt, completed = (
-            count if isinstance(count, int) and count >= 0 else 0 for count in counts
-        )
-        model = (
-            completion.model
-            if isinstance(completion.model, str) and completion.model
-            else self.model
-        )
-        usage = Usage(prompt_tokens=prompt, completion_tokens=completed)
-        reasoning = [getattr(message, name, None) for name in ("reasoning_content", "reasoning")]
-        return Reply(
-            content=_content(message.content),
-            model=model,
-            usage=usage,
-            logprobs=getattr(choice, "logprobs", None) is not None,
-            finish=str(getattr(choice, "finish_reason", None) or ""),
-            refusal=bool(getattr(message, "refusal", None)),
-            reasoning=any(reasoning),
+    def _remedy(self, param: str | None, said: str) -> str:
+        """What to do about a refused parameter; "" if none is named."""
+        names = dict.fromkeys((*_PARAMETERS, *self.parameters))
+        # OpenAI names the parameter in a field, other servers in their message.
+        named = [name for name in names if name == param] or [
+            name for name in names if re.search(rf"\b{re.escape(name)}\b", said)
+        ]
+        if not named:
+            return ""
+        return (
+            f". It does not take {named[0]} as given: `python -m reward_fns.expert check` finds out "
+            "what it takes and prints the configuration"
         )
