@@ -34,6 +34,7 @@ from reward_fns.lenient import FORMS, LenientReading, read_leniently, running_te
         # What stands behind a confidence on its line is said, and judged, like anything else.
         ("Confidence: 0.9. It is 7.", LenientReading("It is 7.", 0.9, ("confidence", "prose"))),
         ("**Confidence: 0.7** - It is 7.", LenientReading("It is 7.", 0.7, ("confidence", "prose"))),
+        ("Confidence: 0. False", LenientReading("False", None, ("confidence", "prose"))),
         ("Confidence: high. It is 7.", LenientReading("It is 7.", None, ("confidence", "prose"))),
         ("Confidence: 0.7 (high)", LenientReading("", 0.7, ("confidence",))),
         ("Confidence: 0,7", LenientReading("", None, ("confidence",))),

@@ -39,7 +39,9 @@ def test_a_number_is_read_only_where_it_can_mean_one_thing(text, value):
         (" **0.7** - It is 7.", (" **0.7**", "It is 7.")),
         ("80% because it is 7", ("80%", "because it is 7")),
         ("0.7, because it is 7", ("0.7", "because it is 7")),
-        ("1. It is 7.", ("1", "It is 7.")),
+        ("1. It is 7.", ("1.", "It is 7.")),
+        ("0. It is 7.", ("0.", "It is 7.")),
+        ("0.uestion emblem", ("0.", "uestion emblem")),
         ("high. It is 7.", ("high.", "It is 7.")),
         # Never parted where the rest may change the number.
         ("0.7, or 0.8", ("0.7, or 0.8", "")),

@@ -45,6 +45,7 @@ from eval.protocols.numbers import read_confidence
         ("**0.7**", 0.7),
         ("Confidence: 1/10", None),
         ("Confidence: 0,7", None),
+        ("Answer confidence: 0.. I am not sure.", None),
         ("Confidence: 1 out of 10", None),
         ("Confidence: 1 in five", None),
         ("Confidence: 1 percent", None),
