@@ -52,8 +52,12 @@ def answer_questions(
     expert: Expert,
     correctness: str,
     decoding: Decoding,
+    thinking: tuple[str, str] | None = None,
 ) -> None:
     """Append the answers that the log lacks, batch by batch.
+
+    Args:
+        thinking: see `correctness.judge`.
 
     Raises:
         UserError: the expert failed on some answers; all others are kept and the next run asks for the rest. At once
@@ -78,7 +82,7 @@ def answer_questions(
                 if answer_key(question.question_id, sample) in missing
             ]
             # A loop of its own for each batch: nothing of the expert's connections outlives it.
-            judged = asyncio.run(_judge(drawn, expert, correctness))
+            judged = asyncio.run(_judge(drawn, expert, correctness, thinking))
             found = [
                 _answer(model, question, sample, completion, judgement)
                 for (question, sample, completion), judgement in zip(drawn, judged, strict=True)
@@ -124,10 +128,12 @@ def _sample(
 Drawn = Sequence[tuple[Question, int, Completion]]
 
 
-async def _judge(drawn: Drawn, expert: Expert, correctness: str) -> list[Judgement]:
+async def _judge(
+    drawn: Drawn, expert: Expert, correctness: str, thinking: tuple[str, str] | None
+) -> list[Judgement]:
     return await asyncio.gather(
         *(
-            judge(question, completion.text, expert, correctness)
+            judge(question, completion.text, expert, correctness, thinking)
             for question, _, completion in drawn
         )
     )

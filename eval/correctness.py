@@ -53,9 +53,19 @@ class Judgement:
         return self.lenient.confidence
 
 
-async def judge(question: Question, response: str, expert: Expert, correctness: str) -> Judgement:
-    """The verdict on a response; never raises for what the expert does."""
-    parsed = parse_response(response)
+async def judge(
+    question: Question,
+    response: str,
+    expert: Expert,
+    correctness: str,
+    thinking: tuple[str, str] | None = None,
+) -> Judgement:
+    """The verdict on a response; never raises for what the expert does.
+
+    Args:
+        thinking: tags of a thinking block that belongs to no answer, see `claims.parse_response`.
+    """
+    parsed = parse_response(response, thinking)
     lenient = None if parsed.well_formed else read_leniently(response)
     rule = RULES.get(question.dataset) if correctness == "dataset" and question.answers else None
     if rule is not None:
@@ -70,6 +80,7 @@ async def judge(question: Question, response: str, expert: Expert, correctness: 
             ground_truth=question.ground_truth,
             images=images,
             expert=expert,
+            thinking=thinking,
         )
     elif lenient.said:
         judged = await judge_answer(

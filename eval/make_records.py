@@ -35,6 +35,7 @@ class Plan:
         protocols: names of `protocols.PROTOCOLS`.
         expert: see `reward_fns.expert.make_expert`; correctness: one of `correctness.CORRECTNESS`.
         sc_samples: k of SC.
+        thinking: tags of a thinking block before the answer, as the reward's option of that name.
     """
 
     questions: Path
@@ -45,6 +46,7 @@ class Plan:
     correctness: str = "expert"
     sc_samples: int = 10
     limit: int | None = None
+    thinking: tuple[str, str] | None = None
 
 
 def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list[Path]:
@@ -73,6 +75,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "expert": expert.name,
         "expert_version": getattr(expert, "prompt_version", ""),
         "correctness": plan.correctness,
+        "thinking": plan.thinking and list(plan.thinking),
     }
     # All models are checked, and outdated answers set aside, before the first long run.
     engines = {name: open_engine(config, plan.out / "models") for name, config in models.items()}
@@ -105,7 +108,9 @@ def _one_model(
     path = answers_path(plan.out, name)
     log = JsonlLog(path, key=answers.line_key)
     if not is_whole(questions, log, plan.decoding):
-        answer_questions(name, engine, questions, log, expert, plan.correctness, plan.decoding)
+        answer_questions(
+            name, engine, questions, log, expert, plan.correctness, plan.decoding, plan.thinking
+        )
     log.finish()
     by_id = {question.question_id: question for question in questions}
     asked = [Asked(by_id[answer.question_id], answer) for answer in read_answers(path)]

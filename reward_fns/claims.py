@@ -54,7 +54,8 @@ DEFECTS = {
     "empty_claim": "a list item says nothing besides its bullet and tag",
     "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a tag outside "
     "the list",
-    "text_outside_claims": "text before, between or after the claims, where no judge reads it",
+    "text_outside_claims": "text before, between or after the claims, or words for the number of "
+    "the confidence, where no judge reads it",
     "too_many_claims": f"the list is longer than {MAX_CLAIMS} items; reading stops there",
     "too_long": f"a claim of more than {MAX_CLAIM_CHARS} characters, or more than "
     f"{MAX_ANSWER_CHARS} in all: a judge would be shown only a part",
@@ -120,7 +121,10 @@ class ParsedResponse:
 
     @property
     def list_is_whole(self) -> bool:
-        """The claims are all that the response says: at most the confidence has a defect."""
+        """The claims are all that the response says: at most the confidence has a defect.
+
+        Then too every letter stands in a claim, a bullet, a tag or the heading of a confidence line.
+        """
         return bool(self.claims) and all("confidence" in defect for defect in self.defects)
 
 
@@ -204,7 +208,7 @@ class _Reader:
         tag = _ends_with_tag(spoken(item))
         text = _claim_text(item[: tag.start()] if tag else item)
         if _CONFIDENCE.match(item):
-            self.defects.add("unreadable_confidence")
+            self.unreadable(item)
         elif not text:
             self.defects.add("empty_claim")
         elif tag is None:
@@ -227,7 +231,7 @@ class _Reader:
             self.defects.add("cut_confidence")
             return
         if match is None:
-            self.defects.add("unreadable_confidence")
+            self.unreadable(value)
             return
         number = float(match[1] + ("e-2" if match[2] else "")) + 0.0
         if match[2] and 0 < number < 0.01:
@@ -238,6 +242,12 @@ class _Reader:
             self.confidence_span = (start, start + len(match[1]))
         else:
             self.defects.add("confidence_out_of_range")
+
+    def unreadable(self, value: str) -> None:
+        """A confidence line that is no number; words in it may answer as well as any others."""
+        self.defects.add("unreadable_confidence")
+        if any(map(str.isalpha, value)):
+            self.defects.add("text_outside_claims")
 
     def outside(self, line: str) -> None:
         """A line that belongs to no claim: it may say nothing."""

@@ -5,14 +5,17 @@ says, whatever its form, and a confidence for what it plainly states:
 
     thinking    one block ``<think>...</think>`` or ``<thinking>...</thinking>`` before the answer is
                 left out
-    confidence  ``## Confidence: 0.7``, ``Confidence score = 70%``, a fullwidth colon,
-                ``\\boxed{0.7}``, ``95\\%``, a value on the next line or behind the last sentence
+    confidence  ``## Confidence: 0.7``, ``Confidence score = 70%``, ``Confidence (0-1): 0.7``, a
+                fullwidth colon, ``\\boxed{0.7}``, ``95\\%``, a value on the next line, behind the last
+                sentence or before the first
     tag         "I'm sure" and its kin, at the end of a statement
-    list        items: ``**1. ...**``, ``1.text``, ``a) ...``, ``- ...``
+    label       ``Answer: ...``, ``**Final answer:** ...``
+    list        items: ``**1. ...**``, ``1.text``, ``a) ...``, ``- ...``; not ``J. K.``, ``-7``, ``1.5``
     prose       lines that are no item
 
-Each record that used it names the forms. What is ambiguous stays unread: two different numbers, one out of
-range, ``0.95%``, a number cut off behind its point, a number without the word confidence.
+Each record that used it names the forms. What is ambiguous stays unread (`stated_number`): also two
+different numbers, one out of range, a number without the word confidence. What stands behind a confidence
+on its line is a statement like any other.
 """
 
 import re
@@ -20,24 +23,21 @@ from dataclasses import dataclass
 
 from reward_fns.claims import parse_response
 from reward_fns.response_text import answer_start, end_of_text, spoken
+from reward_fns.stated_number import read_number, split_number
 
-FORMS = ("thinking", "confidence", "tag", "list", "prose")
+FORMS = ("thinking", "confidence", "tag", "label", "list", "prose")
 """What the lenient reading can take, in the order of a reading's `forms`."""
 THINKING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 _HEADING = re.compile(
-    r"(?:(?:my|the|overall|final|answer) )*confidence(?: (?:score|level|value|rating))?\W{0,4}?"
-    r"(?:[:=\uff1a]|\bis\b)",
+    r"(?:(?:my|the|overall|final|answer) ){0,3}confidence(?: (?:score|level|value|rating))?"
+    r"(?: \([^()]{1,20}\))?(?:\W{0,4}?(?:[:=\uff1a]|\bis\b)|\W{0,4}\Z)",
     re.IGNORECASE,
 )
-_NUMBER = r"([+-]?(?:[0-9]{1,9}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})|1\.(?![0-9]))"
-_VALUE = re.compile(
-    r"[\s*_`\"'$(\[]*(?:\\boxed\{)?\s*" + _NUMBER + r"\s?(\\?%|\uff05)?[\s*_`\"'$)\]}.\u3002]*"
-)
+_LABEL = re.compile(r"(?:the )?(?:final )?answer[*_ ]{0,4}[:\uff1a][*_\s]*(?=\S)", re.IGNORECASE)
 _BULLET = re.compile(
-    r"[\s>#|*_-]*(?:\(?(?:[0-9]{1,3}|[a-zA-Z])[.)][*_]*(?=\D)|[-*•+](?=\s))?[\s#*_]*"
+    r"[\s>#|*_]*(?:\(?(?:[0-9]{1,3}[.)]|[a-zA-Z]\))[*_]*(?=\D)|[-*•+](?=\s))?[\s#*_]*"
 )
-_CUT = re.compile(r"(?<![0-9.])0+\.\W*\Z")
 _TAG = re.compile(
     r"(?<![^\W_])I(?:['’‘ʼ`´]m| am) (?:not sure|unsure|sure)(?=\W*\Z|[.!?;:)\]])[.!?;:)\]]*",
     re.IGNORECASE,
@@ -57,20 +57,6 @@ class LenientReading:
     said: str
     confidence: float | None
     forms: tuple[str, ...]
-
-
-def read_number(text: str) -> float | None:
-    """The confidence that a text is, with decoration; None for anything but one number in [0, 1].
-
-    >>> read_number("**85%**"), read_number("\\\\boxed{0.7}"), read_number("0."), read_number("0.95%")
-    (0.85, 0.7, None, None)
-    """
-    match = _VALUE.fullmatch(text)
-    if match is None or _CUT.search(text):
-        return None
-    value = float(match[1]) / (100 if match[2] else 1)
-    ambiguous = match[2] is not None and 0 < value < 0.01
-    return value + 0.0 if 0 <= value <= 1 and not ambiguous else None
 
 
 def _without_thinking(text: str) -> tuple[str, bool]:
@@ -95,26 +81,29 @@ def _split_confidence(lines: list[str]) -> tuple[list[str], list[str]]:
             if read_number(line) is not None:
                 stated[-1] = line
                 continue
-        value = line[heading.end() :] if heading else ""
+        value, behind = split_number(line[heading.end() :] if heading else "")
         before = line[: heading.start()] if heading else line
         if heading is None or (spoken(before) and read_number(value) is None):
             rest.append(line)
             continue
-        rest.append(before)
+        rest += [before, behind]
         stated.append(value)
         waiting = not spoken(value)
     return rest, stated
 
 
 def _statement(line: str, forms: set[str]) -> str:
-    """A line without bullet and tag."""
+    """A line without bullet, label and tag."""
     bullet = _BULLET.match(line)
     text = line[bullet.end() :] if bullet else line
     forms.add("list" if bullet and re.search(r"[\w•+-]|[*](?=\s)", bullet[0]) else "prose")
+    if label := _LABEL.match(text):
+        forms.add("label")
+        text = text[label.end() :]
     text, tags = _TAG.subn("", text)
     if tags:
         forms.add("tag")
-    return " ".join(text.split()).strip("*_ ").rstrip(",;:–—-([")
+    return " ".join(text.split()).strip("*_ ").rstrip(" ,;:–—-([")
 
 
 def read_leniently(text: str) -> LenientReading:

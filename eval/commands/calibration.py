@@ -97,6 +97,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default="expert",
         help="dataset: VQA accuracy or exact match where the dataset has that rule, the expert elsewhere",
     )
+    parser.add_argument(
+        "--thinking",
+        nargs=2,
+        metavar=("OPEN", "CLOSE"),
+        help="tags of a thinking block that stands before the answer, as in the reward's option of that name",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -125,5 +131,6 @@ def run(arguments: argparse.Namespace) -> None:
             correctness=arguments.correctness,
             sc_samples=arguments.sc_samples,
             limit=arguments.limit,
+            thinking=arguments.thinking and tuple(arguments.thinking),
         ),
     )

@@ -13,6 +13,7 @@ import pytest
 from reward_fns.claims import Claim, parse_response, render_response
 from reward_fns.compute_score import compute_score
 from reward_fns.difficulty import coefficients
+from reward_fns.lenient import read_leniently
 from reward_fns.scoring import score
 
 pytest.importorskip("pytest_benchmark")
@@ -70,6 +71,9 @@ HOSTILE = {
     "confidence headings": "Confidence: ",
     "confidence lines": "Confidence: .1\n",
     "almost headings": "overall confidence* ",
+    "heading words": "my overall ",
+    "boxes": "\\boxed{ ",
+    "percent signs": "1 % ",
 }
 
 
@@ -89,4 +93,7 @@ def test_a_megabyte_of_hostile_text_is_read_within_a_second(family, before, afte
     text = before + unit * (1_000_000 // len(unit)) + after
     start = time.process_time()
     parse_response(text)
+    assert time.process_time() - start < 1
+    start = time.process_time()
+    read_leniently(text)
     assert time.process_time() - start < 1

@@ -16,7 +16,7 @@ ANSWERS = {
     "q0": RIGHT,
     "q1": "1. The digit is 1. I'm not sure.\nConfidence: 0.2",
     "q2": "1. The digit is 7. I'm sure.",  # no confidence: a parse failure, yet right
-    "q3": "seven",  # nothing to judge: wrong
+    "q3": "seven",  # no list: judged as a whole, and wrong
 }
 
 
@@ -301,3 +301,18 @@ def test_confidences_of_other_answers_are_refused_with_the_command_that_mends_th
         load_records(out)
     run("base=digit", options=("--seed", "5"))
     assert len({record.protocol for record in load_records(out)}) == 2
+
+
+def test_a_thinking_block_belongs_to_no_answer_if_an_option_names_its_tags(run, monkeypatch):
+    monkeypatch.setattr(Engine, "answers", ANSWERS | {"q0": f"<think>A 1?</think>\n{RIGHT}"})
+
+    def first(*options):
+        return read_answers(run("m=digit", options=options) / "m.answers.jsonl")[0]
+
+    named = first("--thinking", "<think>", "</think>")
+    assert (named.well_formed, named.claim_labels, named.reading) == (True, [1], [])
+    # Without it the block is text that no judge of claims reads: the answer behind it is judged whole.
+    unnamed = first()
+    assert (unnamed.well_formed, unnamed.claim_labels) == (False, [])
+    assert unnamed.reading == ["thinking", "confidence", "tag", "list"]
+    assert (unnamed.correct, unnamed.stated_confidence) == (1.0, 0.7)

@@ -245,6 +245,9 @@ def test_the_punctuation_that_joins_a_tag_is_not_part_of_the_claim():
         )
 
 
+_WORDS = ("text_outside_claims", "unreadable_confidence")
+
+
 @pytest.mark.parametrize(
     ("text", "defects"),
     [
@@ -265,12 +268,14 @@ def test_the_punctuation_that_joins_a_tag_is_not_part_of_the_claim():
         ("1. The digit is 7. I'm sure.\nI'm not sure.\nConfidence: 0.5", ("extra_tag",)),
         ("1. The digit is 7. I'm sure. 2. It is red. I'm sure.\nConfidence: 0.5", ("extra_tag",)),
         ("1. The digit is 7. I'm sure.", ("no_confidence",)),
-        ("1. The digit is 7. I'm sure.\nConfidence: high", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: high", _WORDS),
         ("1. The digit is 7. I'm sure.\nConfidence:", ("unreadable_confidence",)),
-        ("1. The digit is 7. I'm sure.\nConfidence: 0.7 or 0.8", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: 0.7 or 0.8", _WORDS),
         ("1. The digit is 7. I'm sure.\nConfidence: 8/10", ("unreadable_confidence",)),
-        ("1. The digit is 7. I'm sure.\nConfidence: nan", ("unreadable_confidence",)),
-        ("1. The digit is 7. I'm sure.\nConfidence: 1e-1", ("unreadable_confidence",)),
+        ("1. The digit is 7. I'm sure.\nConfidence: nan", _WORDS),
+        ("1. The digit is 7. I'm sure.\nConfidence: 1e-1", _WORDS),
+        ("1. The digit is 7. I'm sure.\nConfidence: 0.9. It is 3.", _WORDS),
+        ("1. The digit is 7. I'm sure.\n2. Confidence\n: 3\nConfidence: 1", _WORDS),
         ("1. The digit is 7. I'm sure.\nConfidence: 85", ("confidence_out_of_range",)),
         ("1. The digit is 7. I'm sure.\nConfidence: 1.01", ("confidence_out_of_range",)),
         ("1. The digit is 7. I'm sure.\nConfidence: -0.1", ("confidence_out_of_range",)),

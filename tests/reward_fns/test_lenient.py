@@ -4,14 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_fns.lenient import (
-    FORMS,
-    LenientReading,
-    read_leniently,
-    read_number,
-    running_text,
-    said,
-)
+from reward_fns.lenient import FORMS, LenientReading, read_leniently, running_text, said
 
 
 @pytest.mark.parametrize(
@@ -38,30 +31,25 @@ from reward_fns.lenient import (
         ("3.5 metres", LenientReading("3.5 metres", None, ("prose",))),
         ("10 dogs", LenientReading("10 dogs", None, ("prose",))),
         ("", LenientReading("", None, ())),
+        # What stands behind a confidence on its line is said, and judged, like anything else.
+        ("Confidence: 0.9. It is 7.", LenientReading("It is 7.", 0.9, ("confidence", "prose"))),
+        ("**Confidence: 0.7** - It is 7.", LenientReading("It is 7.", 0.7, ("confidence", "prose"))),
+        ("Confidence: 0. False", LenientReading("False", None, ("confidence", "prose"))),
+        ("Confidence: high. It is 7.", LenientReading("It is 7.", None, ("confidence", "prose"))),
+        ("Confidence: 0.7 (high)", LenientReading("", 0.7, ("confidence",))),
+        ("Confidence: 0,7", LenientReading("", None, ("confidence",))),
+        ("It is 7.\n### Confidence\n0.85", LenientReading("It is 7.", 0.85, ("confidence", "prose"))),
+        ("It is 7.\nConfidence (0-1): 0.7", LenientReading("It is 7.", 0.7, ("confidence", "prose"))),
+        ("**Answer:** Dakota\nConfidence: 1/10", LenientReading("Dakota", None, ("confidence", "label", "prose"))),
+        ("Answer: Dakota (confidence: 80%)", LenientReading("Dakota", 0.8, ("confidence", "label", "prose"))),
+        # A bullet is no part of a name, a number or a sign.
+        ("J. K. Rowling", LenientReading("J. K. Rowling", None, ("prose",))),
+        ("U.S.A.", LenientReading("U.S.A.", None, ("prose",))),
+        ("-7 degrees", LenientReading("-7 degrees", None, ("prose",))),
     ],
 )  # fmt: skip
 def test_an_answer_is_read_by_what_it_says(text, reading):
     assert read_leniently(text) == reading
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("0.7", 0.7),
-        ("**85%**", 0.85),
-        ("1.", 1.0),
-        ("\\boxed{0.7}", 0.7),
-        ("0.", None),
-        ("0.95%", None),
-        ("85", None),
-        ("-0.1", None),
-        ("0.7 or 0.8", None),
-        ("8/10", None),
-        ("seven", None),
-    ],
-)
-def test_a_number_is_read_only_where_it_can_mean_one_thing(text, value):
-    assert read_number(text) == value
 
 
 def test_a_whole_list_is_said_by_its_claims_and_any_other_answer_by_all_that_it_says():
@@ -72,6 +60,8 @@ def test_a_whole_list_is_said_by_its_claims_and_any_other_answer_by_all_that_it_
     )
     assert running_text("1.It is 3.\n2. It is 7.") == "It is 3. It is 7."
     assert running_text("?") == "?"
+    # Words for a number are words: the list is not all that is said.
+    assert said("1. It is 7. I'm sure.\nConfidence: 1. It is 3.") == "It is 7.\nIt is 3."
 
 
 @given(st.text(max_size=80))

@@ -53,13 +53,11 @@ def rewarded(response: str, rule: str) -> tuple[float, ParsedResponse, list[str]
 
 BULLET = re.compile(r"^(?:[-*•]|\(?[0-9]{1,3}[.)])(?=\s|$)")
 SPECIAL = re.compile(rf"(\s*({'|'.join(map(re.escape, SPECIAL_TOKENS))}))+\s*$")
-CONFIDENCE_LINE = re.compile(
-    r"[*_ ]*(my )?(overall |final )?confidence[*_ ]*[:=][*_`\" ]*[+-]?[0-9.]+ ?%?[*_`\" .]*", re.I
-)
+CONFIDENCE_LINE = re.compile(r"[*_ ]*(my )?(overall |final )?confidence[*_ ]*[:=][\W\d_]*", re.I)
 
 
 def unaccounted(response: str, parsed: ParsedResponse, shown: list[str]) -> str:
-    """Letters and digits of a well-formed response that stand where nobody judges.
+    """Letters and digits of a response whose list is whole that stand where nobody judges.
 
     Written apart from the parser: it takes out what the spans name, then reads what is left.
     """
@@ -101,6 +99,7 @@ PIECES = [
         "sure",
     ),
     *("Confidence: 1", "Confidence: 0.", "confidence = ", "0.5", "95%", "0.95%", "</s>"),
+    *("Confidence", ": ", "high", "0.5. The digit is 3."),
     *("<think>", "</think>", "✅", "❌", ".", ",", ":", "(", ")", "\U000e0033"),
 ]
 insertions = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), min_size=1, max_size=8).map(
@@ -119,7 +118,7 @@ def check_that_an_insertion_raises_no_reward_unjudged(
     changed = response[:at] + inserted + response[at:]
     before, _, _ = rewarded(response, rule)
     after, parsed, shown = rewarded(changed, rule)
-    if parsed.well_formed:
+    if parsed.list_is_whole:
         assert unaccounted(changed, parsed, shown) == ""
     if after > before:
         assert parsed.well_formed

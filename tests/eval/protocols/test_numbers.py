@@ -44,6 +44,18 @@ from eval.protocols.numbers import read_confidence
         ("0.5%", None),
         ("**0.7**", 0.7),
         ("Confidence: 1/10", None),
+        ("Confidence: 0,7", None),
+        ("Answer confidence: 0.. I am not sure.", None),
+        ("Confidence: 1 out of 10", None),
+        ("Confidence: 1 in five", None),
+        ("Confidence: 1 percent", None),
+        ("Confidence: 0.7 or 0.8", None),
+        ("Confidence: 0.7-0.9", None),
+        ("Confidence: 0.7, confidence: 0.9", None),
+        ("Confidence:\n1. It is red.", None),
+        ("Confidence:\n\n0.7", 0.7),
+        ("Confidence: 0.7 because it is red", 0.7),
+        ("My confidence: the highest.\nConfidence: 0.7", 0.7),
     ],
 )
 def test_what_is_read(text, value):
@@ -51,11 +63,10 @@ def test_what_is_read(text, value):
 
 
 def test_the_heading_that_was_asked_for_is_the_one_that_counts():
-    text = "Visual confidence: 0.3\nAnswer confidence: 0.8"
-    assert (
-        read_confidence(text, "answer confidence") == 0.8
-        and read_confidence(text, "visual confidence") == 0.3
-    )
+    for between in ("\n", ", "):
+        text = f"Visual confidence: 0.3{between}Answer confidence: 0.8"
+        assert read_confidence(text, "answer confidence") == 0.8
+        assert read_confidence(text, "visual confidence") == 0.3
 
 
 @given(st.integers(0, 100))
