@@ -48,9 +48,12 @@ def claim_calibration(
 ) -> ClaimCalibration:
     """Calibration of the tags of some answers; answers whose claims were not judged are left out."""
     judged = [a for a in answers if a.claims and len(a.claims) == len(a.claim_labels)]
-    place = {question: i for i, question in enumerate(dict.fromkeys(a.question_id for a in judged))}
+    questions = [f"{a.dataset}/{a.question_id}" for a in judged]
+    place = {question: i for i, question in enumerate(dict.fromkeys(questions))}
     n_questions = len(place)
-    owner = np.array([place[a.question_id] for a in judged for _ in a.claims], dtype=np.intp)
+    owner = np.array(
+        [place[q] for q, a in zip(questions, judged, strict=True) for _ in a.claims], dtype=np.intp
+    )
     label = np.array([v for a in judged for v in a.claim_labels], dtype=np.float64)
     sure = np.array([bool(c["sure"]) for a in judged for c in a.claims], dtype=np.float64)
     values = _values(label, sure, _probabilities(judged))
