@@ -115,8 +115,8 @@ class Comparison:
             return f" by fewer than {FEWEST_QUESTIONS} questions"
         sign = _sign(self.difference)
         if sign and self._unreadable_winner(sign):
-            winner = self.a if self._a_wins(sign) else self.b
-            share = min(self.readable_a, self.readable_b)
+            wins = self._a_wins(sign)
+            winner, share = (self.a, self.readable_a) if wins else (self.b, self.readable_b)
             return (
                 f", since only {share:.0%} of the confidences of {model_title(winner)} can be read"
             )

@@ -23,6 +23,7 @@ from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, make_expert
 from reward_fns.expert.oracle import OracleExpert
 from reward_fns.files import JsonlLog
+from reward_fns.lenient import THINKING
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         raise UserError(str(error)) from error
     if plan.out.exists() and not plan.out.is_dir():
         raise UserError(f"--out {plan.out} is a file: name a directory for the record files")
+    if plan.thinking is not None and plan.thinking not in THINKING:
+        known = ", ".join(" ".join(tags) for tags in THINKING)
+        raise UserError(f"--thinking {' '.join(plan.thinking)}: the protocols read {known}")
     questions = load_questions(plan.questions, plan.limit)
     _check_references(expert, questions, plan.correctness)
     shared = {

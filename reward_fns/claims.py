@@ -32,9 +32,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from unicodedata import category
 
 from reward_fns.response_text import Span, answer_start, end_of_text, spoken, unfold
+from reward_fns.tags import LONGEST_TAG, holds_tag, tag_at_end
 
 FORMAT_INSTRUCTION = (
     'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not sure." '
@@ -68,9 +68,6 @@ DEFECTS = {
 }
 """Every defect that `parse_response` can list, with its meaning, in the order of the list."""
 
-_TAG = re.compile(r"(?<![^\W_])I(?:['’‘ʼ`´]m| am) (not sure|unsure|sure)", re.IGNORECASE | re.ASCII)
-_TAG_AT_END = re.compile(_TAG.pattern + r"\Z", re.IGNORECASE | re.ASCII)
-_LONGEST_TAG = len("I am not sure")
 _BULLET = re.compile(r"(?:[-*•]|\(?[0-9]{1,3}[.)])(?: |\Z)")
 _CONFIDENCE = re.compile(
     r"[*_ ]*(?:my )?(?:overall |final )?confidence[*_ ]*[:=]", re.IGNORECASE | re.ASCII
@@ -143,22 +140,6 @@ def numbered_list(texts: Sequence[str]) -> str:
     return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
 
 
-def _ends_with_tag(text: str) -> re.Match[str] | None:
-    """The tag that ends `text` (folded, `spoken`); looks at the last few characters only."""
-    return _TAG_AT_END.search(text, max(0, len(text) - _LONGEST_TAG - 1))
-
-
-def _holds_tag(text: str) -> bool:
-    """Whether a tag stands in `text` as a statement of its own, unlike in "I'm sure the digit is 7"."""
-    if "sure" not in text.lower():
-        return False
-    for tag in _TAG.finditer(text):
-        following = text[tag.end() : tag.end() + 2].lstrip()[:1]
-        if not (following.isalnum() or following and category(following) in ("Ps", "Pi")):
-            return True
-    return False
-
-
 def _claim_text(text: str) -> str:
     """What stands before a tag, without what joins it to the tag; "" without letter or digit."""
     if not any(map(str.isalnum, text)):
@@ -188,8 +169,8 @@ class _Reader:
         self.item_end = end
         # Every tag ends with "sure" and has at most four words: it stands in the last four pieces.
         if "sure" in line.lower():
-            before = [part[-_LONGEST_TAG:] for part in self.parts[-4:-1]]
-            if _ends_with_tag(" ".join([*before, spoken(line)])):
+            before = [part[-LONGEST_TAG:] for part in self.parts[-4:-1]]
+            if tag_at_end(" ".join([*before, spoken(line)])):
                 self.close()
 
     def start(self, line: str, start: int, end: int) -> None:
@@ -205,7 +186,7 @@ class _Reader:
             return
         item = " ".join(self.parts).strip()
         self.open, self.parts = False, []
-        tag = _ends_with_tag(spoken(item))
+        tag = tag_at_end(spoken(item))
         text = _claim_text(item[: tag.start()] if tag else item)
         if _CONFIDENCE.match(item):
             self.unreadable(item)
@@ -213,7 +194,7 @@ class _Reader:
             self.defects.add("empty_claim")
         elif tag is None:
             self.defects.add("missing_tag")
-        elif _holds_tag(text):
+        elif holds_tag(text):
             self.defects.add("extra_tag")
         else:
             piece = (self.item_start, self.item_end)
@@ -251,7 +232,7 @@ class _Reader:
 
     def outside(self, line: str) -> None:
         """A line that belongs to no claim: it may say nothing."""
-        if _holds_tag(line):
+        if holds_tag(line):
             self.defects.add("extra_tag")
         elif spoken(line):
             self.defects.add("text_outside_claims")

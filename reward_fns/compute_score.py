@@ -17,25 +17,8 @@ from typing import Any
 
 from reward_fns.errors import ConfigurationError
 from reward_fns.expert import ExpertError, FatalExpertError
-from reward_fns.judging import (
-    NO_CONFIDENCE,
-    REWARD_KEYS,
-    JudgedResponse,
-    judge_response,
-    reward_dict,
-)
-from reward_fns.reward import expert_for, make_reward
+from reward_fns.reward import make_reward
 from reward_fns.sample import read_sample
-
-__all__ = [
-    "NO_CONFIDENCE",
-    "REWARD_KEYS",
-    "JudgedResponse",
-    "compute_score",
-    "expert_for",
-    "judge_response",
-    "reward_dict",
-]
 
 
 async def compute_score(
@@ -48,7 +31,7 @@ async def compute_score(
     reward_model_tokenizer: Any = None,
     **options: Any,
 ) -> dict[str, float]:
-    """Reward of one response, under the keys `REWARD_KEYS` (see `judging.reward_dict` for each).
+    """Reward of one response, under the keys `judging.REWARD_KEYS` (see `judging.reward_dict` for each).
 
     Args:
         data_source: dataset tag, by which the coefficients are found.

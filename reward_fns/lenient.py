@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from reward_fns.claims import parse_response
 from reward_fns.response_text import answer_start, end_of_text, spoken
 from reward_fns.stated_number import read_number, split_number
+from reward_fns.tags import without_tags
 
 FORMS = ("thinking", "confidence", "tag", "label", "list", "prose")
 """What the lenient reading can take, in the order of a reading's `forms`."""
@@ -38,10 +39,7 @@ _LABEL = re.compile(r"(?:the )?(?:final )?answer[*_ ]{0,4}[:\uff1a][*_\s]*(?=\S)
 _BULLET = re.compile(
     r"[\s>#|*_]*(?:\(?(?:[0-9]{1,3}[.)]|[a-zA-Z]\))[*_]*(?=\D)|[-*•+](?=\s))?[\s#*_]*"
 )
-_TAG = re.compile(
-    r"(?<![^\W_])I(?:['’‘ʼ`´]m| am) (?:not sure|unsure|sure)(?=\W*\Z|[.!?;:)\]])[.!?;:)\]]*",
-    re.IGNORECASE,
-)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ def _statement(line: str, forms: set[str]) -> str:
     if label := _LABEL.match(text):
         forms.add("label")
         text = text[label.end() :]
-    text, tags = _TAG.subn("", text)
-    if tags:
+    text, tagged = without_tags(text)
+    if tagged:
         forms.add("tag")
     return " ".join(text.split()).strip("*_ ").rstrip(" ,;:–—-([")
 
@@ -136,6 +134,15 @@ def said(response: str) -> str:
     if parsed.list_is_whole:
         return "\n".join(claim.text for claim in parsed.claims)
     return read_leniently(response).said
+
+
+def statements(response: str) -> tuple[str, ...]:
+    """What an answer states, one by one: the claims of a whole list, else the sentences of `said`."""
+    parsed = parse_response(response)
+    if parsed.list_is_whole:
+        return tuple(claim.text for claim in parsed.claims)
+    sentences = _SENTENCE_END.split(read_leniently(response).said)
+    return tuple(part.strip() for part in sentences if any(map(str.isalnum, part)))
 
 
 def running_text(response: str) -> str:

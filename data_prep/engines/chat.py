@@ -1,6 +1,7 @@
 """From chat turns and an image file to what a model's processor reads; the same for every engine that loads a model."""
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from reward_fns.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
+
+logger = logging.getLogger(__name__)
 
 
 def chat_text(processor: Any, messages: list[dict[str, Any]]) -> str:
@@ -59,8 +62,8 @@ def rgb(image: "Image") -> "Image":
 
     try:
         image = ImageOps.exif_transpose(image)
-    except Exception:  # EXIF data is broken in many ways; vLLM too leaves such an image as it is
-        pass
+    except Exception as error:  # EXIF data is broken in many ways; vLLM too leaves such an image
+        logger.warning("an image is shown as it is: its EXIF data cannot be read (%s)", error)
     return image.convert("RGB")
 
 

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from data_prep.pocket import corpus, datasets, statements
 from reward_fns.expert.oracle import OracleExpert
-from reward_fns.expert.oracle import statements as sentences
 from reward_fns.expert.requests import (
     EntitiesRequest,
     EntitiesVerdict,
@@ -27,6 +26,7 @@ from reward_fns.expert.requests import (
     Source,
     V,
 )
+from reward_fns.lenient import statements as sentences
 
 VERSION = "pocket-1"
 """Goes up with every change of a rule, so that verdicts of the old one are not reused."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from data_prep.pocket import datasets, emblems
 from reward_fns import claims
-from reward_fns.expert.oracle import statements as sentences
+from reward_fns.lenient import statements as sentences
 
 SUBSTANTIAL = 0.5
 """Share of all statements of two answers that both make, from which the shorter answer says the same as the longer."""

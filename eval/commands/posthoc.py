@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from reward_fns.posthoc import METHODS
+
 _FIT = """\
 Fit a post-hoc calibration on the records of questions that are kept for it, and write it as JSON. Serving code applies
 it with reward_fns.posthoc.load_calibrator(FILE).apply(confidence).
@@ -15,7 +17,6 @@ which `report` shows as a protocol of its own. One of:
   --folds K           for records without questions kept apart: each confidence by a map that was fitted without its
                       question
 """
-METHODS = ("isotonic", "histogram", "temperature", "platt", "beta")
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,10 +48,11 @@ def run_fit(arguments: argparse.Namespace) -> None:
         UserError: no such records, or too few.
     """
     from eval.posthoc.fit import fit
-    from eval.records import read_records, records_path
+    from eval.records import check_not_stale, read_records, records_path
     from reward_fns.files import write_json
 
     path = records_path(arguments.records, arguments.model, arguments.protocol)
+    check_not_stale(path)
     about = {"model": arguments.model, "protocol": arguments.protocol}
     made = fit(arguments.method, read_records(path), about)
     content = {"method": made.method, "parameters": made.parameters, "fit": made.fit}
@@ -64,22 +66,18 @@ def run_posthoc(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: no such records, a calibrator that saw them, or one of another protocol.
     """
-    from eval.posthoc.apply import write_calibrated
+    from eval.posthoc.apply import by_calibrator, cross_fitted
     from reward_fns.errors import UserError
     from reward_fns.posthoc import load_calibrator
 
-    if arguments.folds is not None and arguments.folds < 2:
-        raise UserError(f"--folds must be at least 2, got {arguments.folds}")
+    place = (arguments.records, arguments.model, arguments.protocol)
+    if arguments.folds is not None:
+        if arguments.folds < 2:
+            raise UserError(f"--folds must be at least 2, got {arguments.folds}")
+        print(cross_fitted(*place, arguments.method, arguments.folds, arguments.seed))
+        return
     try:
-        calibrator = load_calibrator(arguments.calibrator) if arguments.calibrator else None
+        calibrator = load_calibrator(arguments.calibrator)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    print(
-        write_calibrated(
-            arguments.records,
-            arguments.model,
-            arguments.protocol,
-            calibrator if calibrator is not None else (arguments.method, arguments.folds),
-            arguments.seed,
-        )
-    )
+    print(by_calibrator(*place, calibrator))

@@ -52,6 +52,25 @@ def largest_cluster(embeddings: NDArray[np.floating]) -> tuple[int, list[int]]:
     return sizes[0], sizes
 
 
+def draw_samples(
+    engine: Engine, batch: Sequence[Asked], seed: int, k: int, max_tokens: int
+) -> dict[str, list[str]]:
+    """k further answers to each question of a batch: question_id -> texts, (k,).
+
+    At temperature 1, with the prompt that the answer was drawn with; once for a question with several answers.
+    """
+    questions = {item.question.question_id: item.question for item in batch}
+    requests = [
+        GenerationRequest(q.messages, request_seed(seed, f"sc:{q.question_id}"), q.image)
+        for q in questions.values()
+    ]
+    drawn = ask(engine, requests, Sampling(1.0, max_tokens, k))
+    return {
+        question_id: [completion.text for completion in completions]
+        for question_id, completions in zip(questions, drawn, strict=True)
+    }
+
+
 class SelfConsistency:
     """k samples a question, drawn once however many of its answers are in the batch."""
 
@@ -71,16 +90,8 @@ class SelfConsistency:
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Sample, embed, cluster."""
-        questions = {item.question.question_id: item.question for item in batch}
-        requests = [
-            GenerationRequest(q.messages, request_seed(self._seed, f"sc:{q.question_id}"), q.image)
-            for q in questions.values()
-        ]
-        drawn = ask(engine, requests, Sampling(1.0, self._max_tokens, self._samples))
-        texts = {
-            q: [running_text(c.text) for c in answers]
-            for q, answers in zip(questions, drawn, strict=True)
-        }
+        drawn = draw_samples(engine, batch, self._seed, self._samples, self._max_tokens)
+        texts = {q: [running_text(text) for text in samples] for q, samples in drawn.items()}
         sizes = self._cluster(texts)
         return [
             item.found(sizes[q][0] / self._samples, texts[q], {"clusters": sizes[q][1]})

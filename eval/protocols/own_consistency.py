@@ -14,11 +14,12 @@ The samples are those of `sc`: temperature 1, the prompt of the answer, the same
 from collections.abc import Sequence
 from typing import Any
 
-from data_prep.engines import Engine, GenerationRequest, Sampling
-from eval.protocols.ask_model import Asked, ask, request_seed
+from data_prep.engines import Engine
+from eval.protocols.ask_model import Asked
+from eval.protocols.consistency import draw_samples
 from eval.records import Confidence
 from reward_fns.claims import normalise
-from reward_fns.expert.oracle import statements
+from reward_fns.lenient import statements
 
 
 def share_of_own(own: Sequence[str], samples: Sequence[Sequence[str]]) -> float | None:
@@ -48,16 +49,8 @@ class OwnConsistency:
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Sample and compare."""
-        questions = {item.question.question_id: item.question for item in batch}
-        requests = [
-            GenerationRequest(q.messages, request_seed(self._seed, f"sc:{q.question_id}"), q.image)
-            for q in questions.values()
-        ]
-        drawn = ask(engine, requests, Sampling(1.0, self._max_tokens, self._samples))
-        said = {
-            q: [statements(completion.text) for completion in completions]
-            for q, completions in zip(questions, drawn, strict=True)
-        }
+        drawn = draw_samples(engine, batch, self._seed, self._samples, self._max_tokens)
+        said = {q: [statements(text) for text in samples] for q, samples in drawn.items()}
         return [
             item.found(
                 share_of_own(statements(item.answer.response), said[item.question.question_id])

@@ -15,6 +15,7 @@ _WHAT = {
     "seed": "seed",
     "expert": "expert",
     "correctness": "--correctness",
+    "thinking": "--thinking",
 }
 
 
@@ -33,8 +34,9 @@ def differences(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for key, what in _WHAT.items():
         models: dict[str, list[str]] = {}
         for model, values in asked.items():
-            models.setdefault(str(values.get(key))[:12], []).append(model_title(model))
+            models.setdefault(str(values.get(key)), []).append(model_title(model))
         if len(models) > 1:
-            told = "; ".join(f"{value}: {', '.join(names)}" for value, names in models.items())
+            short = 12 if key == "questions_sha256" else None
+            told = "; ".join(f"{v[:short]}: {', '.join(names)}" for v, names in models.items())
             sentences.append(f"The models were not asked alike, {what}: {told}.")
     return sentences

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reward_fns.adapters.background import run
-from reward_fns.adapters.openrlhf import row_of
-from reward_fns.adapters.rows import Filling, sample_of, scored
+from reward_fns.adapters.rows import Filling, row_of, sample_of, scored
 from reward_fns.reward import make_reward
 
 ComputeScore = Callable[..., Any]
@@ -42,7 +41,7 @@ def make_compute_score(*, data_source: str | None = None, **options: Any) -> Com
             for given in inputs
         ]
         values = run(scored(reward, rows))
-        overall = filling.filled(values, [sample.question for _, sample in rows])
+        overall = filling.filled(values, [(s.question, s.ground_truth) for _, s in rows])
         scores = [
             {**terms, "overall": total, "format": terms["well_formed"], "accuracy": terms["acc"]}
             for terms, total in zip(values, overall, strict=True)

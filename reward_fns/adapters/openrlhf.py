@@ -9,12 +9,11 @@ other column. So a label is the reference alone, or a JSON text with `data_sourc
 `ground_truth`. A response without a verdict gets its group's mean (`rows.Filling`): there is no "none" here.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from reward_fns.adapters.background import run
-from reward_fns.adapters.rows import Filling, sample_of, scored
+from reward_fns.adapters.rows import Filling, row_of, sample_of, scored
 from reward_fns.errors import ConfigurationError
 from reward_fns.reward import make_reward
 
@@ -30,18 +29,6 @@ def response_of(query: str, prompt: str) -> str:
             f"a query does not begin with its prompt ({prompt[:60]!r}...): the response cannot be told from it"
         )
     return query[len(prompt) :]
-
-
-def row_of(label: Any) -> dict[str, Any]:
-    """The columns that a label holds: those of a JSON object with a ``ground_truth``, else it is that."""
-    if isinstance(label, str) and label.lstrip().startswith("{"):
-        try:
-            columns = json.loads(label)
-        except ValueError:
-            columns = None
-        if isinstance(columns, dict) and "ground_truth" in columns:
-            return columns
-    return {"ground_truth": label}
 
 
 def make_reward_func(
@@ -71,7 +58,9 @@ def make_reward_func(
         values = run(scored(reward, rows))
         logs = {key: torch.tensor([one[key] for one in values]) for key in values[0]}
         return {
-            "rewards": torch.tensor(filling.filled(values, prompts)),
+            "rewards": torch.tensor(
+                filling.filled(values, list(zip(prompts, map(str, labels), strict=True)))
+            ),
             "scores": logs["acc"],
             "extra_logs": logs,
         }

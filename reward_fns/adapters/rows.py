@@ -1,6 +1,7 @@
 """What a framework hands over, as responses with their samples; and rewards where there is no verdict."""
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from io import BytesIO
@@ -42,9 +43,14 @@ def encoded(image: Any) -> bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, Mapping):
-        return bytes(image["bytes"]) if image.get("bytes") else Path(image["path"]).read_bytes()
+        return bytes(image["bytes"]) if image.get("bytes") else encoded(image.get("path"))
     if isinstance(image, str | Path):
-        return Path(image).read_bytes()
+        try:
+            return Path(image).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"the image {str(image)[:100]} cannot be read: {error}"
+            ) from error
     if not hasattr(image, "save"):
         raise ConfigurationError(
             f"an image is a {type(image).__name__}: give PIL images, bytes or paths"
@@ -60,6 +66,18 @@ def images_of(row: Mapping[str, Any]) -> tuple[bytes, ...]:
     if images is None:
         images = [] if row.get("image") is None else [row["image"]]
     return tuple(map(encoded, images))
+
+
+def row_of(label: Any) -> dict[str, Any]:
+    """The columns that a lone reference holds: those of a JSON object with a ``ground_truth``, else it is that."""
+    if isinstance(label, str) and label.lstrip().startswith("{"):
+        try:
+            columns = json.loads(label)
+        except ValueError:
+            columns = None
+        if isinstance(columns, dict) and "ground_truth" in columns:
+            return columns
+    return {"ground_truth": label}
 
 
 def sample_of(row: Mapping[str, Any], data_source: str | None, prompt: Any = None) -> Sample:

@@ -13,12 +13,11 @@ It compares normalised texts (`claims.normalise`) and answers three kinds of req
 """
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from reward_fns.claims import normalise, parse_response
+from reward_fns.claims import normalise
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.requests import (
     TASKS,
@@ -32,12 +31,11 @@ from reward_fns.expert.requests import (
     Source,
     V,
 )
-from reward_fns.lenient import said
+from reward_fns.lenient import statements
 
 UNREADABLE_TRUTH = "ground truth"
 """`ExpertError.reason` for a ground truth that is not of the expert's form: the data's fault."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _SOURCE = Source("oracle")
 
 
@@ -83,15 +81,6 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
     if type(n_facts) is not int or n_facts < 1:
         raise unreadable("n_facts is no number above 0")
     return _GroundTruth(task, distinct, n_facts)
-
-
-def statements(answer: str) -> tuple[str, ...]:
-    """What an answer states: the claims of a whole list, else the sentences of `lenient.said`."""
-    parsed = parse_response(answer)
-    if parsed.list_is_whole:
-        return tuple(claim.text for claim in parsed.claims)
-    sentences = _SENTENCE_END.split(said(answer))
-    return tuple(part.strip() for part in sentences if any(map(str.isalnum, part)))
 
 
 def _answer(request: AnswerRequest) -> AnswerVerdict:

@@ -21,3 +21,13 @@ def test_settings_that_differ_are_named_with_their_models():
 def test_models_asked_alike_need_no_word():
     settings = {f"{model}.answers.settings.json": ASKED for model in ("base", "sft")}
     assert differences(settings) == differences({}) == []
+
+
+def test_names_that_begin_alike_are_two_experts():
+    settings = {
+        "base.answers.settings.json": ASKED | {"expert": "Qwen/Qwen2.5-VL-7B"},
+        "sft.answers.settings.json": ASKED | {"expert": "Qwen/Qwen2.5-VL-72B"},
+    }
+    assert differences(settings) == [
+        "The models were not asked alike, expert: Qwen/Qwen2.5-VL-7B: base; Qwen/Qwen2.5-VL-72B: SFT."
+    ]

@@ -203,7 +203,7 @@ def test_a_blunt_model_is_not_better_calibrated_than_a_spread_one(make_record):
     """Both are perfectly calibrated; the constant one's ECE is lower by bias alone, and its Brier score is worse.
 
     By the ECE interval alone "better" came out in 34 to 58 % of such runs. 2.5 % is nominal; of 60 runs at most 5
-    (binomial, p = 0.025: more than that in 1 of 300).
+    (binomial, p = 0.025: more than that in 1 of 260).
     """
     rng = np.random.default_rng(11)
     by_ece, found = 0, []

@@ -10,16 +10,12 @@ import pytest
 
 from reward_fns import reward
 from reward_fns.claims import MAX_CLAIMS
-from reward_fns.compute_score import (
-    REWARD_KEYS,
-    compute_score,
-    expert_for,
-    judge_response,
-    reward_dict,
-)
+from reward_fns.compute_score import compute_score
 from reward_fns.difficulty import Coefficients, coefficients, save_coefficients
 from reward_fns.errors import ConfigurationError
 from reward_fns.expert import AnswerVerdict, ExpertError, FatalExpertError, Source
+from reward_fns.judging import REWARD_KEYS, judge_response, reward_dict
+from reward_fns.reward import expert_for
 
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"

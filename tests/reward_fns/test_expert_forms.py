@@ -7,6 +7,7 @@ from gullible_judge import labels_of
 from hostile_answers import FAMILIES
 
 from reward_fns import prompts
+from reward_fns.claims import MAX_ANSWER_CHARS, MAX_CLAIM_CHARS
 from reward_fns.expert import (
     AnswerRequest,
     ClaimRequest,
@@ -22,7 +23,7 @@ from reward_fns.expert import (
 )
 from reward_fns.expert.keeping.entries import content_key, from_entry, to_entry, verdict_key
 from reward_fns.expert.prompting.forms import prompt_text, prompt_version, read_reply, reply_schema
-from reward_fns.expert.prompting.quoting import MAX_CLAIM, MAX_TEXT, quoted
+from reward_fns.expert.prompting.quoting import quoted
 
 JUDGE = Source("judge-2026", "v")
 RUBRIC = "verbal_confidence"  # any template: its placeholders are question and answer
@@ -172,13 +173,13 @@ def test_hostile_texts_of_every_field_come_back_from_the_prompt_as_they_were(cla
     for text in claims:
         line = quoted(text)
         assert len(f"{line}.".splitlines()) == 1
-        if len(text) <= MAX_TEXT:
+        if len(text) <= MAX_ANSWER_CHARS:
             assert json.loads(line) == text
         else:
             shown = json.loads(line)
             assert (
-                len(shown) < MAX_TEXT + 100
-                and f"{len(text) - MAX_TEXT} characters left out" in shown
+                len(shown) < MAX_ANSWER_CHARS + 100
+                and f"{len(text) - MAX_ANSWER_CHARS} characters left out" in shown
             )
 
 
@@ -187,7 +188,9 @@ def test_a_long_claim_is_cut_and_the_others_are_whole():
         "q?", "QA", ("a" * 100_000, "The digit is 7."), "r", json.dumps({"facts": ["g"]})
     )
     text = prompt_text(request_)
-    assert f"{100_000 - MAX_CLAIM} characters left out" in text and '"The digit is 7."' in text
+    assert (
+        f"{100_000 - MAX_CLAIM_CHARS} characters left out" in text and '"The digit is 7."' in text
+    )
     assert len(text) < 5_000 and labels_of(text) == ([0, 0], False)
 
 

@@ -12,9 +12,10 @@ from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
 from reward_fns import prompts
+from reward_fns.claims import MAX_CLAIM_CHARS
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.prompting import values
-from reward_fns.expert.prompting.quoting import MAX_CLAIM, quoted, quoted_list
+from reward_fns.expert.prompting.quoting import quoted, quoted_list
 from reward_fns.expert.prompting.replies import one_object
 from reward_fns.expert.requests import (
     PAIR_LABELS,
@@ -114,7 +115,7 @@ _FORMS: dict[type, Form[Any, Any]] = {
             question=quoted(r.question),
             reference=quoted(r.ground_truth or None),
             response=quoted(r.response),
-            claim=quoted(r.claim, MAX_CLAIM),
+            claim=quoted(r.claim, MAX_CLAIM_CHARS),
         ),
         fields=lambda r: {"label": _BINARY},
         verdict=lambda r, reply, source: ClaimVerdict(values.binary(reply["label"]), source),

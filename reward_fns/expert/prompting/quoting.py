@@ -14,11 +14,6 @@ from collections.abc import Sequence
 
 from reward_fns.claims import MAX_ANSWER_CHARS, MAX_CLAIM_CHARS
 
-MAX_TEXT = MAX_ANSWER_CHARS
-"""Characters of one text that are shown to a judge; more is cut out of its middle, and the cut says so."""
-MAX_CLAIM = MAX_CLAIM_CHARS
-"""The same for one claim."""
-
 _ESCAPED = re.compile(
     "[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff<>\\[\\]]"
 )
@@ -32,7 +27,7 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:half]} ... {len(text) - 2 * half} characters left out ... {text[-half:]}"
 
 
-def quoted(material: str | None, limit: int = MAX_TEXT) -> str:
+def quoted(material: str | None, limit: int = MAX_ANSWER_CHARS) -> str:
     """A text as a JSON string on one line, ``null`` for None."""
     if material is None:
         return "null"
@@ -40,6 +35,6 @@ def quoted(material: str | None, limit: int = MAX_TEXT) -> str:
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def quoted_list(material: Sequence[str], limit: int = MAX_CLAIM) -> str:
+def quoted_list(material: Sequence[str], limit: int = MAX_CLAIM_CHARS) -> str:
     """Texts as a JSON list of strings on one line."""
     return f"[{', '.join(quoted(text, limit) for text in material)}]"

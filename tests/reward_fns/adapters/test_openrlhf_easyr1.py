@@ -79,3 +79,19 @@ def test_without_a_verdict_a_response_moves_no_advantage():
     assert rewards == [3.0, 0.0, 1.5, 1.5]
     group = torch.tensor(rewards[:3])
     assert (group - group.mean()).tolist() == [1.5, -1.5, 0.0]
+
+
+def test_the_same_question_about_another_image_is_another_group():
+    """Neither framework hands over images: the reference is what tells such groups apart."""
+    down = RIGHT.replace("The digit", "It is down, the digit")
+    three = LABEL.replace("The digit is 7.", "The digit is 3.")
+    inputs = [
+        {"response": text, "response_length": 9, "ground_truth": label}
+        for text, label in ((RIGHT, LABEL), (WRONG, three), (down, three))
+    ]
+    scores = make_compute_score(expert=Flaky(), coefficients="fixed")(inputs)
+    assert [one["overall"] for one in scores] == [3.0, 0.0, 0.0]
+    reward = make_reward_func(expert=Flaky(), coefficients="fixed")
+    queries = [PROMPT + given["response"] for given in inputs]
+    labels = [given["ground_truth"] for given in inputs]
+    assert reward(queries, [PROMPT] * 3, labels)["rewards"].tolist() == [3.0, 0.0, 0.0]
