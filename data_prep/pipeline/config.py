@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.steps.entities import EntitiesConfig
 from data_prep.steps.label import LabelConfig
+from data_prep.steps.own.sample import OwnConfig
 from data_prep.steps.pair import PairConfig
 from data_prep.steps.parquet import ParquetConfig
 from data_prep.steps.sample import SampleConfig
@@ -48,6 +49,7 @@ class Config:
     statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     sft: SftConfig = field(default_factory=SftConfig)
+    own: OwnConfig = field(default_factory=OwnConfig)
     parquet: ParquetConfig = field(default_factory=ParquetConfig)
 
 

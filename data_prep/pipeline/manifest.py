@@ -49,7 +49,7 @@ class Manifest:
         parts = {
             "step": name,
             "seed": self._config["seed"],
-            "config": {section: self._config[section] for section in step.sections},
+            "config": {section: _part(self._config, section) for section in step.sections},
             "identity": dict(identity),
             "needs": {
                 need: [self.steps[need]["key"], self.steps[need]["files"]] for need in step.needs
@@ -94,6 +94,12 @@ class Manifest:
     def _write(self) -> None:
         ordered = {step: self.steps[step] for step in STEPS if step in self.steps}
         write_json(self._path, {"config": self._config, "steps": ordered})
+
+
+def _part(config: Mapping[str, Any], name: str) -> Any:
+    """A section of the configuration, or one key of a section, as in `sft.judge`."""
+    section, _, key = name.partition(".")
+    return config[section][key] if key else config[section]
 
 
 def sha256(path: Path) -> str | None:

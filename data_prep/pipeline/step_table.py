@@ -17,7 +17,8 @@ class Step:
         module: of `data_prep.steps`; has `run(context) -> Counts`, and may have `identity(context) -> mapping`: what
             the result depends on beside configuration and files (the weights of a model, the wording of a prompt).
         needs: steps whose files it reads.
-        sections: of the configuration that it reads; the seed is always one of them.
+        sections: of the configuration that it reads, or single keys of them (`sft.judge`); the seed
+            is always one.
         files: that it writes, a step with a `StepLog` its record file first.
         follows: the step whose every record it takes in; the runner checks that none is lost between them.
         packages: distributions whose versions the manifest notes.
@@ -108,10 +109,25 @@ STEPS: dict[str, Step] = {
         ("sft.jsonl",),
         packages=_ENGINE,
     ),
+    "own": Step(
+        "own.sample",
+        ("questions", "splits"),
+        ("model", "own", "sft.confidence", "sft.judge"),
+        ("own.jsonl",),
+        packages=_ENGINE,
+    ),
+    "targets": Step(
+        "own.targets",
+        ("own",),
+        ("own", "sft.confidence"),
+        ("targets.jsonl", "own_map.json"),
+        "own",
+        packages=("scikit-learn",),
+    ),
     "parquet": Step(
         "parquet",
-        ("questions", "entities", "statistics", "splits", "sft"),
-        ("parquet",),
+        ("questions", "entities", "statistics", "splits", "sft", "targets"),
+        ("parquet", "sft.confidence"),
         ("rl_train.parquet", "test.parquet", "sft.parquet", "r_tuning.parquet"),
         "splits",
         packages=("pyarrow",),

@@ -2,8 +2,10 @@
 
     rl_train.parquet   questions of the split "train"
     test.parquet       questions of the split "evaluation"
-    sft.parquet        the texts of `sft.jsonl`
-    r_tuning.parquet   the same answers as R-Tuning states them (`r_tuning`); empty without a judge in the step `sft`
+    sft.parquet        the text of `sft.jsonl`, or if `sft.confidence` is "own" those of `targets.jsonl`,
+                       each as often as it was drawn
+    r_tuning.parquet   the answers of `sft.jsonl` as R-Tuning states them (`r_tuning`); empty without a judge in the
+                       step `sft`
 
 Every prompt asks for the claim format, whatever the candidates were sampled with.
 """
@@ -53,8 +55,9 @@ def identity(context: Context) -> Mapping[str, Any]:
 def run(context: Context) -> Counts:
     """Write the four files."""
     kind = IMAGES[context.config.parquet.images]
+    own = context.config.sft.confidence == "own"
     dropped, notes, n_in = Counter[str](), Counter[str](), 0
-    names = ("splits.jsonl", "entities.jsonl", "difficulty.jsonl", "sft.jsonl")
+    names = ("splits.jsonl", "entities.jsonl", "difficulty.jsonl", "sft.jsonl", "targets.jsonl")
     with ExitStack() as stack:
         failures = stack.enter_context(RecordFile(context.failures))
         train, test = (
@@ -65,7 +68,7 @@ def run(context: Context) -> Counts:
         )
         progress = stack.enter_context(tqdm(total=context.total, desc=context.step, unit="q"))
         joined = join(context.questions(), *(context.run / name for name in names))
-        for question, (split, entities, difficulty, facts) in joined:
+        for question, (split, entities, difficulty, facts, targets) in joined:
             if split is None:
                 continue
             n_in += 1
@@ -83,7 +86,10 @@ def run(context: Context) -> Counts:
                         dropped,
                     )
                 else:
-                    sft.write(sft_row(question, facts["text"], kind))
+                    for text in _sft_texts(facts, targets, own):
+                        sft.write(sft_row(question, text, kind))
+                    if own and targets is None:
+                        notes["no SFT text: no answer in the claim format"] += 1
                     if facts["certain"] is None:
                         notes["no R-Tuning: not judged"] += 1
                     else:
@@ -96,6 +102,15 @@ def run(context: Context) -> Counts:
             except UserError as error:
                 _drop(question, "row breaks the schema", str(error), failures, dropped)
     return Counts(n_in, n_in - dropped.total(), dict(sorted(dropped.items())), dict(notes))
+
+
+def _sft_texts(facts: Record, targets: Record | None, own: bool) -> list[str]:
+    """What SFT trains on a question; [] where it has no answer with a confidence of its own."""
+    if not own:
+        return [facts["text"]]
+    return [
+        text["text"] for text in (targets or {"texts": []})["texts"] for _ in range(text["count"])
+    ]
 
 
 def _drop(

@@ -12,6 +12,9 @@ For each question that the splits give to SFT:
     samples   (right + 1) / (n + 2) over the question's n samples, to one decimal; `right` is the sum of the judge's
               verdicts in [0, 1]. For answers of one fact: there the share of verified facts is 0 or 1, and a model
               that is trained on it states nothing in between.
+    own       each answer's own chance to be right, by the model's own probability of its claims, to one decimal
+              (steps `own` and `targets`). What trains is then `targets.jsonl`; the text here has the confidence of
+              `samples`.
 
 Extractor, rewriter, verifier and judge are experts, each an endpoint of its own (`reward_fns.expert.make_expert`);
 `workers` questions are at work at a time. A record of `sft.jsonl`:
@@ -53,7 +56,7 @@ from reward_fns.expert.requests import (
 )
 from reward_fns.files import read_jsonl
 
-CONFIDENCES = ("facts", "samples")
+CONFIDENCES = ("facts", "samples", "own")
 ROLES = ("extractor", "rewriter", "verifier", "judge")
 
 
@@ -63,7 +66,7 @@ class SftConfig:
 
     Attributes:
         extractor, rewriter, verifier: expert configurations; the extractor is not asked if `sample.prompt` is "claims".
-        judge: verdict on a whole sampled answer; needed for the confidence "samples" and for R-Tuning.
+        judge: verdict on a whole sampled answer; needed for the confidences "samples" and "own", and for R-Tuning.
         workers: questions at work at a time.
         batch: questions between two writes.
 
@@ -150,7 +153,7 @@ def _require_roles(settings: SftConfig, prompt: str) -> None:
     needed = (
         ["extractor"] * (prompt == "plain")
         + ["rewriter", "verifier"]
-        + ["judge"] * (settings.confidence == "samples")
+        + ["judge"] * (settings.confidence != "facts")
     )
     for role in needed:
         if getattr(settings, role) is None:

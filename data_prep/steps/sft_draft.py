@@ -156,9 +156,9 @@ class Draft:
         self.truths = [verdict.true for verdict in verdicts]
 
     def record(self, confidence: str) -> Record:
-        """The record, of a draft that has passed every role, with a confidence by "facts" or "samples"."""
+        """The record, of a draft that has passed every role, with a confidence by "facts", else by "samples"."""
         judged = list(zip(self.verdicts, (answer.count for answer in self.answers), strict=False))
-        if confidence == "samples":
+        if confidence != "facts":
             stated = round(
                 chance_of_right(sum(verdict * count for verdict, count in judged), self.n), 1
             )

@@ -20,7 +20,7 @@ A row of questions (RL training, evaluation):
         (the last four are null where stage one did not measure them)
 
 A row of SFT: `messages` (user, assistant; one `<image>`, in the user's), `images` as above, `data_source`,
-`question_id`.
+`question_id`, which several rows may share: different answers to one question.
 """
 
 import io

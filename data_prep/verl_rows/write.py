@@ -26,6 +26,7 @@ class RowWriter:
     """A parquet file that grows row by row under another name, and gets its own when the `with` block ends well.
 
     It keeps the question ids in memory, not the rows. The same rows give the same bytes.
+    Without `question_id` several rows may answer one question.
 
     >>> with question_writer(path, "bytes") as out:   # doctest: +SKIP
     ...     out.write(row)
@@ -36,7 +37,7 @@ class RowWriter:
         path: Path,
         schema: pa.Schema,
         check: Callable[[Mapping[str, Any], str], bytes],
-        question_id: Callable[[Mapping[str, Any]], str],
+        question_id: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:
         self.path = path
         self._schema = schema
@@ -44,6 +45,7 @@ class RowWriter:
         self._id = question_id
         self._beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._seen: set[str] = set()
+        self._count = 0
         self._group: list[pa.RecordBatch] = []
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
@@ -51,7 +53,7 @@ class RowWriter:
     @property
     def count(self) -> int:
         """Rows so far."""
-        return len(self._seen)
+        return self._count
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add a row; one that is refused leaves the file as if it had not come.
@@ -62,14 +64,16 @@ class RowWriter:
         where = f"{self.path} row {self.count}"
         _check_fields(row, self._schema, where)
         size = len(self._check(row, where))
-        question_id = self._id(row)
+        question_id = self._id(row) if self._id else None
         if question_id in self._seen:
             raise UserError(f"{where}: question_id {question_id} stands twice; ids must be unique")
         try:
             batch = pa.RecordBatch.from_pylist([row], schema=self._schema)
         except (pa.ArrowException, TypeError) as error:
             raise UserError(f"{where}: a value has the wrong type ({error})") from error
-        self._seen.add(question_id)
+        if question_id is not None:
+            self._seen.add(question_id)
+        self._count += 1
         self._group.append(batch)
         self._bytes += size
         if self._bytes >= _GROUP_BYTES or len(self._group) >= _GROUP_ROWS:
@@ -141,4 +145,4 @@ def question_writer(path: Path, images: ImageKind) -> RowWriter:
 
 def sft_writer(path: Path, images: ImageKind) -> RowWriter:
     """A writer of SFT rows with images as bytes, or by reference."""
-    return RowWriter(path, sft_schema(images), check_sft, lambda row: str(row["question_id"]))
+    return RowWriter(path, sft_schema(images), check_sft)

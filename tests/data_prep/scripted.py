@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.engines.interface import Completion, Token, all_answered
+from reward_fns.claims import FORMAT_INSTRUCTION
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError
 from reward_fns.expert.keeping.entries import content_key
@@ -110,7 +111,23 @@ class ScriptedEngine:
         if question.startswith("answers:"):
             options = json.loads(question.removeprefix("answers:"))
             return Completion(options[seed % len(options)].replace("LONG", 10_000 * "x"))
-        return Completion(f"This is {NAMES[int(chance(question, seed) ** 2 * len(NAMES))]}.")
+        said = f"This is {NAMES[int(chance(question, seed) ** 2 * len(NAMES))]}."
+        if FORMAT_INSTRUCTION in text and sampling.top_logprobs:
+            return _claim(said, question)
+        return Completion(said)
+
+
+def holds(claim):
+    """Whether a claim is right, to the scripted expert."""
+    return chance(claim) < 0.5
+
+
+def _claim(said, question):
+    """An answer in the claim format, whose claim is more probable where it is right, by tokens."""
+    p = 0.5 + 0.4 * (1 if holds(said) else -1) * (chance("odd", question, said) > 0.1)
+    pieces = [(" 1.", 1.0), (" " + said, p), (" I'm sure.", 0.5), ("\nConfidence: 0.5", 0.5)]
+    tokens = [Token(text, math.log(q), {}) for text, q in pieces]
+    return Completion("".join(text for text, _ in pieces), (*tokens, Token("</s>", 0.0, {})))
 
 
 class ScriptedExpert:
@@ -147,11 +164,8 @@ class ScriptedExpert:
             case FactRequest(fact=fact):
                 return FactVerdict(chance(fact) < 0.5, source)
             case AnswerRequest(response=response, claims=claims):
-                return AnswerVerdict(
-                    tuple(int(chance(claim) < 0.5) for claim in claims),
-                    round(chance(response)),
-                    source,
-                )
+                labels = tuple(int(holds(claim)) for claim in claims)
+                return AnswerVerdict(labels, min(labels, default=round(chance(response))), source)
         raise ExpertError(f"scripted: no {type(request).__name__}")
 
 

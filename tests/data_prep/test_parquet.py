@@ -9,6 +9,7 @@ from data_prep.pipeline.context import Context
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import parquet
 from data_prep.steps.parquet import FILES, ParquetConfig
+from data_prep.steps.sft import SftConfig
 from data_prep.verl_rows import load_questions, read_rows
 from reward_fns.claims import claim_prompt, parse_response
 from reward_fns.files import read_jsonl
@@ -52,7 +53,7 @@ def step(tmp_path):
     def run(items, changes=None, images="bytes"):
         """The step, with splits that go round train, evaluation, sft; `changes` by (file, id), None leaves one out."""
         write_questions(tmp_path / "questions.parquet", items)
-        rows = {"splits": [], "entities": [], "difficulty": [], "sft": []}
+        rows = {"splits": [], "entities": [], "difficulty": [], "sft": [], "targets": []}
         for i, item in enumerate(items):
             split = SPLITS[i % 3]
             rows["splits"].append((item, {"subset": "contradiction", "split": split}))
@@ -73,7 +74,7 @@ def step(tmp_path):
             (tmp_path / f"{name}.jsonl").write_text(
                 "".join(json.dumps(line) + "\n" for line in lines)
             )
-        config = SimpleNamespace(parquet=ParquetConfig(images))
+        config = SimpleNamespace(parquet=ParquetConfig(images), sft=SftConfig())
         counts = parquet.run(Context(config, tmp_path, "parquet", "key", None, records=FILES[0]))
         return counts, list(read_jsonl(tmp_path / "failures" / "parquet.jsonl"))
 

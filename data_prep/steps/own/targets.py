@@ -1,0 +1,142 @@
+"""Step `targets`: SFT texts whose confidence is the answer's own chance to be right.
+
+The answers of `own.jsonl`, each with a confidence and tags by the cross-fitted maps of `claim_map`:
+
+    confidence   the chance that the answer is right, to one decimal
+    tag          "I'm sure." if the chance that the claim is right is above 1/2
+
+A record of `targets.jsonl`, none if `sft.confidence` is not "own":
+
+    {question_id, dataset, texts: [{text, count, chance, correct}]}
+
+`own_map.json` holds the maps, fitted on all answers, and how well the cross-fitted ones foretell the
+verdicts (n, AUROC, ECE, Brier score, spread): {} if `sft.confidence` is not "own".
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.pipeline.context import Context
+from data_prep.pipeline.step_log import Counts, Failure, Record, RecordFile
+from data_prep.steps.own.claim_map import Answers, Floats, cross_fitted, describe
+from data_prep.steps.own.sample import wanted
+from reward_fns.claims import Claim, render_response
+from reward_fns.errors import UserError
+from reward_fns.files import read_jsonl, write_json
+
+DECIMALS = 1
+"""Of a stated confidence: more would be digits that no model of the data can tell apart."""
+
+
+def run(context: Context) -> Counts:
+    """Write `targets.jsonl` and `own_map.json`.
+
+    Raises:
+        UserError: too few answers, or confidences without spread: SFT on one number for all answers
+            unlearns to tell right from wrong.
+    """
+    source, map_file = context.run / "own.jsonl", context.run / "own_map.json"
+    records = list(read_jsonl(source)) if wanted(context) else []
+    if not records:
+        if wanted(context):
+            raise UserError(f"{source} holds no answer: failures/own.jsonl names the reasons")
+        write_json(map_file, {})
+        with RecordFile(context.run / "targets.jsonl"):
+            return Counts(0, 0)
+    answers = columns(records)
+    folds = context.config.own.folds
+    _check(answers, folds)
+    of_answer, of_claim = cross_fitted(answers, folds, context.seed("folds"))
+    _check_spread(of_answer, context.config.own.least_spread)
+    write_json(map_file, describe(answers, of_answer, of_claim))
+    return _write(context.run / "targets.jsonl", context.failures, records, of_answer, of_claim)
+
+
+def columns(records: Sequence[Record]) -> Answers:
+    """The answers of all records, in their order, as columns."""
+    rows = [(record, answer) for record in records for answer in record["answers"]]
+    claims = [
+        (index, claim) for index, (_, answer) in enumerate(rows) for claim in answer["claims"]
+    ]
+    return Answers(
+        question=np.array([f"{r['dataset']}/{r['question_id']}" for r, _ in rows]),
+        dataset=np.array([r["dataset"] for r, _ in rows]),
+        correct=np.array([a["correct"] for _, a in rows], dtype=np.float64),
+        weight=np.array([a["count"] for _, a in rows], dtype=np.float64),
+        logprob=np.array([claim["logprob"] for _, claim in claims], dtype=np.float64),
+        label=np.array([claim["label"] for _, claim in claims], dtype=np.float64),
+        answer_of=np.array([index for index, _ in claims], dtype=np.intp),
+    )
+
+
+def _check(answers: Answers, folds: int) -> None:
+    questions = len(set(answers.question.tolist()))
+    if questions < 10 * folds:
+        raise UserError(
+            f"own.jsonl holds answers to {questions} questions: a map needs {10 * folds} "
+            "(10 for each of own.folds), or set sft.confidence=samples"
+        )
+    for what, verdicts in (("answers", answers.correct), ("claims", answers.label)):
+        if np.ptp(verdicts) == 0:
+            raise UserError(
+                f"all {len(verdicts)} {what} of own.jsonl have the verdict {verdicts[0]:g}: there is "
+                "nothing to learn; check sft.judge, or take questions that the model sometimes misses"
+            )
+
+
+def _check_spread(chance: Floats, least: float) -> None:
+    spread = float(np.std(chance))
+    if spread < least:
+        raise UserError(
+            f"the fitted confidences differ by {spread:.3f} (standard deviation), less than "
+            f"own.least_spread={least}: the model's own probabilities do not tell its right answers "
+            "from its wrong ones, and SFT on one number unlearns what the model can tell. Take "
+            "sft.confidence=samples, or questions of more different difficulty"
+        )
+
+
+def _write(
+    path: Path, failures: Path, records: Sequence[Record], of_answer: Floats, of_claim: Floats
+) -> Counts:
+    answer_chances, claim_chances = iter(of_answer.tolist()), iter(of_claim.tolist())
+    dropped = 0
+    with RecordFile(path) as out, RecordFile(failures) as failed:
+        for record in records:
+            texts: list[dict[str, Any]] = []
+            reason = ""
+            for answer in record["answers"]:
+                chance = next(answer_chances)
+                claims = [
+                    Claim(claim["text"], next(claim_chances) > 0.5) for claim in answer["claims"]
+                ]
+                try:
+                    text = render_response(claims, round(chance, DECIMALS))
+                except ValueError as error:
+                    reason = str(error)
+                    continue
+                texts.append(
+                    {
+                        "text": text,
+                        "count": answer["count"],
+                        "chance": round(chance, 4),
+                        "correct": answer["correct"],
+                    }
+                )
+            question = {key: record[key] for key in ("question_id", "dataset")}
+            if texts:
+                out.add({**question, "texts": texts})
+            else:
+                dropped += 1
+                failed.add(
+                    Failure(
+                        record["dataset"],
+                        record["question_id"],
+                        "claims that cannot be written",
+                        reason,
+                    )
+                )
+    counted = {"claims that cannot be written": dropped} if dropped else {}
+    return Counts(len(records), len(records) - dropped, counted)
