@@ -6,11 +6,13 @@ verl's stock configuration has neither section, so every option has a default he
     trainer.v1.difficulty_guided.*                    `TrainerOptions`
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from recipe.difficulty_calib.segments import SegmentOptions
 from reward_fns.errors import ConfigurationError
 from reward_fns.reward import DifficultyReward, make_reward
 
@@ -50,11 +52,13 @@ class TrainerOptions:
         max_expert_failure_rate: the run stops when more of the window's rollouts, in [0, 1], are
             without a verdict.
         expert_failure_window: number of last rollouts, >= 1.
+        segments: of ``algorithm.adv_estimator=segments``.
     """
 
     min_probs_correlation: float = 0.98
     max_expert_failure_rate: float = 0.05
     expert_failure_window: int = 1024
+    segments: SegmentOptions = field(default_factory=SegmentOptions)
 
     @classmethod
     def of(cls, config: DictConfig) -> "TrainerOptions":
@@ -65,12 +69,18 @@ class TrainerOptions:
         """
         v1 = (config.get("trainer") or {}).get("v1") or {}
         given = _plain(TRAINER_SECTION, v1.get("difficulty_guided"))
-        known = [field.name for field in fields(cls)]
-        if unknown := [name for name in given if name not in known]:
-            raise ConfigurationError(
-                f"{TRAINER_SECTION} has no option {', '.join(unknown)}: it has {', '.join(known)}"
-            )
-        return cls(**given)
+        _check_known(TRAINER_SECTION, given, cls)
+        segments = given.pop("segments", None) or {}
+        _check_known(f"{TRAINER_SECTION}.segments", segments, SegmentOptions)
+        return cls(**given, segments=SegmentOptions(**segments))
+
+
+def _check_known(section: str, given: Mapping[str, Any], options: type) -> None:
+    known = [option.name for option in fields(options)]
+    if unknown := [name for name in given if name not in known]:
+        raise ConfigurationError(
+            f"{section} has no option {', '.join(unknown)}: it has {', '.join(known)}"
+        )
 
 
 def watch_rewards(config: DictConfig) -> None:

@@ -10,6 +10,7 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
 - the run stops when the actor's and the rollout engine's token probabilities correlate less than
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
   on;
+- ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
   ignores (it samples for ever when all groups tie).
 """
@@ -21,6 +22,7 @@ import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from tensordict import NonTensorStack, TensorDict
+from verl.trainer.ppo.core_algos import register_adv_est
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
@@ -32,7 +34,15 @@ from recipe.difficulty_calib.options import (
     configured_reward,
     watch_rewards,
 )
+from recipe.difficulty_calib.segments import (
+    Rollout,
+    decoded_pieces,
+    segment_advantages,
+    segment_curves,
+    token_kinds,
+)
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
+from reward_fns.errors import ConfigurationError
 
 _CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
@@ -45,6 +55,27 @@ class PolicyMismatchError(RuntimeError):
     """Rollout engine and actor disagree about the probabilities of the same tokens."""
 
 
+@register_adv_est("segments")
+def _segments_need_the_trainer(*_: Any, **__: Any) -> None:
+    """An estimator of verl is given scores alone; `segments` needs the responses, so the trainer computes them."""
+    raise ConfigurationError(
+        "algorithm.adv_estimator=segments needs trainer.v1.trainer_mode=difficulty_guided"
+    )
+
+
+def _by_segment(config: DictConfig) -> bool:
+    return bool(config.algorithm.adv_estimator == "segments")
+
+
+def _check_segments(config: DictConfig) -> None:
+    for key in ("use_kl_in_reward", "rollout_correction"):
+        if config.algorithm.get(key):
+            raise ConfigurationError(
+                f"algorithm.adv_estimator=segments does not take algorithm.{key}: leave it out, or "
+                "use adv_estimator=grpo"
+            )
+
+
 @register_trainer("difficulty_guided")
 class DifficultyGuidedTrainer(PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
@@ -55,6 +86,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             # A worker that cannot be made costs verl every sample, and says so in the log alone.
             configured_reward(config)
         self.options = TrainerOptions.of(config)
+        if _by_segment(config):
+            _check_segments(config)
+            self._reward = configured_reward(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
@@ -117,10 +151,47 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         return WatchedReplayBuffer.of(super()._build_replay_buffer(), self.watch)
 
     def _compute_advantage(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
+        if _by_segment(self.config):
+            return self._segment_advantages(batch, metrics)
         failed = [key for key, reward in self._rewards(batch).items() if reward["expert_failed"]]
         if failed:
             self._take_out_of_group(failed, batch.partition_id)
         return super()._compute_advantage(batch, metrics)
+
+    def _segment_advantages(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
+        """As verl's own, with `segments.segment_advantages`; padding rows get 0."""
+        fields = ["uid", "responses", "data_source"]
+        rewards = self._rewards(batch)
+        data = tq.kv_batch_get(
+            keys=list(batch.keys), partition_id=batch.partition_id, select_fields=fields
+        )
+        responses = data["responses"].unbind()
+        rows = zip(batch.keys, data["uid"], responses, data["data_source"], strict=True)
+        rollouts = {
+            key: Rollout(
+                group=str(getattr(uid, "data", uid)),
+                kinds=token_kinds(
+                    decoded_pieces(self.tokenizer, ids.tolist()), self._reward.thinking
+                ),
+                reward=rewards[key],
+                delta=self._reward.coefficients_of(str(getattr(source, "data", source))).delta,
+            )
+            for key, uid, ids, source in rows
+            if key in rewards
+        }
+        by_std = bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))
+        computed = segment_advantages(list(rollouts.values()), self.options.segments, by_std)
+        metrics.update(segment_curves(list(rollouts.values()), computed))
+        of_key = dict(zip(rollouts, computed, strict=True))
+        values = [
+            torch.tensor(of_key[key], dtype=torch.float32)
+            if key in of_key
+            else torch.zeros(len(ids))
+            for key, ids in zip(batch.keys, responses, strict=True)
+        ]
+        nested = torch.nested.as_nested_tensor(values, layout=torch.jagged)
+        put = TensorDict({"advantages": nested, "returns": nested}, batch_size=len(values))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
     @staticmethod
     def _take_out_of_group(keys: list[str], partition_id: str) -> None:

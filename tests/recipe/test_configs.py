@@ -7,7 +7,10 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
 import recipe.difficulty_calib.config
+from recipe.difficulty_calib.options import TrainerOptions
+from recipe.difficulty_calib.segments import SegmentOptions
 from reward_fns.difficulty import Coefficients
+from reward_fns.errors import ConfigurationError
 from reward_fns.reward import make_reward
 
 CONFIG_FOLDER = Path(recipe.difficulty_calib.config.__file__).parent
@@ -115,3 +118,17 @@ def test_target_modules_of_llava_leave_the_vision_tower_out():
     assert re.fullmatch(pattern, "model.language_model.layers.0.self_attn.q_proj")
     assert not re.fullmatch(pattern, "model.vision_tower.encoder.layers.0.self_attn.q_proj")
     assert not re.fullmatch(pattern, "model.multi_modal_projector.linear_1")
+
+
+@pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
+def test_the_rule_segments_is_one_line(profile):
+    config = composed(profile, "rule=segments")
+    assert config.algorithm.adv_estimator == "segments"
+    assert config.reward.custom_reward_function.reward_kwargs.rule == "proper"
+    assert TrainerOptions.of(config).segments == SegmentOptions()
+
+
+def test_an_unknown_option_of_the_segments_is_named():
+    config = composed("pocket", "rule=segments", "+trainer.v1.difficulty_guided.segments.digit=1")
+    with pytest.raises(ConfigurationError, match="no option digit"):
+        TrainerOptions.of(config)

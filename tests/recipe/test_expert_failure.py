@@ -12,8 +12,10 @@ from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
+from recipe.difficulty_calib.options import TrainerOptions
 from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
+from reward_fns.reward import make_reward
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,58 @@ def test_a_failure_s_reward_may_be_anything_and_still_moves_nothing(queue):
         for reward in (-5.0, 0.0, 7.0)
     ]
     assert np.array_equal(values[0], values[1]) and np.array_equal(values[1], values[2])
+
+
+def test_by_segment_through_the_queue(queue):
+    """The trainer finds ids, verdicts and coefficients, and writes an advantage for each token."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained("data_prep/pocket/base_model")
+    texts = [f"1. The digit is 7. I'm sure.\nConfidence: {number}" for number in ("0.9", "0.1")]
+    ids = [torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    score = {
+        "factuality": 1.0,
+        "alignment": 1.0,
+        "consistency": 1.0,
+        "acc": 1.0,
+        "well_formed": 1.0,
+    }
+    rewards = [
+        {**score, "confidence": confidence, "expert_failed": failed}
+        for confidence, failed in ((0.9, 0.0), (0.1, 0.0), (0.5, 1.0))
+    ]
+    ids.append(ids[0])
+    keys = [f"group_{i}_0" for i in range(3)] + ["padding_0_0"]
+    fields = TensorDict(
+        {
+            "uid": NonTensorStack(*["group"] * 3, "padding"),
+            "data_source": NonTensorStack(*["VQAv2"] * 4),
+            "extra_fields": NonTensorStack(
+                *[{"reward_extra_info": reward} for reward in [*rewards, rewards[0]]]
+            ),
+            "responses": torch.nested.as_nested_tensor([*ids, ids[0]], layout=torch.jagged),
+        },
+        batch_size=4,
+    )
+    tags = [{}, {}, {}, {"is_padding": True}]
+    tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
+    made = trainer()
+    made.config.algorithm.adv_estimator = "segments"
+    made.config.algorithm.norm_adv_by_std_in_grpo = False
+    made.tokenizer, made.options = tokenizer, TrainerOptions()
+    made._reward = make_reward({"expert": "oracle", "rule": "proper", "coefficients": "fixed"})
+    metrics = {}
+    batch = tq.KVBatchMeta(partition_id="train", keys=keys, tags=tags)
+    made._compute_advantage(batch, metrics)
+    data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["advantages"])
+    found = [row.numpy() for row in data["advantages"].unbind()]
+    tq.kv_clear(keys=keys, partition_id="train")
+    assert [len(row) for row in found] == [len(row) for row in (*ids, ids[0])]
+    # Only the numbers differ: 4 * delta * (0.81 - 0.01) / 2 = 1.6 for the better one (fixed: delta 1).
+    assert set(np.round(found[0], 4).tolist()) == {0.0, 1.6}
+    assert set(np.round(found[1], 4).tolist()) == {0.0, -1.6}
+    assert not found[2].any() and not found[3].any()
+    assert metrics["segment/number/advantage"] > 0
 
 
 def buffer(watch: ExpertWatch, metric: str | None) -> WatchedReplayBuffer:
