@@ -1,10 +1,10 @@
-"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc`."""
+"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc | selective`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import calibration, compare, posthoc, report
+from eval.commands import calibration, compare, posthoc, report, selective
 from reward_fns.errors import UserError
 
 
@@ -18,6 +18,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_parser(commands)
     compare.add_parser(commands)
     posthoc.add_parsers(commands)
+    selective.add_parser(commands)
     return parser
 
 
@@ -28,6 +29,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "compare": compare.run,
         "fit-calibrator": posthoc.run_fit,
         "posthoc": posthoc.run_posthoc,
+        "selective": selective.run,
     }[arguments.command](arguments)
 
 
