@@ -1,10 +1,10 @@
-"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc | selective`."""
+"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc | selective | blind`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import calibration, compare, posthoc, report, selective
+from eval.commands import blind, calibration, compare, posthoc, report, selective
 from reward_fns.errors import UserError
 
 
@@ -19,6 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_parser(commands)
     posthoc.add_parsers(commands)
     selective.add_parser(commands)
+    blind.add_parser(commands)
     return parser
 
 
@@ -30,6 +31,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "fit-calibrator": posthoc.run_fit,
         "posthoc": posthoc.run_posthoc,
         "selective": selective.run,
+        "blind": blind.run,
     }[arguments.command](arguments)
 
 

@@ -6,7 +6,7 @@ it gives the same answers to the last digit.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,11 +53,13 @@ def answer_questions(
     correctness: str,
     decoding: Decoding,
     thinking: tuple[str, str] | None = None,
+    shown: Callable[[Question], Question] = lambda question: question,
 ) -> None:
     """Append the answers that the log lacks, batch by batch.
 
     Args:
         thinking: see `correctness.judge`.
+        shown: the question as the model is asked it (`shown_images`); it is judged as it stands in `questions`.
 
     Raises:
         UserError: the expert failed on some answers; all others are kept and the next run asks for the rest. At once
@@ -76,7 +78,7 @@ def answer_questions(
             drawn = [
                 (question, sample, completion)
                 for question, completions in zip(
-                    batch, _sample(engine, batch, decoding), strict=True
+                    batch, _sample(engine, list(map(shown, batch)), decoding), strict=True
                 )
                 for sample, completion in enumerate(completions)
                 if answer_key(question.question_id, sample) in missing
