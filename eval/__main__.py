@@ -1,10 +1,10 @@
-"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc | selective | blind`."""
+"""Commands: `python -m eval --help` lists them."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import blind, calibration, compare, posthoc, report, selective
+from eval.commands import blind, calibration, compare, figure, posthoc, report, selective
 from reward_fns.errors import UserError
 
 
@@ -20,6 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     posthoc.add_parsers(commands)
     selective.add_parser(commands)
     blind.add_parser(commands)
+    figure.add_parser(commands)
     return parser
 
 
@@ -32,6 +33,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "posthoc": posthoc.run_posthoc,
         "selective": selective.run,
         "blind": blind.run,
+        "figure": figure.run,
     }[arguments.command](arguments)
 
 
