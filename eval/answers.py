@@ -54,24 +54,27 @@ def answer_questions(
     decoding: Decoding,
     thinking: tuple[str, str] | None = None,
     shown: Callable[[Question], Question] = lambda question: question,
+    batch_size: int | None = None,
 ) -> None:
     """Append the answers that the log lacks, batch by batch.
 
     Args:
         thinking: see `correctness.judge`.
         shown: the question as the model is asked it (`shown_images`); it is judged as it stands in `questions`.
+        batch_size: questions between two writes; None for `BATCH`.
 
     Raises:
         UserError: the expert failed on some answers; all others are kept and the next run asks for the rest. At once
             if no later request can succeed either.
     """
     failures: list[str] = []
+    step = batch_size or BATCH
     n_answers = len(questions) * decoding.samples
     with tqdm(
         total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer"
     ) as progress:
-        for start in range(0, len(questions), BATCH):
-            batch = questions[start : start + BATCH]
+        for start in range(0, len(questions), step):
+            batch = questions[start : start + step]
             missing = _missing(batch, log, decoding)
             if not missing:
                 continue

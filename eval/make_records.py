@@ -17,6 +17,7 @@ from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
 from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
 from eval.records import answers_path, file_sha256, read_answers, records_path
+from eval.replicas import batch_of, with_replicas
 from eval.settings import keep_settings
 from eval.shown_images import AS_IS, ShownImages
 from reward_fns.accuracy import RULES
@@ -39,6 +40,7 @@ class Plan:
         sc_samples: k of SC.
         thinking: tags of a thinking block before the answer, as the reward's option of that name.
         images: what the model is shown, one of `shown_images.IMAGES`.
+        replicas: of each model that vLLM loads; None for one a visible GPU.
     """
 
     questions: Path
@@ -51,6 +53,7 @@ class Plan:
     limit: int | None = None
     thinking: tuple[str, str] | None = None
     images: str = AS_IS
+    replicas: int | None = None
 
 
 def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list[Path]:
@@ -87,14 +90,17 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "thinking": plan.thinking and list(plan.thinking),
     }
     # All models are checked, and outdated answers set aside, before the first long run.
-    engines = {name: open_engine(config, plan.out / "models") for name, config in models.items()}
+    configs = {name: with_replicas(config, plan.replicas) for name, config in models.items()}
+    engines = {name: open_engine(config, plan.out / "models") for name, config in configs.items()}
     for name, engine in engines.items():
         settings = {**asdict(plan.decoding), **shared, "model_sha256": engine.fingerprint}
         keep_settings(answers_path(plan.out, name), settings)
     paths: list[Path] = []
     for name, engine in engines.items():
         with engine:
-            paths += _one_model(name, engine, questions, expert, plan, shown)
+            paths += _one_model(
+                name, engine, questions, expert, plan, shown, batch_of(configs[name])
+            )
     return paths
 
 
@@ -118,6 +124,7 @@ def _one_model(
     expert: Expert,
     plan: Plan,
     shown: ShownImages,
+    batch_size: int,
 ) -> list[Path]:
     path = answers_path(plan.out, name)
     log = JsonlLog(path, key=answers.line_key)
@@ -132,6 +139,7 @@ def _one_model(
             plan.decoding,
             plan.thinking,
             shown,
+            batch_size,
         )
     log.finish()
     by_id = {question.question_id: question for question in questions}
@@ -153,7 +161,7 @@ def _one_model(
                 **protocol.settings,
             },
         )
-        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target, shown)
+        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target, shown, batch_size)
         paths.append(target)
     return paths
 
@@ -165,12 +173,13 @@ def _one_protocol(
     asked: Sequence[Asked],
     target: Path,
     shown: ShownImages,
+    batch_size: int,
 ) -> None:
     log = JsonlLog(target, key=answers.line_key)
     failures = 0
     with tqdm(total=len(asked), initial=len(log.done), desc=title, unit="answer") as progress:
-        for start in range(0, len(asked), answers.BATCH):
-            batch = asked[start : start + answers.BATCH]
+        for start in range(0, len(asked), batch_size):
+            batch = asked[start : start + batch_size]
             if all(item.answer.key in log.done for item in batch):
                 continue
             batch = [replace(item, question=shown(item.question)) for item in batch]

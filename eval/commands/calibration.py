@@ -110,6 +110,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="what the model is shown in place of the image: none (grey, of the same size, since many models need an "
         "image), another question's, or noise; see `python -m eval blind`",
     )
+    parser.add_argument(
+        "--replicas",
+        type=_positive,
+        metavar="N",
+        help="copies of each model that vLLM loads, through Ray Data (default: one a visible GPU; one without a GPU)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -140,5 +146,6 @@ def run(arguments: argparse.Namespace) -> None:
             limit=arguments.limit,
             thinking=arguments.thinking and tuple(arguments.thinking),
             images=arguments.images,
+            replicas=arguments.replicas,
         ),
     )
