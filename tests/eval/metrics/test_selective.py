@@ -41,6 +41,13 @@ def test_the_mean_risk_is_aurc():
     assert selective_aurc(c.tolist(), y) == pytest.approx(aurc(c, y))
 
 
+def test_the_accuracy_of_all_answers_is_the_same_in_any_order():
+    # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ in floating point.
+    y = [0.1, 0.2, 0.3]
+    orders = [[0.9, 0.8, 0.7], [0.7, 0.8, 0.9], [0.5, 0.5, 0.5]]
+    assert {risk_coverage(c, y).accuracy_at(1.0) for c in orders} == {0.2}
+
+
 def test_what_cannot_be_read_comes_last_and_is_in_the_accuracy_of_all():
     # Even below a confidence of 0: risks 0 and 1/2.
     curve = risk_coverage([None, 0.0], [0, 1])
