@@ -1,10 +1,10 @@
-"""Commands: `python -m eval calibration | report | compare | fit-calibrator | posthoc`."""
+"""Commands: `python -m eval --help` lists them."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import calibration, compare, posthoc, report
+from eval.commands import blind, calibration, compare, figure, posthoc, report, selective
 from reward_fns.errors import UserError
 
 
@@ -18,6 +18,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_parser(commands)
     compare.add_parser(commands)
     posthoc.add_parsers(commands)
+    selective.add_parser(commands)
+    blind.add_parser(commands)
+    figure.add_parser(commands)
     return parser
 
 
@@ -28,6 +31,9 @@ def _run(arguments: argparse.Namespace) -> None:
         "compare": compare.run,
         "fit-calibrator": posthoc.run_fit,
         "posthoc": posthoc.run_posthoc,
+        "selective": selective.run,
+        "blind": blind.run,
+        "figure": figure.run,
     }[arguments.command](arguments)
 
 

@@ -6,7 +6,7 @@ it gives the same answers to the last digit.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,30 +53,35 @@ def answer_questions(
     correctness: str,
     decoding: Decoding,
     thinking: tuple[str, str] | None = None,
+    shown: Callable[[Question], Question] = lambda question: question,
+    batch_size: int | None = None,
 ) -> None:
     """Append the answers that the log lacks, batch by batch.
 
     Args:
         thinking: see `correctness.judge`.
+        shown: the question as the model is asked it (`shown_images`); it is judged as it stands in `questions`.
+        batch_size: questions between two writes; None for `BATCH`.
 
     Raises:
         UserError: the expert failed on some answers; all others are kept and the next run asks for the rest. At once
             if no later request can succeed either.
     """
     failures: list[str] = []
+    step = batch_size or BATCH
     n_answers = len(questions) * decoding.samples
     with tqdm(
         total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer"
     ) as progress:
-        for start in range(0, len(questions), BATCH):
-            batch = questions[start : start + BATCH]
+        for start in range(0, len(questions), step):
+            batch = questions[start : start + step]
             missing = _missing(batch, log, decoding)
             if not missing:
                 continue
             drawn = [
                 (question, sample, completion)
                 for question, completions in zip(
-                    batch, _sample(engine, batch, decoding), strict=True
+                    batch, _sample(engine, list(map(shown, batch)), decoding), strict=True
                 )
                 for sample, completion in enumerate(completions)
                 if answer_key(question.question_id, sample) in missing

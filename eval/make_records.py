@@ -5,7 +5,7 @@ what was made with others is set aside (see `settings`) and made anew. A model w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
 from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
 from eval.records import answers_path, file_sha256, read_answers, records_path
+from eval.replicas import batch_of, with_replicas
 from eval.settings import keep_settings
+from eval.shown_images import AS_IS, ShownImages
 from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, make_expert
@@ -37,6 +39,8 @@ class Plan:
         expert: see `reward_fns.expert.make_expert`; correctness: one of `correctness.CORRECTNESS`.
         sc_samples: k of SC.
         thinking: tags of a thinking block before the answer, as the reward's option of that name.
+        images: what the model is shown, one of `shown_images.IMAGES`.
+        replicas: of each model that vLLM loads; None for one a visible GPU.
     """
 
     questions: Path
@@ -48,6 +52,8 @@ class Plan:
     sc_samples: int = 10
     limit: int | None = None
     thinking: tuple[str, str] | None = None
+    images: str = AS_IS
+    replicas: int | None = None
 
 
 def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list[Path]:
@@ -73,7 +79,9 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         raise UserError(f"--thinking {' '.join(plan.thinking)}: the protocols read {known}")
     questions = load_questions(plan.questions, plan.limit)
     _check_references(expert, questions, plan.correctness)
+    shown = ShownImages(plan.images, questions, plan.decoding.seed)
     shared = {
+        **shown.settings,
         "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
         "expert": expert.name,
@@ -82,14 +90,17 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "thinking": plan.thinking and list(plan.thinking),
     }
     # All models are checked, and outdated answers set aside, before the first long run.
-    engines = {name: open_engine(config, plan.out / "models") for name, config in models.items()}
+    configs = {name: with_replicas(config, plan.replicas) for name, config in models.items()}
+    engines = {name: open_engine(config, plan.out / "models") for name, config in configs.items()}
     for name, engine in engines.items():
         settings = {**asdict(plan.decoding), **shared, "model_sha256": engine.fingerprint}
         keep_settings(answers_path(plan.out, name), settings)
     paths: list[Path] = []
     for name, engine in engines.items():
         with engine:
-            paths += _one_model(name, engine, questions, expert, plan)
+            paths += _one_model(
+                name, engine, questions, expert, plan, shown, batch_of(configs[name])
+            )
     return paths
 
 
@@ -107,13 +118,28 @@ def _check_references(expert: Expert, questions: Sequence[Question], correctness
 
 
 def _one_model(
-    name: str, engine: Engine, questions: Sequence[Question], expert: Expert, plan: Plan
+    name: str,
+    engine: Engine,
+    questions: Sequence[Question],
+    expert: Expert,
+    plan: Plan,
+    shown: ShownImages,
+    batch_size: int,
 ) -> list[Path]:
     path = answers_path(plan.out, name)
     log = JsonlLog(path, key=answers.line_key)
     if not is_whole(questions, log, plan.decoding):
         answer_questions(
-            name, engine, questions, log, expert, plan.correctness, plan.decoding, plan.thinking
+            name,
+            engine,
+            questions,
+            log,
+            expert,
+            plan.correctness,
+            plan.decoding,
+            plan.thinking,
+            shown,
+            batch_size,
         )
     log.finish()
     by_id = {question.question_id: question for question in questions}
@@ -131,24 +157,32 @@ def _one_model(
                 "seed": plan.decoding.seed,
                 "model_sha256": engine.fingerprint,
                 "answers_sha256": answers_sha256,
+                **shown.settings,
                 **protocol.settings,
             },
         )
-        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target)
+        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target, shown, batch_size)
         paths.append(target)
     return paths
 
 
 def _one_protocol(
-    title: str, protocol: ConfidenceProtocol, engine: Engine, asked: Sequence[Asked], target: Path
+    title: str,
+    protocol: ConfidenceProtocol,
+    engine: Engine,
+    asked: Sequence[Asked],
+    target: Path,
+    shown: ShownImages,
+    batch_size: int,
 ) -> None:
     log = JsonlLog(target, key=answers.line_key)
     failures = 0
     with tqdm(total=len(asked), initial=len(log.done), desc=title, unit="answer") as progress:
-        for start in range(0, len(asked), answers.BATCH):
-            batch = asked[start : start + answers.BATCH]
+        for start in range(0, len(asked), batch_size):
+            batch = asked[start : start + batch_size]
             if all(item.answer.key in log.done for item in batch):
                 continue
+            batch = [replace(item, question=shown(item.question)) for item in batch]
             found = [c for c in protocol.confidences(engine, batch) if c.key not in log.done]
             failures += sum(c.confidence is None for c in found)
             log.append(asdict(confidence) for confidence in found)

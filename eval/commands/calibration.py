@@ -103,6 +103,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar=("OPEN", "CLOSE"),
         help="tags of a thinking block that stands before the answer, as in the reward's option of that name",
     )
+    parser.add_argument(
+        "--images",
+        choices=["as_is", "none", "other", "noise"],
+        default="as_is",
+        help="what the model is shown in place of the image: none (grey, of the same size, since many models need an "
+        "image), another question's, or noise; see `python -m eval blind`",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=_positive,
+        metavar="N",
+        help="copies of each model that vLLM loads, through Ray Data (default: one a visible GPU; one without a GPU)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -132,5 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
             sc_samples=arguments.sc_samples,
             limit=arguments.limit,
             thinking=arguments.thinking and tuple(arguments.thinking),
+            images=arguments.images,
+            replicas=arguments.replicas,
         ),
     )

@@ -37,6 +37,7 @@ def draw_reliability(
     answers: Mapping[str, Sequence[AnswerRecord]],
     cells: Mapping[str, Mapping[str, Any]],
     protocol: str,
+    questions: str = "all questions pooled",
 ) -> None:
     """Write the diagram as PNG and SVG, atomically; at most four panels side by side.
 
@@ -45,7 +46,7 @@ def draw_reliability(
         answers: model -> its records of one protocol, pooled over datasets, in the order of the panels. Checkpoints
             within a training run (NAME@STEP) are left out if there is any other model; `checkpoint_figure` has them.
         cells: model -> dataset -> values of `report.summarise`, for the titles.
-        protocol: named in the figure's title.
+        protocol, questions: named in the figure's title.
     """
     models = [model for model in answers if checkpoint(model)[1] is None] or list(answers)
     columns = min(len(models), _PANELS_A_ROW)
@@ -83,7 +84,7 @@ def draw_reliability(
         row, column = divmod(place, columns)
         axes[2 * row, column].remove()
         axes[2 * row + 1, column].remove()
-    figure_title(figure, f"Reliability, {protocol_title(protocol)} protocol, all questions pooled")
+    figure_title(figure, f"Reliability, {protocol_title(protocol)} protocol, {questions}")
     _legend(figure, columns=4 if columns > 2 else 2)
     save_figure(figure, path)
 

@@ -16,7 +16,9 @@ _WHAT = {
     "expert": "expert",
     "correctness": "--correctness",
     "thinking": "--thinking",
+    "images": "--images",
 }
+_UNSAID = {"images": "as_is"}  # stands in no settings file
 
 
 def differences(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -34,7 +36,7 @@ def differences(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for key, what in _WHAT.items():
         models: dict[str, list[str]] = {}
         for model, values in asked.items():
-            models.setdefault(str(values.get(key)), []).append(model_title(model))
+            models.setdefault(str(values.get(key, _UNSAID.get(key))), []).append(model_title(model))
         if len(models) > 1:
             short = 12 if key == "questions_sha256" else None
             told = "; ".join(f"{v[:short]}: {', '.join(names)}" for v, names in models.items())

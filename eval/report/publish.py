@@ -14,6 +14,7 @@ from eval.figures.fixed_dynamic import (
     fixed_dynamic_table,
 )
 from eval.figures.reliability import draw_reliability
+from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
@@ -201,6 +202,10 @@ def _draw(
             {model: models[model][protocol] for model in answers},
             protocol,
         )
+    verbal = {name: {VERBAL: part[VERBAL]} for name, part in groups.items() if VERBAL in part}
+    if verbal:
+        figures.append("risk_coverage.png")
+        draw_risk_coverage(out / figures[-1], verbal)
     if report["training"]:
         figures.append("training.png")
         draw_training(out / figures[-1], report["training"])

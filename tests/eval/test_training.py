@@ -176,7 +176,13 @@ def test_report_has_curves_section_and_figure(tmp_path, report_command):
 
     with Image.open(out / "training.png") as image:
         assert image.format == "PNG" and image.width > 800
-    assert {file.stem for file in out.iterdir()} == {"reliability", "report", "tables", "training"}
+    assert {file.stem for file in out.iterdir()} == {
+        "reliability",
+        "report",
+        "risk_coverage",
+        "tables",
+        "training",
+    }
 
 
 @pytest.mark.parametrize("given", [True, False])
