@@ -47,6 +47,9 @@ KEY_PAIRS = (
     ("rl_proper", "base"),
     ("rl_proper", "sft"),
     ("rl_proper", "rl"),
+    ("rl_segments", "base"),
+    ("rl_segments", "sft"),
+    ("rl_segments", "rl"),
     ("rl", "rl_on_base"),
 )
 """The paper's questions: what each stage of training does, dynamic or fixed coefficients, the adapter's backbone."""

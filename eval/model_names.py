@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 BASE = "base"
 FIXED_SUFFIX = "_fixed"
-MODEL_ORDER = ("base", "sft", "r_tuning", "rl", "rl_fixed", "rl_proper", "rl_on_base")
+MODEL_ORDER = (
+    *("base", "sft", "r_tuning", "rl", "rl_fixed"),
+    *("rl_proper", "rl_segments", "rl_on_base"),
+)
 PAPER_MODELS = {"base": "LLaVA", "sft": "LLaVA SFT", "r_tuning": "LLaVA R-Tuning", "rl": "LLaVA RL"}
 """Our name -> the model's name in Tables 2 and 5 to 10; Tables 11 and 12 leave out the prefix of all but LLaVA."""
 
@@ -20,6 +23,7 @@ _MODEL_TITLES = {
     "rl": "RL (Algorithm 1)",
     "rl_fixed": "RL (fixed coefficients)",
     "rl_proper": "RL (proper rule)",
+    "rl_segments": "RL (segments)",
     "rl_on_base": "RL adapter on base",
 }
 _PROTOCOL_TITLES = {

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 RUN = ROOT / "outputs" / "test-main-job"
 COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick"]
 ENVIRONMENT = os.environ | {"RUN": RUN.name, "DIFFICULTY_CALIB_DEVICE": "cpu"}
-MODELS = {"base", "sft", "r_tuning", "rl", "rl_proper", "rl_on_base"}
+MODELS = {"base", "sft", "r_tuning", "rl", "rl_segments", "rl_on_base"}
 STAGE = "recipe.difficulty_calib.stage"
 PROTOCOLS = {"dp", "sc", "pcr", "verbal", "vcap"}
 
@@ -86,7 +86,7 @@ def test_grpo_resumes_after_its_last_checkpoint(finished):
 
 
 def test_rollouts_come_from_vllm_and_agree_with_the_actor(finished):
-    for stage in ("rl", "rl_proper"):
+    for stage in ("rl", "rl_segments"):
         log = log_of(stage)
         assert "vLLMHttpServer" in log
         assert "timing_s/update_weights" in log
@@ -125,7 +125,7 @@ def test_the_report_has_every_model_and_dataset(finished):
         "sft",
         "r_tuning",
         "rl",
-        "rl_proper",
+        "rl_segments",
         "evaluation",
     }
     assert report["versions"] and report["config"]["seed"] == "0"

@@ -21,7 +21,7 @@ SERIES = (
     "#8a8f3c",
     "#7d4f73",
 )  # lines and bars, apart in hue and lightness
-MODEL_COLOURS = {"rl": "#762a83", "rl_proper": "#3f9a4b"}
+MODEL_COLOURS = {"rl": "#762a83", "rl_proper": "#3f9a4b", "rl_segments": "#2b6cb0"}
 _OTHER_MODELS = ("#546e7a", "#b0722a", "#90a4ae")
 
 
