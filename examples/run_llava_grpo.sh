@@ -7,7 +7,8 @@
 #
 # RUN=NAME       directory under outputs/ (default: the profile, with -quick and the seed)
 # PROFILE=NAME   pocket (default without a GPU), llava_7b (default with one)
-# RULE="NAMES"   of paper, proper, segments, one training each (default: "paper segments" on pocket, paper on a GPU)
+# RULE="NAMES"   of paper, proper, segments, one training each (default: "paper segments" on pocket, paper on a GPU);
+#                none: SFT and its evaluation alone
 # SEED=N         of data, training and evaluation (default 0)
 # MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
 # CONFIG=YAML    of stage one: datasets, experts, splits (default: data_prep/configs/pocket.yaml, the pocket benchmark)
@@ -46,6 +47,7 @@ else
     size=$( ((gpus >= 8)) && echo gpu_8x80 || echo gpu_1x80)
     device=("device=$size" "trainer.n_gpus_per_node=$gpus") sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
 fi
+[[ "$rules" == none ]] && rules=""
 run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
 run=$PWD/outputs/$run_name
 data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}

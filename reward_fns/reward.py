@@ -60,7 +60,7 @@ class DifficultyReward:
 
     Args:
         expert: an expert, its name, or its options (`expert.make_expert`); required.
-        rule: "paper" or "proper".
+        rule: "paper", "proper" or "log" (`scoring`).
         coefficients: a scheme of `difficulty`, or a YAML file that lists all datasets of the run.
         default_coefficients: alpha, beta, gamma and delta of a dataset that is not listed; None
             ends the run at its first sample.

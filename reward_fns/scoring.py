@@ -1,4 +1,4 @@
-"""Algorithm 1, the difficulty-guided reward, as a pure function, and its proper twin.
+"""Algorithm 1, the difficulty-guided reward, as a pure function, and its proper twins.
 
 A response to a question of dataset d holds N claims (c_i, s_i), s_i = 1 for "I'm sure" and 0 for "I'm not sure", and an
 overall confidence o in [0, 1]. The expert labels each claim, chat_i in {0, 1}, and the whole answer, o_expert in [0, 1]
@@ -15,6 +15,10 @@ overall confidence o in [0, 1]. The expert labels each claim, chat_i in {0, 1}, 
     proper    1 - 2 max(0, 1/2 - o) if mean(s) > 1/2      (o - o_expert)^2     (Brier)
               1 - 2 max(0, o - 1/2) if mean(s) < 1/2
               1                     if mean(s) = 1/2
+    log       as proper                                   H(o_expert, o) / log(1 / epsilon)
+
+H(y, o) = -y log o' - (1 - y) log(1 - o'), o' = o within [epsilon, 1 - epsilon], epsilon = 0.01: so the loss is at
+most 1, as the others are.
 
 The best confidence under each rule
 -----------------------------------
@@ -29,6 +33,8 @@ proper: E[(o - o_expert)^2] = (o - p)^2 + p (1 - p), so the penalty alone is bes
     stands on the tag's side of 1/2, where cons = 1, its maximum; no term asks for anything else, so o* = p, the
     calibrated confidence. The tag itself is best honest: beta pays p for s = 1 and 1 - p for s = 0, and cons costs the
     dishonest tag more.
+log: E[H(o_expert, o)] has its least value at o' = p too (Gibbs' inequality), so it is as proper within
+    [epsilon, 1 - epsilon]. It pays more for the ends: 0.05 against 0.01 costs little by Brier.
     With several claims o* = q = E[o_expert] as long as q stands on the side of 1/2 that most tags take; else, for
     mean(s) > 1/2, o* = min(1/2, q + gamma / delta), and mirrored for mean(s) < 1/2.
 
@@ -46,6 +52,7 @@ What the paper leaves undefined, decided here
 - An expert that fails is not the response's doing and is not scored here: without labels there is no call to `score`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -88,10 +95,21 @@ def _brier_loss(confidence: float, overall_label: float) -> float:
     return (confidence - overall_label) ** 2
 
 
+LOG_CLIP = 0.01
+"""Confidences are moved this far from 0 and 1 before a logarithm."""
+
+
+def _log_loss(confidence: float, overall_label: float) -> float:
+    o = min(max(confidence, LOG_CLIP), 1 - LOG_CLIP)
+    loss = -overall_label * math.log(o) - (1 - overall_label) * math.log(1 - o)
+    return loss / -math.log(LOG_CLIP)
+
+
 _Term = Callable[[float, float], float]
 RULES: dict[str, tuple[_Term, _Term]] = {
     "paper": (_paper_consistency, _paper_loss),
     "proper": (_direction_consistency, _brier_loss),
+    "log": (_direction_consistency, _log_loss),
 }
 """Rule name -> (cons of o and mean(s), loss of o and o_expert)."""
 
@@ -130,7 +148,7 @@ def score(
         claim_labels: the expert's label of each claim of `parsed.claims`, 1 for right and 0 for wrong, (N,).
         overall_label: o_expert in [0, 1].
         coefficients: alpha, beta, gamma, delta of the response's dataset.
-        rule: "paper" (Algorithm 1) or "proper".
+        rule: "paper" (Algorithm 1), "proper" or "log".
 
     Raises:
         ValueError: unknown rule; for a well-formed response also a wrong number of labels, a label other than 0 or 1,

@@ -1,8 +1,6 @@
 """The bare reward function in a real run of verl's own trainer and reward manager."""
 
-import os
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +14,7 @@ def stock_run(tmp_path, pocket_data, pocket_model, run_on_cpu):
     """Takes Hydra overrides; gives the exit code and log of two GRPO steps of four prompts."""
 
     def run(*overrides):
-        # Where verl's workers find this folder's expert.
-        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-        command = ["env", f"PYTHONPATH={os.pathsep.join(filter(None, paths))}"]
-        command += [sys.executable, "-m", "verl.trainer.main_ppo", "--config-name", "pocket"]
+        command = [sys.executable, "-m", "verl.trainer.main_ppo", "--config-name", "pocket"]
         command += ["--config-path", "pkg://recipe.difficulty_calib.config"]
         command += ["reward.reward_manager.name=naive", "trainer.v1.trainer_mode=sync"]
         command += ["~trainer.v1.difficulty_guided", "algorithm.filter_groups.enable=false"]
@@ -47,12 +42,3 @@ def test_a_dataset_without_coefficients_ends_a_stock_run_with_the_remedy(stock_r
     assert "no coefficients for dataset 'pocket-" in log, log[-4000:]
     assert "set default_coefficients" in log
     assert "no materializable trajectories" in log, log[-4000:]
-
-
-def test_a_stock_run_goes_on_without_the_rollouts_that_have_no_verdict(stock_run):
-    code, log = stock_run(
-        f"{KWARGS}.coefficients=fixed", f"{KWARGS}.expert={{kind: 'flaky_expert:FlakyExpert'}}"
-    )
-    assert code == 0, log[-4000:]
-    assert "no verdict for question" in log and "the judge is down" in log
-    assert "step:2 " in log, log[-4000:]

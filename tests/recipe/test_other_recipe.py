@@ -107,7 +107,7 @@ def train(tmp_path, pocket_data, placeholder_llava, run_on_cpu) -> Train:
     def run(rows: pd.DataFrame, judge: str, *lines: str) -> tuple[int, str]:
         data = tmp_path / "train.parquet"
         rows.to_parquet(data)
-        expert = f"{{kind: openai, model: judge-2026, base_url: '{judge}'}}"
+        expert = f"{{kind: openai, model: judge-2026, base_url: '{judge}', max_retries: 0}}"
         command = [sys.executable, "-m", "verl.trainer.main_ppo", f"hydra.run.dir={tmp_path}"]
         command += [f"data.train_files={data}", f"data.val_files={data}"]
         command += [f"actor_rollout_ref.model.path={placeholder_llava}"]
@@ -146,10 +146,12 @@ def assert_trained(code: int, log: str) -> None:
 
 
 def test_the_two_lines_train_in_a_stock_recipe(train, pocket_data):
-    with JudgeServer() as judge:
+    """Also where the judge is down now and then: verl leaves those rollouts out and goes on."""
+    with JudgeServer(faults={"500": 0.1}) as judge:
         judge.keep_bodies = True
         code, log = train(geo3k_rows(pocket_data, question=True), judge.url, *TWO_LINES)
     assert_trained(code, log)
+    assert judge.calls["500"] and "no verdict for question" in log, log[-4000:]
     assert asked(judge) and asked(judge) <= questions(pocket_data)
 
 

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -95,15 +96,25 @@ def test_the_paper_rule_is_best_at_confidence_0_or_1(weights, p):
     assert GRID[np.argmax([expected("paper", p, honest, o, weights) for o in GRID])] == honest
 
 
+@pytest.mark.parametrize("rule", ["proper", "log"])
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.49, 0.51, 0.62, 0.95])
-def test_the_proper_rule_is_best_at_the_honest_tag_and_the_true_probability(weights, p):
+def test_a_proper_rule_is_best_at_the_honest_tag_and_the_true_probability(weights, p, rule):
     choices = list(itertools.product((0, 1), GRID))
-    tag, confidence = choices[
-        np.argmax([expected("proper", p, tag, o, weights) for tag, o in choices])
-    ]
+    tag, confidence = choices[np.argmax([expected(rule, p, tag, o, weights) for tag, o in choices])]
     assert tag == int(p > 0.5)
     assert confidence == pytest.approx(p)
+
+
+def test_the_log_rule_by_hand():
+    # log(1 / 0.7) / log(100); at the wrong end exactly the whole penalty, at the right one that of 0.99
+    penalties = {
+        o: score(response(("A.", True), confidence=o), (1,), 1, Coefficients(0, 0, 0, 1), "log")
+        for o in (0.0, 0.7, 1.0)
+    }
+    assert penalties[0.0].penalty == -1
+    assert penalties[0.7].penalty == pytest.approx(math.log(0.7) / math.log(100))
+    assert penalties[1.0].penalty == pytest.approx(math.log(0.99) / math.log(100))
 
 
 def test_the_proper_rule_with_tags_against_the_expected_verdict_stops_at_one_half_at_most():
