@@ -149,6 +149,10 @@ stage evaluation "$run/records" "$training_limit" \
     --protocols dp sc pcr verbal verbal_asked vcap tags \
     "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
+# The baseline that everyone tries first: the untrained base with a fitted map, in five folds of the questions.
+stage posthoc "$run/records/base.pcr+isotonic.jsonl" 300 \
+    python -m eval posthoc --records "$run/records" --model base --protocol pcr --folds 5 --seed "$seed"
+
 # 5. Report.
 always report 900 python -m eval report --records "$run/records" --out "$run" --questions "$data/test.parquet" \
     --config "$run/config.json" --stages "$run/stages" --curves "$run/curves" --coefficients "$data/coefficients.yaml"
