@@ -16,6 +16,7 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -55,12 +56,18 @@ class PolicyMismatchError(RuntimeError):
     """Rollout engine and actor disagree about the probabilities of the same tokens."""
 
 
+_FILLED_IN_LATER = ContextVar("advantages are filled in later", default=False)
+
+
 @register_adv_est("segments")
-def _segments_need_the_trainer(*_: Any, **__: Any) -> None:
-    """An estimator of verl is given scores alone; `segments` needs the responses, so the trainer computes them."""
-    raise ConfigurationError(
-        "algorithm.adv_estimator=segments needs trainer.v1.trainer_mode=difficulty_guided"
-    )
+def _zeros(token_level_rewards: torch.Tensor, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """verl gives an estimator scores alone; `segments` needs the responses, so the trainer fills them in."""
+    if not _FILLED_IN_LATER.get():
+        raise ConfigurationError(
+            "algorithm.adv_estimator=segments needs trainer.v1.trainer_mode=difficulty_guided"
+        )
+    zeros = torch.zeros_like(token_level_rewards)
+    return zeros, zeros
 
 
 def _by_segment(config: DictConfig) -> bool:
@@ -68,12 +75,11 @@ def _by_segment(config: DictConfig) -> bool:
 
 
 def _check_segments(config: DictConfig) -> None:
-    for key in ("use_kl_in_reward", "rollout_correction"):
-        if config.algorithm.get(key):
-            raise ConfigurationError(
-                f"algorithm.adv_estimator=segments does not take algorithm.{key}: leave it out, or "
-                "use adv_estimator=grpo"
-            )
+    if config.algorithm.use_kl_in_reward:
+        raise ConfigurationError(
+            "algorithm.adv_estimator=segments does not take algorithm.use_kl_in_reward: use "
+            "actor_rollout_ref.actor.use_kl_loss"
+        )
 
 
 @register_trainer("difficulty_guided")
@@ -160,6 +166,11 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     def _segment_advantages(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
         """As verl's own, with `segments.segment_advantages`; padding rows get 0."""
+        token = _FILLED_IN_LATER.set(True)
+        try:
+            batch = super()._compute_advantage(batch, metrics)
+        finally:
+            _FILLED_IN_LATER.reset(token)
         fields = ["uid", "responses", "data_source"]
         rewards = self._rewards(batch)
         data = tq.kv_batch_get(

@@ -15,6 +15,7 @@ from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError,
 from recipe.difficulty_calib.options import TrainerOptions
 from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
+from reward_fns.errors import ConfigurationError
 from reward_fns.reward import make_reward
 
 
@@ -130,6 +131,12 @@ def test_by_segment_through_the_queue(queue):
                 *[{"reward_extra_info": reward} for reward in [*rewards, rewards[0]]]
             ),
             "responses": torch.nested.as_nested_tensor([*ids, ids[0]], layout=torch.jagged),
+            **{
+                name: torch.nested.as_nested_tensor(
+                    [torch.ones(len(row)) for row in (*ids, ids[0])], layout=torch.jagged
+                )
+                for name in ("rm_scores", "response_mask")
+            },
         },
         batch_size=4,
     )
@@ -152,6 +159,15 @@ def test_by_segment_through_the_queue(queue):
     assert np.unique(found[1]) == pytest.approx([-1.6, 0.0])
     assert not found[2].any() and not found[3].any()
     assert metrics["segment/number/advantage"] > 0
+
+
+def test_by_segment_in_another_trainer_is_an_error_with_the_remedy():
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+
+    with pytest.raises(ConfigurationError, match="trainer_mode=difficulty_guided"):
+        get_adv_estimator_fn("segments")(
+            token_level_rewards=torch.ones(1, 2), response_mask=torch.ones(1, 2)
+        )
 
 
 def buffer(watch: ExpertWatch, metric: str | None) -> WatchedReplayBuffer:
