@@ -30,6 +30,7 @@ _PROTOCOL_TITLES = {
     "sc_own": "SC (own answer)",
     "pcr": "PC-R",
     "verbal": "Verbal",
+    "verbal_expected": "Verbal (expected)",
     "verbal_asked": "Verbal (asked)",
     "vcap": "VCAP",
     "tags": "Tags",

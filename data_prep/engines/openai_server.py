@@ -16,25 +16,32 @@ OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep.engines.chat import media_type
 from data_prep.engines.interface import (
     Completion,
     GenerationRequest,
+    NoLogprobs,
     Sampling,
+    ScoredAnswer,
+    ScoredToken,
+    ScoringRequest,
     Token,
     all_answered,
     sum_by_text,
 )
 from data_prep.engines.placeholders import placeholder_texts_of
+from data_prep.engines.scoring import answer_ids
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
     import openai
 
+_Reply = TypeVar("_Reply", list[Completion], list[ScoredAnswer])
 _NO_KEY = "no-key"  # the client wants one; a server of one's own need not
 
 
@@ -86,6 +93,8 @@ class OpenAIEngine:
         self._address = str(self._client.base_url).rstrip("/")
         self._given_body = dict(extra_body or {})
         self._body: dict[str, Any] | None = None
+        self._root: str | None = None  # what a vLLM server has loaded
+        self._tokenizer: Any = None  # of that, where it can be read here
 
     @property
     def fingerprint(self) -> str:
@@ -105,19 +114,118 @@ class OpenAIEngine:
 
         Raises:
             RefusedRequests: the server refuses some requests, or an image cannot be read; the others are answered.
-            UserError: the server is gone, refuses the key, or gives no log-probabilities where asked for.
+            NoLogprobs: log-probabilities are asked for and not given.
+            UserError: the server is gone or refuses the key.
         """
+        self._meet_server()
+        asks = [partial(self._one, request, sampling) for request in requests]
+        return all_answered(self._at_once(asks))
+
+    def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
+        """See `interface.Engine.score`: by vLLM's `prompt_logprobs`, with the answer as a turn that is to be continued.
+
+        The ids that the server scored are compared with the tokenizer's own.
+
+        Raises:
+            RefusedRequests: the server refuses some requests, or an image cannot be read; the others are scored.
+            NoLogprobs: no vLLM server, its tokenizer cannot be read here, or its chat template changes an answer.
+            UserError: the server is gone or refuses the key.
+        """
+        self._meet_server()
+        if self._root is None:
+            raise NoLogprobs(
+                f"{self.fingerprint} gives no log-probabilities of given text: only vLLM's server does"
+            )
+        if self._tokenizer is None:
+            self._tokenizer = self._read_tokenizer()
+        asks = [partial(self._scored, request) for request in requests]
+        return all_answered(self._at_once(asks))
+
+    def _meet_server(self) -> None:
         if self._body is None:
             self._body = self._server_fields() | self._given_body
-        with ThreadPoolExecutor(min(self._concurrency, max(1, len(requests)))) as pool:
-            answers = [pool.submit(self._one_or_refusal, request, sampling) for request in requests]
+
+    def _at_once(self, asks: Sequence[Callable[[], _Reply]]) -> "list[_Reply | UserError]":
+        """The result of each, or why the server refuses that request; `concurrency` at a time."""
+        with ThreadPoolExecutor(min(self._concurrency, max(1, len(asks)))) as pool:
+            answers = [pool.submit(_or_refusal, ask) for ask in asks]
             wait(answers, return_when=FIRST_EXCEPTION)
             for answer in answers:
                 answer.cancel()  # the rest, if one failed
             failed = (a.exception() for a in answers if not a.cancelled())
             if error := next((error for error in failed if error is not None), None):
                 raise error
-            return all_answered([answer.result() for answer in answers])
+            return [answer.result() for answer in answers]
+
+    def _read_tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(self._root)
+        except (OSError, ValueError) as error:
+            raise NoLogprobs(
+                f"the tokenizer of {self._root}, which is served, cannot be read here: given text "
+                "can be scored only where it can"
+            ) from error
+
+    def _scored(self, request: ScoringRequest) -> list[ScoredAnswer]:
+        """Each answer in the form, as it is or without its first blanks, that the template puts in whole."""
+        prompt = self._posted(request, add_generation_prompt=True).prompt_token_ids
+        strip: bool | None = None
+        found = []
+        for answer in request.answers:
+            for stripped in (False, True) if strip is None else (strip,):
+                if scored := self._continued(request, prompt, answer, stripped):
+                    strip = stripped
+                    found.append(scored)
+                    break
+            else:
+                raise NoLogprobs(
+                    f"the chat template of {self.fingerprint} changes an answer that is to be "
+                    "continued: score given text with the model's directory"
+                )
+        return found
+
+    def _continued(
+        self, request: ScoringRequest, prompt: list[int], answer: str, stripped: bool
+    ) -> ScoredAnswer | None:
+        """The answer's tokens; None if the server was shown another text than prompt and answer."""
+        ids = answer_ids(self._tokenizer, self._tokenizer.decode(prompt), answer)
+        text = (answer.lstrip() if stripped else answer) + self._tokenizer.eos_token
+        turn = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+        reply = self._posted(
+            request,
+            turn,
+            prompt_logprobs=0,
+            add_generation_prompt=False,
+            continue_final_message=True,
+        )
+        if list(reply.prompt_token_ids) != [*prompt, *ids]:
+            return None
+        choices = reply.prompt_logprobs[-len(ids) :]
+        return tuple(
+            ScoredToken(i, c[str(i)]["logprob"]) for i, c in zip(ids, choices, strict=True)
+        )
+
+    def _posted(self, request: ScoringRequest, *turns: dict[str, Any], **fields: Any) -> Any:
+        """vLLM's reply to a chat that it is to add one token to."""
+        import openai
+
+        try:
+            reply = self._client.chat.completions.create(
+                model=self._model,
+                messages=_messages([*request.messages, *turns], request.image),
+                temperature=0.0,
+                max_tokens=1,
+                extra_body=(self._body or {}) | fields | {"return_token_ids": True},
+            )
+        except openai.OpenAIError as error:
+            raise self._refusal(error) from error
+        if not getattr(reply, "prompt_token_ids", None):
+            raise NoLogprobs(
+                f"{self.fingerprint} names no token ids: vLLM's server does since 0.10"
+            )
+        return reply
 
     def _server_fields(self) -> dict[str, Any]:
         """What vLLM's server must be told to answer as vLLM's offline engine does."""
@@ -137,18 +245,10 @@ class OpenAIEngine:
         if served[self._model].owned_by != "vllm":
             return {}
         fields: dict[str, Any] = {"add_special_tokens": True}
-        root = getattr(served[self._model], "root", None) or self._model
+        self._root = root = getattr(served[self._model], "root", None) or self._model
         if "bad_words" not in self._given_body and (texts := placeholder_texts_of(root)):
             fields["bad_words"] = texts
         return fields
-
-    def _one_or_refusal(
-        self, request: GenerationRequest, sampling: Sampling
-    ) -> list[Completion] | UserError:
-        try:
-            return self._one(request, sampling)
-        except _RefusedError as refusal:
-            return refusal
 
     def _one(self, request: GenerationRequest, sampling: Sampling) -> list[Completion]:
         found: list[Completion] = []
@@ -166,15 +266,9 @@ class OpenAIEngine:
         if sampling.top_logprobs:
             logprobs = {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         try:
-            messages: Any = [
-                turn | {"content": _content(turn["content"], request)} for turn in request.messages
-            ]
-        except UserError as error:
-            raise _RefusedError(str(error)) from error
-        try:
             reply = self._client.chat.completions.create(
                 model=self._model,
-                messages=messages,
+                messages=_messages(request.messages, request.image),
                 n=sampling.n - given,
                 seed=request.seed + given,
                 temperature=sampling.temperature,
@@ -192,7 +286,7 @@ class OpenAIEngine:
         if not sampling.top_logprobs:
             return Completion(text)
         if choice.logprobs is None or not choice.logprobs.content:
-            raise UserError(
+            raise NoLogprobs(
                 f"{self.fingerprint} gives no log-probabilities: use a server and model that do, or what needs none "
                 "(sampled votes, the SC, Verbal and VCAP protocols)"
             )
@@ -225,18 +319,37 @@ class OpenAIEngine:
         return UserError(f"{self.fingerprint} failed: {reason}")
 
 
-def _content(content: Any, request: GenerationRequest) -> Any:
+def _or_refusal(ask: Callable[[], _Reply]) -> "_Reply | UserError":
+    try:
+        return ask()
+    except _RefusedError as refusal:
+        return refusal
+
+
+def _messages(turns: Sequence[Mapping[str, Any]], image: bytes | None) -> Any:
+    """OpenAI's turns for ours.
+
+    Raises:
+        _RefusedError: there is no image for an image part, or it cannot be read.
+    """
+    try:
+        return [{**turn, "content": _content(turn["content"], image)} for turn in turns]
+    except UserError as error:
+        raise _RefusedError(str(error)) from error
+
+
+def _content(content: Any, image: bytes | None) -> Any:
     """OpenAI's parts for ours: the image as a data URL."""
     if isinstance(content, str):
         return content
-    return [part if part["type"] != "image" else _image_part(request) for part in content]
+    return [part if part["type"] != "image" else _image_part(image) for part in content]
 
 
-def _image_part(request: GenerationRequest) -> dict[str, Any]:
-    if request.image is None:
+def _image_part(image: bytes | None) -> dict[str, Any]:
+    if image is None:
         raise UserError("a request has an image part and no image")
-    encoded = base64.b64encode(request.image).decode("ascii")
+    encoded = base64.b64encode(image).decode("ascii")
     return {
         "type": "image_url",
-        "image_url": {"url": f"data:{media_type(request.image)};base64,{encoded}"},
+        "image_url": {"url": f"data:{media_type(image)};base64,{encoded}"},
     }

@@ -14,7 +14,8 @@ Ask models the questions of a parquet, judge the answers, and get the confidence
   dp            probability of the answer's last token     (dp_end: of its end; dp_sequence: of the whole answer)
   sc            agreement of --sc-samples sampled answers
   pcr           probability of Yes and True when asked whether the answer is right, in three ways
-  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; tags: by its tags alone)
+  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; verbal_expected:
+                the mean over what it might have stated; tags: by its tags alone)
   vcap          two rounds: what the model sees, then whether the answer fits it
 
 Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with more protocols or models:
@@ -51,7 +52,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Declare the commands."""
     parser = commands.add_parser(
         "calibration",
-        help="ask models the questions: judged answers, and confidences by up to ten protocols",
+        help="ask models the questions: judged answers, and confidences by each protocol",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,7 +1,7 @@
 """Confidence protocols, one small module each, over the same answers.
 
 dp, dp_end, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), pcr,
-verbal and verbal_asked (`verbal`), vcap, and tags.
+verbal and verbal_asked (`verbal`), verbal_expected, vcap, and tags.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from eval.protocols.pcr import RobustPrompting
 from eval.protocols.tags import Tags
 from eval.protocols.vcap import Vcap
 from eval.protocols.verbal import Stated, VerbalAsked
+from eval.protocols.verbal_expected import VerbalExpected
 
 __all__ = ["DEFAULT", "PROTOCOLS", "Asked", "ConfidenceProtocol", "Options", "ask", "request_seed"]
 
@@ -36,6 +37,7 @@ PROTOCOLS: dict[str, Callable[[Options], ConfidenceProtocol]] = {
     "sc_own": lambda options: OwnConsistency(options.seed, options.sc_samples, options.max_tokens),
     "pcr": lambda options: RobustPrompting(options.seed),
     "verbal": lambda options: Stated(),
+    "verbal_expected": lambda options: VerbalExpected(),
     "verbal_asked": lambda options: VerbalAsked(options.seed),
     "vcap": lambda options: Vcap(options.seed, options.max_tokens),
     "tags": lambda options: Tags(),
