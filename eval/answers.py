@@ -16,7 +16,7 @@ from data_prep.engines import Completion, Engine, GenerationRequest, Sampling
 from data_prep.verl_rows import Question
 from eval.correctness import Judgement, judge
 from eval.protocols import ask, request_seed
-from eval.protocols.direct import token_probabilities
+from eval.protocols.direct import probability_tokens, token_probabilities
 from eval.protocols.tags import tag_probabilities
 from eval.records import ANSWERS, Answer, answer_key
 from reward_fns.errors import UserError
@@ -168,6 +168,7 @@ def _answer(
         entity_rarity=q.entity_rarity,
         probabilities=token_probabilities(completion),
         tag_probabilities=tag_probabilities(completion, parsed.claims),
+        probability_tokens=probability_tokens(completion),
     )
 
 

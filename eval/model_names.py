@@ -25,6 +25,7 @@ _MODEL_TITLES = {
 _PROTOCOL_TITLES = {
     "dp": "DP",
     "dp_end": "DP (end token)",
+    "dp_answer": "DP (answer)",
     "dp_sequence": "DP (sequence)",
     "sc": "SC",
     "sc_own": "SC (own answer)",

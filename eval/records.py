@@ -38,6 +38,7 @@ class Answer:
         subset: "entailment", "contradiction" or "neutral" from stage one; "" if unknown. Likewise None for
             share_true (share of sampled answers that were true), vote_margin and entity_rarity (r/c of Eq. 1-3).
         probabilities: of the answer's tokens, see `protocols.direct`; {} if the engine gave none.
+        probability_tokens: the token that each of them stands on, or how many; {} if unknown.
         tag_probabilities: of "sure" against "not sure" for each claim, None if unknown; see `protocols.tags`.
     """
 
@@ -65,6 +66,7 @@ class Answer:
     entity_rarity: float | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
     tag_probabilities: list[float | None] = field(default_factory=list)
+    probability_tokens: dict[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_unit("correct", self.correct)

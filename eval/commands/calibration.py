@@ -11,7 +11,8 @@ from reward_fns.errors import UserError
 _DESCRIPTION = """\
 Ask models the questions of a parquet, judge the answers, and get the confidence in each answer by each protocol:
 
-  dp            probability of the answer's last token     (dp_end: of its end; dp_sequence: of the whole answer)
+  dp            probability of the answer's last token     (dp_answer: of what it
+                says, without tags and number; dp_end: of its end; dp_sequence: of the whole answer)
   sc            agreement of --sc-samples sampled answers
   pcr           probability of Yes and True when asked whether the answer is right, in three ways
   verbal        the confidence that the answer itself states (verbal_asked: when asked for it; verbal_expected:

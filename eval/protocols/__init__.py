@@ -1,6 +1,6 @@
 """Confidence protocols, one small module each, over the same answers.
 
-dp, dp_end, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), pcr,
+dp, dp_end, dp_answer, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), pcr,
 verbal and verbal_asked (`verbal`), verbal_expected, vcap, and tags.
 """
 
@@ -32,6 +32,7 @@ class Options:
 PROTOCOLS: dict[str, Callable[[Options], ConfidenceProtocol]] = {
     "dp": lambda options: DirectProbability("dp"),
     "dp_end": lambda options: DirectProbability("dp_end"),
+    "dp_answer": lambda options: DirectProbability("dp_answer"),
     "dp_sequence": lambda options: DirectProbability("dp_sequence"),
     "sc": lambda options: SelfConsistency(options.seed, options.sc_samples, options.max_tokens),
     "sc_own": lambda options: OwnConsistency(options.seed, options.sc_samples, options.max_tokens),
