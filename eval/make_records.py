@@ -11,19 +11,32 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_prep.engines import Engine, open_engine
+from data_prep.engines import Engine, NoLogprobs, open_engine
 from data_prep.verl_rows import Question, load_questions
 from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
-from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
-from eval.records import answers_path, file_sha256, read_answers, records_path
-from eval.settings import keep_settings
+from eval.protocols import FROM_PROBABILITIES, PROTOCOLS, Asked, ConfidenceProtocol, Options
+from eval.records import (
+    MOST_TRUNCATED,
+    answers_path,
+    file_sha256,
+    read_answers,
+    records_path,
+    settings_path,
+    truncated_share,
+)
+from eval.settings import keep_settings, set_aside
 from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, make_expert
 from reward_fns.expert.oracle import OracleExpert
 from reward_fns.files import JsonlLog
 from reward_fns.lenient import THINKING
+
+_NONE_RECORDED = (
+    "no answer in {answers} has the token probability that it reads: the engine gives none, or the "
+    "answers were made before this protocol was; to sample anew move the file away"
+)
 
 
 @dataclass(frozen=True)
@@ -119,11 +132,15 @@ def _one_model(
     by_id = {question.question_id: question for question in questions}
     asked = [Asked(by_id[answer.question_id], answer) for answer in read_answers(path)]
     answers_sha256 = file_sha256(path)
+    _warn_of_truncation(name, asked, plan.decoding.max_tokens)
     options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
     paths = []
     for protocol_name in plan.protocols:
         protocol = PROTOCOLS[protocol_name](options)
         target = records_path(plan.out, name, protocol_name)
+        if protocol_name in FROM_PROBABILITIES and not _recorded(asked, protocol_name):
+            _leave_out(target, _NONE_RECORDED.format(answers=path))
+            continue
         keep_settings(
             target,
             {
@@ -134,9 +151,33 @@ def _one_model(
                 **protocol.settings,
             },
         )
-        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target)
+        try:
+            _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target)
+        except NoLogprobs as error:
+            _leave_out(target, str(error))
+            continue
         paths.append(target)
     return paths
+
+
+def _recorded(asked: Sequence[Asked], protocol: str) -> bool:
+    return any(protocol in item.answer.probabilities for item in asked)
+
+
+def _leave_out(target: Path, why: str) -> None:
+    """Say so, and leave no records of other answers behind, nor settings of none."""
+    set_aside(target)
+    settings_path(target).unlink(missing_ok=True)
+    print(f"{target}: left out: {why}")
+
+
+def _warn_of_truncation(name: str, asked: Sequence[Asked], max_tokens: int) -> None:
+    share = truncated_share(item.answer for item in asked)
+    if share is not None and share > MOST_TRUNCATED:
+        print(
+            f"{name}: {share:.1%} of the answers were cut off at --max-tokens {max_tokens}: "
+            "they state no confidence; raise it"
+        )
 
 
 def _one_protocol(
@@ -149,7 +190,13 @@ def _one_protocol(
             batch = asked[start : start + answers.BATCH]
             if all(item.answer.key in log.done for item in batch):
                 continue
-            found = [c for c in protocol.confidences(engine, batch) if c.key not in log.done]
+            try:
+                confidences = protocol.confidences(engine, batch)
+            except NoLogprobs as error:
+                if log.done:  # it gave them before: what is there is kept, and the next run goes on
+                    raise UserError(str(error)) from error
+                raise
+            found = [c for c in confidences if c.key not in log.done]
             failures += sum(c.confidence is None for c in found)
             log.append(asdict(confidence) for confidence in found)
             progress.update(len(found))

@@ -72,10 +72,18 @@ class Token:
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer: its text without special tokens, and its tokens, the end of sequence included, if asked for."""
+    """One answer.
+
+    Attributes:
+        text: without special tokens.
+        tokens: the end of sequence included, if asked for.
+        finish_reason: "stop" at the end of sequence, "length" where it was cut off at `max_tokens` or at the model's
+            last position, another word of a server's; "" if unknown.
+    """
 
     text: str
     tokens: tuple[Token, ...] = ()
+    finish_reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -277,14 +277,24 @@ class OpenAIEngine:
                 extra_body=self._body,
                 **logprobs,
             )
+        except openai.APIStatusError as error:
+            reason = _first_line(error)
+            # Some models refuse the parameter (400, OpenAI's own with 403), and would in every request.
+            if logprobs and error.status_code in (400, 403, 422) and "logprobs" in reason:
+                raise NoLogprobs(
+                    f"{self.fingerprint} gives no log-probabilities: {reason}"
+                ) from error
+            raise self._refusal(error) from error
         except openai.OpenAIError as error:
             raise self._refusal(error) from error
         return list(reply.choices or [])
 
     def _completion(self, choice: Any, sampling: Sampling) -> Completion:
-        text = choice.message.content or ""
+        text, reason = choice.message.content or "", choice.finish_reason or ""
         if not sampling.top_logprobs:
-            return Completion(text)
+            return Completion(text, finish_reason=reason)
+        if choice.logprobs is not None and not text and not choice.logprobs.content:
+            return Completion(text, finish_reason=reason)  # an empty answer has no token to list
         if choice.logprobs is None or not choice.logprobs.content:
             raise NoLogprobs(
                 f"{self.fingerprint} gives no log-probabilities: use a server and model that do, or what needs none "
@@ -300,12 +310,13 @@ class OpenAIEngine:
                 )
                 for t in choice.logprobs.content
             ),
+            reason,
         )
 
     def _refusal(self, error: "openai.OpenAIError") -> UserError:
         import openai
 
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        reason = _first_line(error)
         if isinstance(error, openai.APITimeoutError):
             return UserError(
                 f"{self._address} did not answer in time: raise timeout, or lower concurrency"
@@ -317,6 +328,10 @@ class OpenAIEngine:
         if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
             return _RefusedError(f"{self.fingerprint} refuses a request: {reason}")
         return UserError(f"{self.fingerprint} failed: {reason}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _or_refusal(ask: Callable[[], _Reply]) -> "_Reply | UserError":

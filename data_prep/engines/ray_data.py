@@ -13,7 +13,8 @@ GPU the replica takes a logical one. The model directory must be readable on eve
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from data_prep.engines import vllm_offline
@@ -68,6 +69,7 @@ class RayEngine:
         )
         self._processor: Any = None
         self._never: list[str] = []
+        self._ends: frozenset[int] = frozenset()  # ids that end a sequence
 
     @property
     def fingerprint(self) -> str:
@@ -93,7 +95,7 @@ class RayEngine:
             self._start()
         rows, refused = self._rows(requests, sampling)
         found = {
-            place: _completion(answer, sampling.top_logprobs)
+            place: _completion(answer, sampling.top_logprobs, self._ends)
             for place, answer in self._answers(rows, refused, _kept)
         }
         return all_answered(
@@ -199,6 +201,7 @@ class RayEngine:
         self._processor = AutoProcessor.from_pretrained(self._model.path)
         config = AutoConfig.from_pretrained(self._model.path)
         self._never = placeholder_texts(config, self._processor.tokenizer)
+        self._ends = _end_ids(self._model.path, self._processor.tokenizer)
 
     def _rows(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
@@ -274,9 +277,22 @@ def _kept_scores(row: dict[str, Any]) -> dict[str, Any]:
     return {"number": row["number"], "sample": row["sample"], "answer": json.dumps(scores)}
 
 
-def _completion(answer: dict[str, Any], top_logprobs: int) -> Completion:
+def _end_ids(path: Path, tokenizer: Any) -> frozenset[int]:
+    """The ids at which vLLM stops: the tokenizer's and those of the model's generation settings."""
+    from transformers import GenerationConfig
+
+    ids = {tokenizer.eos_token_id}
+    if (path / "generation_config.json").is_file():
+        more = GenerationConfig.from_pretrained(path).eos_token_id
+        ids |= {more} if isinstance(more, int) else set(more or ())
+    return frozenset(ids)
+
+
+def _completion(answer: dict[str, Any], top_logprobs: int, ends: Collection[int]) -> Completion:
+    # Ray's rows do not say why vLLM stopped; its ids hold the token at which it did.
+    reason = "stop" if answer["ids"] and answer["ids"][-1] in ends else "length"
     if not top_logprobs:
-        return Completion(answer["text"])
+        return Completion(answer["text"], finish_reason=reason)
     tokens = (
         vllm_offline.token(
             token_id,
@@ -285,4 +301,4 @@ def _completion(answer: dict[str, Any], top_logprobs: int) -> Completion:
         )
         for token_id, choices in zip(answer["ids"], answer["choices"], strict=True)
     )
-    return Completion(answer["text"], tuple(tokens))
+    return Completion(answer["text"], tuple(tokens), reason)

@@ -220,7 +220,9 @@ class TransformersEngine:
             ids = _ended(ids[:most], self._ends)
             into = answers[row.number]
             assert isinstance(into, list)  # a refused request has no rows left
-            into.append(Completion(_text(ids, tokenizer), draw.tokens(number, ids, tokenizer)))
+            reason = "stop" if ids and ids[-1] in self._ends else "length"
+            tokens = draw.tokens(number, ids, tokenizer)
+            into.append(Completion(_text(ids, tokenizer), tokens, reason))
 
     def _inputs(self, rows: "Sequence[_Row]") -> Any:
         images = [[row.prompt.image] for row in rows if row.prompt.image is not None]

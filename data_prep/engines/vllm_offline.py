@@ -266,7 +266,7 @@ def token(
 
 def _completion(output: Any, top_logprobs: int) -> Completion:
     if not top_logprobs:
-        return Completion(output.text)
+        return Completion(output.text, finish_reason=output.finish_reason or "")
     tokens = (
         token(
             token_id,
@@ -275,7 +275,7 @@ def _completion(output: Any, top_logprobs: int) -> Completion:
         )
         for token_id, choices in zip(output.token_ids, output.logprobs, strict=True)
     )
-    return Completion(output.text, tuple(tokens))
+    return Completion(output.text, tuple(tokens), output.finish_reason or "")
 
 
 def _spare_a_small_model_the_threads(path: Path) -> None:

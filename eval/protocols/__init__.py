@@ -17,7 +17,16 @@ from eval.protocols.vcap import Vcap
 from eval.protocols.verbal import Stated, VerbalAsked
 from eval.protocols.verbal_expected import VerbalExpected
 
-__all__ = ["DEFAULT", "PROTOCOLS", "Asked", "ConfidenceProtocol", "Options", "ask", "request_seed"]
+__all__ = [
+    "DEFAULT",
+    "FROM_PROBABILITIES",
+    "PROTOCOLS",
+    "Asked",
+    "ConfidenceProtocol",
+    "Options",
+    "ask",
+    "request_seed",
+]
 
 
 @dataclass(frozen=True)
@@ -43,5 +52,7 @@ PROTOCOLS: dict[str, Callable[[Options], ConfidenceProtocol]] = {
     "vcap": lambda options: Vcap(options.seed, options.max_tokens),
     "tags": lambda options: Tags(),
 }
+FROM_PROBABILITIES = ("dp", "dp_end", "dp_answer", "dp_sequence")
+"""Those that read `Answer.probabilities`, each under its own name, and ask the model nothing."""
 DEFAULT = ("dp", "sc", "pcr", "verbal", "vcap")
 """The paper's five."""

@@ -62,6 +62,7 @@ def test_answers_of_the_cluster_are_those_of_this_machine(
     assert isinstance(refusal, UserError)
     for ours, theirs in zip(here, there, strict=True):
         assert [c.text for c in ours] == [c.text for c in theirs]
+        assert [c.finish_reason for c in ours] == [c.finish_reason for c in theirs]
         for a, b in zip(ours, theirs, strict=True):
             assert [t.logprob for t in a.tokens] == pytest.approx(
                 [t.logprob for t in b.tokens], abs=1e-4
@@ -97,6 +98,17 @@ def test_a_scored_row_becomes_the_answers_tokens():
     last = len(ids) - 1
     assert kept["number"] == 4 and kept["sample"] == 1
     assert json.loads(kept["answer"]) == [[ids[-2], -float(last - 1)], [ids[-1], -float(last)]]
+
+
+def test_why_an_answer_ended_is_told_by_its_last_token():
+    from transformers import AutoTokenizer
+
+    from data_prep.engines.ray_data import _completion, _end_ids
+
+    ends = _end_ids(Path(POCKET), AutoTokenizer.from_pretrained(POCKET))
+    assert ends == {2}  # </s>
+    reasons = [_completion({"text": "7", "ids": i}, 0, ends).finish_reason for i in ([9, 2], [9])]
+    assert reasons == ["stop", "length"]
 
 
 @pytest.mark.parametrize("options", [{"concurrency": 0}, {"batch_size": 0}])
