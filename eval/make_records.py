@@ -5,7 +5,7 @@ what was made with others is set aside (see `settings`) and made anew. A model w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ from data_prep.engines import Engine, NoLogprobs, open_engine
 from data_prep.verl_rows import Question, load_questions
 from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
-from eval.protocols import FROM_PROBABILITIES, PROTOCOLS, Asked, ConfidenceProtocol, Options
+from eval.protocols import (
+    BY_EQUIVALENCE,
+    FROM_PROBABILITIES,
+    PROTOCOLS,
+    Asked,
+    ConfidenceProtocol,
+    Options,
+)
+from eval.protocols.equivalence import make_equivalence
 from eval.records import (
     MOST_TRUNCATED,
     answers_path,
@@ -49,6 +57,7 @@ class Plan:
         protocols: names of `protocols.PROTOCOLS`.
         expert: see `reward_fns.expert.make_expert`; correctness: one of `correctness.CORRECTNESS`.
         sc_samples: k of SC.
+        equivalence: see `protocols.equivalence.make_equivalence`.
         thinking: tags of a thinking block before the answer, as the reward's option of that name.
     """
 
@@ -59,6 +68,7 @@ class Plan:
     expert: str | Mapping[str, Any] = "oracle"
     correctness: str = "expert"
     sc_samples: int = 10
+    equivalence: str = "text"
     limit: int | None = None
     thinking: tuple[str, str] | None = None
 
@@ -94,6 +104,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "correctness": plan.correctness,
         "thinking": plan.thinking and list(plan.thinking),
     }
+    protocols = _protocols(plan, expert)
     # All models are checked, and outdated answers set aside, before the first long run.
     engines = {name: open_engine(config, plan.out / "models") for name, config in models.items()}
     for name, engine in engines.items():
@@ -102,8 +113,16 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
     paths: list[Path] = []
     for name, engine in engines.items():
         with engine:
-            paths += _one_model(name, engine, questions, expert, plan)
+            paths += _one_model(name, engine, questions, expert, plan, protocols)
     return paths
+
+
+def _protocols(plan: Plan, expert: Expert) -> dict[str, ConfidenceProtocol]:
+    """What is asked of every model, checked before the first long run. A model of equivalence is loaded if used."""
+    options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
+    if set(BY_EQUIVALENCE) & set(plan.protocols):
+        options = replace(options, equivalence=make_equivalence(plan.equivalence, expert))
+    return {name: PROTOCOLS[name](options) for name in plan.protocols}
 
 
 def _check_references(expert: Expert, questions: Sequence[Question], correctness: str) -> None:
@@ -120,7 +139,12 @@ def _check_references(expert: Expert, questions: Sequence[Question], correctness
 
 
 def _one_model(
-    name: str, engine: Engine, questions: Sequence[Question], expert: Expert, plan: Plan
+    name: str,
+    engine: Engine,
+    questions: Sequence[Question],
+    expert: Expert,
+    plan: Plan,
+    protocols: Mapping[str, ConfidenceProtocol],
 ) -> list[Path]:
     path = answers_path(plan.out, name)
     log = JsonlLog(path, key=answers.line_key)
@@ -133,10 +157,8 @@ def _one_model(
     asked = [Asked(by_id[answer.question_id], answer) for answer in read_answers(path)]
     answers_sha256 = file_sha256(path)
     _warn_of_truncation(name, asked, plan.decoding.max_tokens)
-    options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
     paths = []
-    for protocol_name in plan.protocols:
-        protocol = PROTOCOLS[protocol_name](options)
+    for protocol_name, protocol in protocols.items():
         target = records_path(plan.out, name, protocol_name)
         if protocol_name in FROM_PROBABILITIES and not _recorded(asked, protocol_name):
             _leave_out(target, _NONE_RECORDED.format(answers=path))

@@ -29,6 +29,7 @@ _PROTOCOL_TITLES = {
     "dp_sequence": "DP (sequence)",
     "sc": "SC",
     "sc_own": "SC (own answer)",
+    "semantic_entropy": "Semantic entropy",
     "pcr": "PC-R",
     "verbal": "Verbal",
     "verbal_expected": "Verbal (expected)",

@@ -412,3 +412,45 @@ def test_records_from_before_the_finish_reason_are_read(run, capsys):
     report = json.loads((out / "report" / "report.json").read_text())
     assert report["models"]["base"]["verbal"]["pooled"]["truncated"] is None
     assert report["cut_off"] == []
+
+
+SAMPLED = ("--protocols", "sc_own", "semantic_entropy", "--sc-samples", "2")
+
+
+def test_another_equivalence_is_another_setting_of_the_protocols_that_compare(run, capsys):
+    from judge_server import JudgeServer
+
+    def reply(prompt):
+        """Judges all answers right, and holds any two of them to be the same."""
+        if "compare two answers" in prompt:
+            return {"label": "entailment"}
+        return {"claims": [1], "overall": 1} if "Claims" in prompt else {"overall": 1}
+
+    with JudgeServer(reply=reply) as server:
+        expert = json.dumps({"kind": "openai", "model": "judge", "base_url": server.url})
+        judged = (*SAMPLED, "--expert", expert)
+        out = run("base=digit", options=judged)
+        before = (out / "base.answers.jsonl").read_bytes()
+        by_text = read_records(out / "base.semantic_entropy.jsonl")
+        run("base=digit", options=(*judged, "--equivalence", "expert"))
+    assert "made with another equal, now in" in capsys.readouterr().out
+    assert (out / "base.answers.jsonl").read_bytes() == before
+    settings = json.loads((out / "base.semantic_entropy.settings.json").read_text())
+    assert settings["equal"].startswith("entailment both ways by judge")
+    # The scripted model says the same each time: equal as text, so nothing is asked and nothing changes.
+    again = read_records(out / "base.semantic_entropy.jsonl")
+    assert [r.confidence for r in again] == [r.confidence for r in by_text] == [1.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--equivalence", "expert"), "the oracle compares no answers; name a judge"),
+        (("--equivalence", "no/directory/here"), "no NLI cross-encoder 'no/directory/here'"),
+        (("--sc-samples", "1"), "semantic_entropy needs --sc-samples of at least 2"),
+    ],
+)
+def test_what_cannot_compare_samples_is_found_out_before_any_answer(run, capsys, options, message):
+    run("base=digit", options=(*SAMPLED, *options), expect=1)
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and Engine.log == []
