@@ -28,14 +28,13 @@ from data_prep.engines.interface import (
     NoLogprobs,
     Sampling,
     ScoredAnswer,
-    ScoredToken,
     ScoringRequest,
     Token,
     all_answered,
     sum_by_text,
 )
 from data_prep.engines.placeholders import placeholder_texts_of
-from data_prep.engines.scoring import answer_ids
+from data_prep.engines.served_scoring import ChangedAnswer, ServedScorer, read_tokenizer
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class OpenAIEngine:
         self._given_body = dict(extra_body or {})
         self._body: dict[str, Any] | None = None
         self._root: str | None = None  # what a vLLM server has loaded
-        self._tokenizer: Any = None  # of that, where it can be read here
+        self._scorer: ServedScorer | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -122,13 +121,11 @@ class OpenAIEngine:
         return all_answered(self._at_once(asks))
 
     def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
-        """See `interface.Engine.score`: by vLLM's `prompt_logprobs`, with the answer as a turn that is to be continued.
-
-        The ids that the server scored are compared with the tokenizer's own.
+        """See `interface.Engine.score` and `served_scoring`.
 
         Raises:
             RefusedRequests: the server refuses some requests, or an image cannot be read; the others are scored.
-            NoLogprobs: no vLLM server, its tokenizer cannot be read here, or its chat template changes an answer.
+            NoLogprobs: no vLLM server, its tokenizer cannot be read here, or its chat template changes each answer.
             UserError: the server is gone or refuses the key.
         """
         self._meet_server()
@@ -136,10 +133,12 @@ class OpenAIEngine:
             raise NoLogprobs(
                 f"{self.fingerprint} gives no log-probabilities of given text: only vLLM's server does"
             )
-        if self._tokenizer is None:
-            self._tokenizer = self._read_tokenizer()
-        asks = [partial(self._scored, request) for request in requests]
-        return all_answered(self._at_once(asks))
+        if self._scorer is None:
+            self._scorer = ServedScorer(read_tokenizer(self._root), self._posted, self.fingerprint)
+        scored = self._at_once([partial(self._scorer.scored, request) for request in requests])
+        if scored and all(isinstance(one, ChangedAnswer) for one in scored):
+            raise NoLogprobs(str(scored[0]))
+        return all_answered(scored)
 
     def _meet_server(self) -> None:
         if self._body is None:
@@ -157,74 +156,20 @@ class OpenAIEngine:
                 raise error
             return [answer.result() for answer in answers]
 
-    def _read_tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(self._root)
-        except (OSError, ValueError) as error:
-            raise NoLogprobs(
-                f"the tokenizer of {self._root}, which is served, cannot be read here: given text "
-                "can be scored only where it can"
-            ) from error
-
-    def _scored(self, request: ScoringRequest) -> list[ScoredAnswer]:
-        """Each answer in the form, as it is or without its first blanks, that the template puts in whole."""
-        prompt = self._posted(request, add_generation_prompt=True).prompt_token_ids
-        strip: bool | None = None
-        found = []
-        for answer in request.answers:
-            for stripped in (False, True) if strip is None else (strip,):
-                if scored := self._continued(request, prompt, answer, stripped):
-                    strip = stripped
-                    found.append(scored)
-                    break
-            else:
-                raise NoLogprobs(
-                    f"the chat template of {self.fingerprint} changes an answer that is to be "
-                    "continued: score given text with the model's directory"
-                )
-        return found
-
-    def _continued(
-        self, request: ScoringRequest, prompt: list[int], answer: str, stripped: bool
-    ) -> ScoredAnswer | None:
-        """The answer's tokens; None if the server was shown another text than prompt and answer."""
-        ids = answer_ids(self._tokenizer, self._tokenizer.decode(prompt), answer)
-        text = (answer.lstrip() if stripped else answer) + self._tokenizer.eos_token
-        turn = {"role": "assistant", "content": [{"type": "text", "text": text}]}
-        reply = self._posted(
-            request,
-            turn,
-            prompt_logprobs=0,
-            add_generation_prompt=False,
-            continue_final_message=True,
-        )
-        if list(reply.prompt_token_ids) != [*prompt, *ids]:
-            return None
-        choices = reply.prompt_logprobs[-len(ids) :]
-        return tuple(
-            ScoredToken(i, c[str(i)]["logprob"]) for i, c in zip(ids, choices, strict=True)
-        )
-
-    def _posted(self, request: ScoringRequest, *turns: dict[str, Any], **fields: Any) -> Any:
+    def _posted(self, turns: Sequence[Any], image: bytes | None, fields: dict[str, Any]) -> Any:
         """vLLM's reply to a chat that it is to add one token to."""
         import openai
 
         try:
             reply = self._client.chat.completions.create(
                 model=self._model,
-                messages=_messages([*request.messages, *turns], request.image),
+                messages=_messages(turns, image),
                 temperature=0.0,
                 max_tokens=1,
-                extra_body=(self._body or {}) | fields | {"return_token_ids": True},
+                extra_body=(self._body or {}) | fields,
             )
         except openai.OpenAIError as error:
             raise self._refusal(error) from error
-        if not getattr(reply, "prompt_token_ids", None):
-            raise NoLogprobs(
-                f"{self.fingerprint} names no token ids: vLLM's server does since 0.10"
-            )
         return reply
 
     def _server_fields(self) -> dict[str, Any]:
@@ -337,7 +282,7 @@ def _first_line(error: Exception) -> str:
 def _or_refusal(ask: Callable[[], _Reply]) -> "_Reply | UserError":
     try:
         return ask()
-    except _RefusedError as refusal:
+    except (_RefusedError, ChangedAnswer) as refusal:
         return refusal
 
 
