@@ -7,16 +7,16 @@ it gives the same answers to the last digit.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
 
-from data_prep.engines import Completion, Engine, GenerationRequest, Sampling
+from data_prep.engines import Completion, Engine, GenerationRequest, NoLogprobs, Sampling
 from data_prep.verl_rows import Question
 from eval.correctness import Judgement, judge
 from eval.protocols import ask, request_seed
-from eval.protocols.direct import token_probabilities
+from eval.protocols.direct import probability_tokens, token_probabilities
 from eval.protocols.tags import tag_probabilities
 from eval.records import ANSWERS, Answer, answer_key
 from reward_fns.errors import UserError
@@ -69,6 +69,7 @@ def answer_questions(
     """
     failures: list[str] = []
     step = batch_size or BATCH
+    logprobs = True
     n_answers = len(questions) * decoding.samples
     with tqdm(
         total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer"
@@ -78,12 +79,11 @@ def answer_questions(
             missing = _missing(batch, log, decoding)
             if not missing:
                 continue
+            completions, logprobs = _sample(engine, list(map(shown, batch)), decoding, logprobs)
             drawn = [
                 (question, sample, completion)
-                for question, completions in zip(
-                    batch, _sample(engine, list(map(shown, batch)), decoding), strict=True
-                )
-                for sample, completion in enumerate(completions)
+                for question, of_question in zip(batch, completions, strict=True)
+                for sample, completion in enumerate(of_question)
                 if answer_key(question.question_id, sample) in missing
             ]
             # A loop of its own for each batch: nothing of the expert's connections outlives it.
@@ -117,17 +117,20 @@ def _missing(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -
 
 
 def _sample(
-    engine: Engine, questions: Sequence[Question], decoding: Decoding
-) -> list[list[Completion]]:
+    engine: Engine, questions: Sequence[Question], decoding: Decoding, logprobs: bool
+) -> tuple[list[list[Completion]], bool]:
+    """The answers, and whether the engine gives log-probabilities: if it does not, they do without."""
     requests = [
         GenerationRequest(q.messages, request_seed(decoding.seed, q.question_id), q.image)
         for q in questions
     ]
-    return ask(
-        engine,
-        requests,
-        Sampling(decoding.temperature, decoding.max_tokens, decoding.samples, _TOP),
-    )
+    sampling = Sampling(decoding.temperature, decoding.max_tokens, decoding.samples)
+    if logprobs:
+        try:
+            return ask(engine, requests, replace(sampling, top_logprobs=_TOP)), True
+        except NoLogprobs as error:
+            tqdm.write(f"answers without token probabilities: {error}")
+    return ask(engine, requests, sampling), False
 
 
 Drawn = Sequence[tuple[Question, int, Completion]]
@@ -173,6 +176,8 @@ def _answer(
         entity_rarity=q.entity_rarity,
         probabilities=token_probabilities(completion),
         tag_probabilities=tag_probabilities(completion, parsed.claims),
+        probability_tokens=probability_tokens(completion),
+        finish_reason=completion.finish_reason,
     )
 
 

@@ -11,14 +11,30 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_prep.engines import Engine, open_engine
+from data_prep.engines import Engine, NoLogprobs, open_engine
 from data_prep.verl_rows import Question, load_questions
 from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
-from eval.protocols import PROTOCOLS, Asked, ConfidenceProtocol, Options
-from eval.records import answers_path, file_sha256, read_answers, records_path
+from eval.protocols import (
+    BY_EQUIVALENCE,
+    FROM_PROBABILITIES,
+    PROTOCOLS,
+    Asked,
+    ConfidenceProtocol,
+    Options,
+)
+from eval.protocols.equivalence import make_equivalence
+from eval.records import (
+    MOST_TRUNCATED,
+    answers_path,
+    file_sha256,
+    read_answers,
+    records_path,
+    settings_path,
+    truncated_share,
+)
 from eval.replicas import batch_of, with_replicas
-from eval.settings import keep_settings
+from eval.settings import keep_settings, set_aside
 from eval.shown_images import AS_IS, ShownImages
 from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
@@ -26,6 +42,11 @@ from reward_fns.expert import Expert, ExpertError, make_expert
 from reward_fns.expert.oracle import OracleExpert
 from reward_fns.files import JsonlLog
 from reward_fns.lenient import THINKING
+
+_NONE_RECORDED = (
+    "no answer in {answers} has the token probability that it reads: the engine gives none, or the "
+    "answers were made before this protocol was; to sample anew move the file away"
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,7 @@ class Plan:
         protocols: names of `protocols.PROTOCOLS`.
         expert: see `reward_fns.expert.make_expert`; correctness: one of `correctness.CORRECTNESS`.
         sc_samples: k of SC.
+        equivalence: see `protocols.equivalence.make_equivalence`.
         thinking: tags of a thinking block before the answer, as the reward's option of that name.
         images: what the model is shown, one of `shown_images.IMAGES`.
         replicas: of each model that vLLM loads; None for one a visible GPU.
@@ -50,6 +72,7 @@ class Plan:
     expert: str | Mapping[str, Any] = "oracle"
     correctness: str = "expert"
     sc_samples: int = 10
+    equivalence: str = "text"
     limit: int | None = None
     thinking: tuple[str, str] | None = None
     images: str = AS_IS
@@ -89,6 +112,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "correctness": plan.correctness,
         "thinking": plan.thinking and list(plan.thinking),
     }
+    protocols = _protocols(plan, expert)
     # All models are checked, and outdated answers set aside, before the first long run.
     configs = {name: with_replicas(config, plan.replicas) for name, config in models.items()}
     engines = {name: open_engine(config, plan.out / "models") for name, config in configs.items()}
@@ -98,10 +122,17 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
     paths: list[Path] = []
     for name, engine in engines.items():
         with engine:
-            paths += _one_model(
-                name, engine, questions, expert, plan, shown, batch_of(configs[name])
-            )
+            batch_size = batch_of(configs[name])
+            paths += _one_model(name, engine, questions, expert, plan, protocols, shown, batch_size)
     return paths
+
+
+def _protocols(plan: Plan, expert: Expert) -> dict[str, ConfidenceProtocol]:
+    """What is asked of every model, checked before the first long run. A model of equivalence is loaded if used."""
+    options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
+    if set(BY_EQUIVALENCE) & set(plan.protocols):
+        options = replace(options, equivalence=make_equivalence(plan.equivalence, expert))
+    return {name: PROTOCOLS[name](options) for name in plan.protocols}
 
 
 def _check_references(expert: Expert, questions: Sequence[Question], correctness: str) -> None:
@@ -123,6 +154,7 @@ def _one_model(
     questions: Sequence[Question],
     expert: Expert,
     plan: Plan,
+    protocols: Mapping[str, ConfidenceProtocol],
     shown: ShownImages,
     batch_size: int,
 ) -> list[Path]:
@@ -145,11 +177,13 @@ def _one_model(
     by_id = {question.question_id: question for question in questions}
     asked = [Asked(by_id[answer.question_id], answer) for answer in read_answers(path)]
     answers_sha256 = file_sha256(path)
-    options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
+    _warn_of_truncation(name, asked, plan.decoding.max_tokens)
     paths = []
-    for protocol_name in plan.protocols:
-        protocol = PROTOCOLS[protocol_name](options)
+    for protocol_name, protocol in protocols.items():
         target = records_path(plan.out, name, protocol_name)
+        if protocol_name in FROM_PROBABILITIES and not _recorded(asked, protocol_name):
+            _leave_out(target, _NONE_RECORDED.format(answers=path))
+            continue
         keep_settings(
             target,
             {
@@ -161,9 +195,34 @@ def _one_model(
                 **protocol.settings,
             },
         )
-        _one_protocol(f"{name} {protocol_name}", protocol, engine, asked, target, shown, batch_size)
+        title = f"{name} {protocol_name}"
+        try:
+            _one_protocol(title, protocol, engine, asked, target, shown, batch_size)
+        except NoLogprobs as error:
+            _leave_out(target, str(error))
+            continue
         paths.append(target)
     return paths
+
+
+def _recorded(asked: Sequence[Asked], protocol: str) -> bool:
+    return any(protocol in item.answer.probabilities for item in asked)
+
+
+def _leave_out(target: Path, why: str) -> None:
+    """Say so, and leave no records of other answers behind, nor settings of none."""
+    set_aside(target)
+    settings_path(target).unlink(missing_ok=True)
+    print(f"{target}: left out: {why}")
+
+
+def _warn_of_truncation(name: str, asked: Sequence[Asked], max_tokens: int) -> None:
+    share = truncated_share(item.answer for item in asked)
+    if share is not None and share > MOST_TRUNCATED:
+        print(
+            f"{name}: {share:.1%} of the answers were cut off at --max-tokens {max_tokens}: "
+            "they state no confidence; raise it"
+        )
 
 
 def _one_protocol(
@@ -183,7 +242,13 @@ def _one_protocol(
             if all(item.answer.key in log.done for item in batch):
                 continue
             batch = [replace(item, question=shown(item.question)) for item in batch]
-            found = [c for c in protocol.confidences(engine, batch) if c.key not in log.done]
+            try:
+                confidences = protocol.confidences(engine, batch)
+            except NoLogprobs as error:
+                if log.done:  # it gave them before: what is there is kept, and the next run goes on
+                    raise UserError(str(error)) from error
+                raise
+            found = [c for c in confidences if c.key not in log.done]
             failures += sum(c.confidence is None for c in found)
             log.append(asdict(confidence) for confidence in found)
             progress.update(len(found))

@@ -19,6 +19,8 @@ from reward_fns.errors import UserError
 from reward_fns.files import PARTIAL_SUFFIX, read_jsonl, read_mapping, write_text
 
 VERBAL = "verbal"
+MOST_TRUNCATED = 0.05
+"""Of a model's answers: above it commands and reports warn that too many were cut off."""
 ANSWERS = "answers"  # stands in the file name where the protocol's name stands for confidences
 
 
@@ -38,6 +40,9 @@ class Answer:
         subset: "entailment", "contradiction" or "neutral" from stage one; "" if unknown. Likewise None for
             share_true (share of sampled answers that were true), vote_margin and entity_rarity (r/c of Eq. 1-3).
         probabilities: of the answer's tokens, see `protocols.direct`; {} if the engine gave none.
+        probability_tokens: the token that each of them stands on, or how many; {} if unknown.
+        finish_reason: "stop" where the answer ended by itself, "length" where it was cut off; "" if unknown (in
+            records that were made before it was kept).
         tag_probabilities: of "sure" against "not sure" for each claim, None if unknown; see `protocols.tags`.
     """
 
@@ -65,6 +70,8 @@ class Answer:
     entity_rarity: float | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
     tag_probabilities: list[float | None] = field(default_factory=list)
+    probability_tokens: dict[str, str | int] = field(default_factory=dict)
+    finish_reason: str = ""
 
     def __post_init__(self) -> None:
         _check_unit("correct", self.correct)
@@ -75,6 +82,11 @@ class Answer:
     def key(self) -> str:
         """Names this answer among those of its model."""
         return answer_key(self.question_id, self.sample)
+
+    @property
+    def truncated(self) -> bool | None:
+        """Whether the answer was cut off; None if unknown."""
+        return self.finish_reason == "length" if self.finish_reason else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +138,12 @@ def answer_key(question_id: str, sample: int) -> str:
 def _check_unit(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+def truncated_share(answers: Iterable[Answer]) -> float | None:
+    """Share of the answers that were cut off, of those of which it is known; None if of none."""
+    known = [answer.truncated for answer in answers if answer.truncated is not None]
+    return sum(known) / len(known) if known else None
 
 
 def answers_path(directory: Path, model: str) -> Path:

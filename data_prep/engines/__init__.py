@@ -9,8 +9,12 @@ from data_prep.engines.interface import (
     Completion,
     Engine,
     GenerationRequest,
+    NoLogprobs,
     RefusedRequests,
     Sampling,
+    ScoredAnswer,
+    ScoredToken,
+    ScoringRequest,
     Token,
 )
 from reward_fns.errors import UserError
@@ -19,8 +23,12 @@ __all__ = [
     "Completion",
     "Engine",
     "GenerationRequest",
+    "NoLogprobs",
     "RefusedRequests",
     "Sampling",
+    "ScoredAnswer",
+    "ScoredToken",
+    "ScoringRequest",
     "Token",
     "open_engine",
 ]

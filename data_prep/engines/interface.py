@@ -7,7 +7,7 @@ text was sampled at another temperature.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from reward_fns.errors import UserError
 
@@ -72,10 +72,48 @@ class Token:
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer: its text without special tokens, and its tokens, the end of sequence included, if asked for."""
+    """One answer.
+
+    Attributes:
+        text: without special tokens.
+        tokens: the end of sequence included, if asked for.
+        finish_reason: "stop" at the end of sequence, "length" where it was cut off at `max_tokens` or at the model's
+            last position, another word of a server's; "" if unknown.
+    """
 
     text: str
     tokens: tuple[Token, ...] = ()
+    finish_reason: str = ""
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """Answers to one prompt whose probabilities are wanted.
+
+    Attributes:
+        messages, image: the prompt, as in `GenerationRequest`.
+        answers: texts without special tokens, at least one.
+    """
+
+    messages: list[dict[str, Any]]
+    answers: tuple[str, ...]
+    image: bytes | None = None
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """One token of a given answer: its id, and log p(token | prompt, the answer before it)."""
+
+    id: int
+    logprob: float
+
+
+ScoredAnswer = tuple[ScoredToken, ...]
+"""A given answer as the model's tokenizer writes it; the last token is the end of sequence."""
+
+
+class NoLogprobs(UserError):
+    """What serves the model gives no log-probabilities, or not those that were asked for."""
 
 
 def sum_by_text(choices: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -99,10 +137,10 @@ class RefusedRequests(UserError):
     """Some requests of a batch cannot be answered (a prompt too long, an unreadable image, ...), the others are.
 
     Attributes:
-        answers: for each request its completions, or why it was refused.
+        answers: for each request its completions (or scored answers), or why it was refused.
     """
 
-    def __init__(self, answers: "Sequence[list[Completion] | UserError]") -> None:
+    def __init__(self, answers: "Sequence[list[Any] | UserError]") -> None:
         refused = [answer for answer in answers if isinstance(answer, UserError)]
         many = (
             f"{len(refused)} of {len(answers)} requests refused, the first: "
@@ -113,7 +151,10 @@ class RefusedRequests(UserError):
         self.answers = list(answers)
 
 
-def all_answered(answers: "Sequence[list[Completion] | UserError]") -> list[list[Completion]]:
+_Answer = TypeVar("_Answer", Completion, ScoredAnswer)
+
+
+def all_answered(answers: "Sequence[list[_Answer] | UserError]") -> list[list[_Answer]]:
     """The answers, if every request has one.
 
     Raises:
@@ -144,7 +185,20 @@ class Engine(Protocol):
 
         Raises:
             RefusedRequests: some requests cannot be answered; the error holds the answers to the others.
-            UserError: nothing can be answered (the model cannot be loaded, the server is gone, no log-probabilities).
+            NoLogprobs: log-probabilities are asked for and not given.
+            UserError: nothing can be answered (the model cannot be loaded, the server is gone).
+        """
+        ...
+
+    def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
+        """Each answer of each request token by token, exact, with the end of sequence behind it.
+
+        Nothing is drawn. The tokens are those that the tokenizer makes of the text (`scoring`).
+
+        Raises:
+            RefusedRequests: some requests cannot be scored; the error holds the others.
+            NoLogprobs: what serves the model does not score given text.
+            UserError: nothing can be scored.
         """
         ...
 

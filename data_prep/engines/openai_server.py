@@ -16,25 +16,31 @@ OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep.engines.chat import media_type
 from data_prep.engines.interface import (
     Completion,
     GenerationRequest,
+    NoLogprobs,
     Sampling,
+    ScoredAnswer,
+    ScoringRequest,
     Token,
     all_answered,
     sum_by_text,
 )
 from data_prep.engines.placeholders import placeholder_texts_of
+from data_prep.engines.served_scoring import ChangedAnswer, ServedScorer, read_tokenizer
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
     import openai
 
+_Reply = TypeVar("_Reply", list[Completion], list[ScoredAnswer])
 _NO_KEY = "no-key"  # the client wants one; a server of one's own need not
 
 
@@ -86,6 +92,8 @@ class OpenAIEngine:
         self._address = str(self._client.base_url).rstrip("/")
         self._given_body = dict(extra_body or {})
         self._body: dict[str, Any] | None = None
+        self._root: str | None = None  # what a vLLM server has loaded
+        self._scorer: ServedScorer | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -105,19 +113,64 @@ class OpenAIEngine:
 
         Raises:
             RefusedRequests: the server refuses some requests, or an image cannot be read; the others are answered.
-            UserError: the server is gone, refuses the key, or gives no log-probabilities where asked for.
+            NoLogprobs: log-probabilities are asked for and not given.
+            UserError: the server is gone or refuses the key.
         """
+        self._meet_server()
+        asks = [partial(self._one, request, sampling) for request in requests]
+        return all_answered(self._at_once(asks))
+
+    def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
+        """See `interface.Engine.score` and `served_scoring`.
+
+        Raises:
+            RefusedRequests: the server refuses some requests, or an image cannot be read; the others are scored.
+            NoLogprobs: no vLLM server, its tokenizer cannot be read here, or its chat template changes each answer.
+            UserError: the server is gone or refuses the key.
+        """
+        self._meet_server()
+        if self._root is None:
+            raise NoLogprobs(
+                f"{self.fingerprint} gives no log-probabilities of given text: only vLLM's server does"
+            )
+        if self._scorer is None:
+            self._scorer = ServedScorer(read_tokenizer(self._root), self._posted, self.fingerprint)
+        scored = self._at_once([partial(self._scorer.scored, request) for request in requests])
+        if scored and all(isinstance(one, ChangedAnswer) for one in scored):
+            raise NoLogprobs(str(scored[0]))
+        return all_answered(scored)
+
+    def _meet_server(self) -> None:
         if self._body is None:
             self._body = self._server_fields() | self._given_body
-        with ThreadPoolExecutor(min(self._concurrency, max(1, len(requests)))) as pool:
-            answers = [pool.submit(self._one_or_refusal, request, sampling) for request in requests]
+
+    def _at_once(self, asks: Sequence[Callable[[], _Reply]]) -> "list[_Reply | UserError]":
+        """The result of each, or why the server refuses that request; `concurrency` at a time."""
+        with ThreadPoolExecutor(min(self._concurrency, max(1, len(asks)))) as pool:
+            answers = [pool.submit(_or_refusal, ask) for ask in asks]
             wait(answers, return_when=FIRST_EXCEPTION)
             for answer in answers:
                 answer.cancel()  # the rest, if one failed
             failed = (a.exception() for a in answers if not a.cancelled())
             if error := next((error for error in failed if error is not None), None):
                 raise error
-            return all_answered([answer.result() for answer in answers])
+            return [answer.result() for answer in answers]
+
+    def _posted(self, turns: Sequence[Any], image: bytes | None, fields: dict[str, Any]) -> Any:
+        """vLLM's reply to a chat that it is to add one token to."""
+        import openai
+
+        try:
+            reply = self._client.chat.completions.create(
+                model=self._model,
+                messages=_messages(turns, image),
+                temperature=0.0,
+                max_tokens=1,
+                extra_body=(self._body or {}) | fields,
+            )
+        except openai.OpenAIError as error:
+            raise self._refusal(error) from error
+        return reply
 
     def _server_fields(self) -> dict[str, Any]:
         """What vLLM's server must be told to answer as vLLM's offline engine does."""
@@ -137,18 +190,10 @@ class OpenAIEngine:
         if served[self._model].owned_by != "vllm":
             return {}
         fields: dict[str, Any] = {"add_special_tokens": True}
-        root = getattr(served[self._model], "root", None) or self._model
+        self._root = root = getattr(served[self._model], "root", None) or self._model
         if "bad_words" not in self._given_body and (texts := placeholder_texts_of(root)):
             fields["bad_words"] = texts
         return fields
-
-    def _one_or_refusal(
-        self, request: GenerationRequest, sampling: Sampling
-    ) -> list[Completion] | UserError:
-        try:
-            return self._one(request, sampling)
-        except _RefusedError as refusal:
-            return refusal
 
     def _one(self, request: GenerationRequest, sampling: Sampling) -> list[Completion]:
         found: list[Completion] = []
@@ -166,15 +211,9 @@ class OpenAIEngine:
         if sampling.top_logprobs:
             logprobs = {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         try:
-            messages: Any = [
-                turn | {"content": _content(turn["content"], request)} for turn in request.messages
-            ]
-        except UserError as error:
-            raise _RefusedError(str(error)) from error
-        try:
             reply = self._client.chat.completions.create(
                 model=self._model,
-                messages=messages,
+                messages=_messages(request.messages, request.image),
                 n=sampling.n - given,
                 seed=request.seed + given,
                 temperature=sampling.temperature,
@@ -183,16 +222,26 @@ class OpenAIEngine:
                 extra_body=self._body,
                 **logprobs,
             )
+        except openai.APIStatusError as error:
+            reason = _first_line(error)
+            # Some models refuse the parameter (400, OpenAI's own with 403), and would in every request.
+            if logprobs and error.status_code in (400, 403, 422) and "logprobs" in reason:
+                raise NoLogprobs(
+                    f"{self.fingerprint} gives no log-probabilities: {reason}"
+                ) from error
+            raise self._refusal(error) from error
         except openai.OpenAIError as error:
             raise self._refusal(error) from error
         return list(reply.choices or [])
 
     def _completion(self, choice: Any, sampling: Sampling) -> Completion:
-        text = choice.message.content or ""
+        text, reason = choice.message.content or "", choice.finish_reason or ""
         if not sampling.top_logprobs:
-            return Completion(text)
+            return Completion(text, finish_reason=reason)
+        if choice.logprobs is not None and not text and not choice.logprobs.content:
+            return Completion(text, finish_reason=reason)  # an empty answer has no token to list
         if choice.logprobs is None or not choice.logprobs.content:
-            raise UserError(
+            raise NoLogprobs(
                 f"{self.fingerprint} gives no log-probabilities: use a server and model that do, or what needs none "
                 "(sampled votes, the SC, Verbal and VCAP protocols)"
             )
@@ -206,12 +255,13 @@ class OpenAIEngine:
                 )
                 for t in choice.logprobs.content
             ),
+            reason,
         )
 
     def _refusal(self, error: "openai.OpenAIError") -> UserError:
         import openai
 
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        reason = _first_line(error)
         if isinstance(error, openai.APITimeoutError):
             return UserError(
                 f"{self._address} did not answer in time: raise timeout, or lower concurrency"
@@ -225,18 +275,41 @@ class OpenAIEngine:
         return UserError(f"{self.fingerprint} failed: {reason}")
 
 
-def _content(content: Any, request: GenerationRequest) -> Any:
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _or_refusal(ask: Callable[[], _Reply]) -> "_Reply | UserError":
+    try:
+        return ask()
+    except (_RefusedError, ChangedAnswer) as refusal:
+        return refusal
+
+
+def _messages(turns: Sequence[Mapping[str, Any]], image: bytes | None) -> Any:
+    """OpenAI's turns for ours.
+
+    Raises:
+        _RefusedError: there is no image for an image part, or it cannot be read.
+    """
+    try:
+        return [{**turn, "content": _content(turn["content"], image)} for turn in turns]
+    except UserError as error:
+        raise _RefusedError(str(error)) from error
+
+
+def _content(content: Any, image: bytes | None) -> Any:
     """OpenAI's parts for ours: the image as a data URL."""
     if isinstance(content, str):
         return content
-    return [part if part["type"] != "image" else _image_part(request) for part in content]
+    return [part if part["type"] != "image" else _image_part(image) for part in content]
 
 
-def _image_part(request: GenerationRequest) -> dict[str, Any]:
-    if request.image is None:
+def _image_part(image: bytes | None) -> dict[str, Any]:
+    if image is None:
         raise UserError("a request has an image part and no image")
-    encoded = base64.b64encode(request.image).decode("ascii")
+    encoded = base64.b64encode(image).decode("ascii")
     return {
         "type": "image_url",
-        "image_url": {"url": f"data:{media_type(request.image)};base64,{encoded}"},
+        "image_url": {"url": f"data:{media_type(image)};base64,{encoded}"},
     }

@@ -13,14 +13,24 @@ GPU the replica takes a logical one. The model directory must be readable on eve
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from data_prep.engines import vllm_offline
 from data_prep.engines.chat import chat_text, open_image
-from data_prep.engines.interface import Completion, GenerationRequest, Sampling, all_answered
+from data_prep.engines.interface import (
+    Completion,
+    GenerationRequest,
+    Sampling,
+    ScoredAnswer,
+    ScoredToken,
+    ScoringRequest,
+    all_answered,
+)
 from data_prep.engines.models import ReadyModel
 from data_prep.engines.placeholders import placeholder_texts
+from data_prep.engines.scoring import answer_ids
 from reward_fns.errors import UserError
 
 _ENVIRONMENT = {
@@ -59,6 +69,7 @@ class RayEngine:
         )
         self._processor: Any = None
         self._never: list[str] = []
+        self._ends: frozenset[int] = frozenset()  # ids that end a sequence
 
     @property
     def fingerprint(self) -> str:
@@ -80,37 +91,89 @@ class RayEngine:
             RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are answered.
             UserError: the cluster has too few GPUs, or the run failed as a whole.
         """
-        import ray
-        from ray.data.llm import build_processor
-        from ray.exceptions import RayError
-
         if self._processor is None:
             self._start()
         rows, refused = self._rows(requests, sampling)
-        found: dict[tuple[int, int], Completion] = {}
-        try:
-            # A row holds all that its request needs, so that it can go to any node; images are opened there.
-            pipeline = build_processor(self._config(), preprocess=_opened, postprocess=_kept)
-            for row in pipeline(ray.data.from_items(rows)).iter_rows() if rows else ():
-                if reason := row.get("__inference_error__"):
-                    refused[row["number"]] = UserError(
-                        f"the model refuses a request: {reason.splitlines()[0]}"
-                    )
-                else:
-                    found[row["number"], row["sample"]] = _completion(
-                        json.loads(row["answer"]), sampling.top_logprobs
-                    )
-        except RayError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(
-                f"the Ray run failed ({reason}): the logs of the replicas say more"
-            ) from error
+        found = {
+            place: _completion(answer, sampling.top_logprobs, self._ends)
+            for place, answer in self._answers(rows, refused, _kept)
+        }
         return all_answered(
             [
                 refused[i] if i in refused else [found[i, j] for j in range(sampling.n)]
                 for i in range(len(requests))
             ]
         )
+
+    def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
+        """See `interface.Engine.score`; an answer is a row.
+
+        Raises:
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are scored.
+            UserError: the cluster has too few GPUs, or the run failed as a whole.
+        """
+        if self._processor is None:
+            self._start()
+        rows: list[dict[str, Any]] = []
+        refused: dict[int, UserError] = {}
+        for number, request in enumerate(requests):
+            try:
+                open_image(request.image)
+                rows += self._scoring_rows(number, request)
+            except UserError as error:
+                refused[number] = error
+        found = {
+            place: tuple(ScoredToken(i, p) for i, p in answer)
+            for place, answer in self._answers(rows, refused, _kept_scores)
+        }
+        return all_answered(
+            [
+                refused[i]
+                if i in refused
+                else [found[i, j] for j in range(len(requests[i].answers))]
+                for i in range(len(requests))
+            ]
+        )
+
+    def _scoring_rows(self, number: int, request: ScoringRequest) -> list[dict[str, Any]]:
+        prompt = chat_text(self._processor, request.messages)
+        before = self._processor.tokenizer(prompt).input_ids
+        rows = []
+        for sample, answer in enumerate(request.answers):
+            ids = answer_ids(self._processor.tokenizer, prompt, answer)
+            place = {"number": number, "sample": sample, "answer_length": len(ids)}
+            given = {"prompt": prompt, "tokenized_prompt": before + ids, "image": request.image}
+            rows.append(place | given | {"sampling_params": vllm_offline.SCORING})
+        return rows
+
+    def _answers(
+        self,
+        rows: list[dict[str, Any]],
+        refused: dict[int, UserError],
+        kept: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> Iterator[tuple[tuple[int, int], Any]]:
+        """One Ray Data run: (request, sample) and what `kept` keeps of each row; refusals are added."""
+        import ray
+        from ray.data.llm import build_processor
+        from ray.exceptions import RayError
+
+        if not rows:
+            return
+        try:
+            # A row holds all that its request needs, so that it can go to any node; images are opened there.
+            pipeline = build_processor(self._config(), preprocess=_opened, postprocess=kept)
+            for row in pipeline(ray.data.from_items(rows)).iter_rows():
+                if reason := row.get("__inference_error__"):
+                    refused[row["number"]] = UserError(
+                        f"the model refuses a request: {reason.splitlines()[0]}"
+                    )
+                else:
+                    yield (row["number"], row["sample"]), json.loads(row["answer"])
+        except RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(
+                f"the Ray run failed ({reason}): the logs of the replicas say more"
+            ) from error
 
     def _start(self) -> None:
         """Join or start Ray, and see that it has a GPU, real or logical, for each replica."""
@@ -138,6 +201,7 @@ class RayEngine:
         self._processor = AutoProcessor.from_pretrained(self._model.path)
         config = AutoConfig.from_pretrained(self._model.path)
         self._never = placeholder_texts(config, self._processor.tokenizer)
+        self._ends = _end_ids(self._model.path, self._processor.tokenizer)
 
     def _rows(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
@@ -202,9 +266,33 @@ def _kept(row: dict[str, Any]) -> dict[str, Any]:
     return {"number": row["number"], "sample": row["sample"], "answer": json.dumps(answer)}
 
 
-def _completion(answer: dict[str, Any], top_logprobs: int) -> Completion:
+def _kept_scores(row: dict[str, Any]) -> dict[str, Any]:
+    """As `_kept`, of given text: id and log-probability of each token of the answer."""
+    length = row["answer_length"]
+    ids = list(map(int, row["prompt_token_ids"]))[-length:]
+    scores = []
+    for token_id, choices in zip(ids, list(row["prompt_logprobs"])[-length:], strict=True):
+        by_id = {int(i): choice["logprob"] for i, choice in choices.items() if choice}
+        scores.append((token_id, by_id[token_id]))
+    return {"number": row["number"], "sample": row["sample"], "answer": json.dumps(scores)}
+
+
+def _end_ids(path: Path, tokenizer: Any) -> frozenset[int]:
+    """The ids at which vLLM stops: the tokenizer's and those of the model's generation settings."""
+    from transformers import GenerationConfig
+
+    ids = {tokenizer.eos_token_id}
+    if (path / "generation_config.json").is_file():
+        more = GenerationConfig.from_pretrained(path).eos_token_id
+        ids |= {more} if isinstance(more, int) else set(more or ())
+    return frozenset(ids)
+
+
+def _completion(answer: dict[str, Any], top_logprobs: int, ends: Collection[int]) -> Completion:
+    # Ray's rows do not say why vLLM stopped; its ids hold the token at which it did.
+    reason = "stop" if answer["ids"] and answer["ids"][-1] in ends else "length"
     if not top_logprobs:
-        return Completion(answer["text"])
+        return Completion(answer["text"], finish_reason=reason)
     tokens = (
         vllm_offline.token(
             token_id,
@@ -213,4 +301,4 @@ def _completion(answer: dict[str, Any], top_logprobs: int) -> Completion:
         )
         for token_id, choices in zip(answer["ids"], answer["choices"], strict=True)
     )
-    return Completion(answer["text"], tuple(tokens))
+    return Completion(answer["text"], tuple(tokens), reason)

@@ -15,9 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_prep.engines.chat import chat_text, open_image
-from data_prep.engines.interface import Completion, GenerationRequest, Sampling, all_answered
+from data_prep.engines.interface import (
+    Completion,
+    GenerationRequest,
+    Sampling,
+    ScoredAnswer,
+    ScoredToken,
+    ScoringRequest,
+    all_answered,
+)
 from data_prep.engines.models import ReadyModel
 from data_prep.engines.placeholders import placeholder_ids
+from data_prep.engines.scoring import answer_ids, shared_start
 from data_prep.engines.seeded_draw import Draw
 from reward_fns.errors import UserError
 
@@ -104,7 +113,79 @@ class TransformersEngine:
                 self._batch(rows[start : start + self._batch_size], sampling, answers)
         return all_answered(answers)
 
-    def _prompt(self, request: GenerationRequest) -> "_Prompt | UserError":
+    def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
+        """See `interface.Engine.score`: the common beginning once, then `batch_size` ends together.
+
+        Raises:
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are scored.
+            UserError: the model cannot be loaded.
+        """
+        if self._model is None:
+            self._load()
+        scored: list[list[ScoredAnswer] | UserError] = []
+        for request in requests:
+            prompt = self._prompt(request)
+            scored.append(
+                prompt if isinstance(prompt, UserError) else self._scored(prompt, request.answers)
+            )
+        return all_answered(scored)
+
+    def _scored(
+        self, prompt: "_Prompt", answers: Sequence[str]
+    ) -> "list[ScoredAnswer] | UserError":
+        import torch
+
+        tokenizer = self._processor.tokenizer
+        answered = [answer_ids(tokenizer, prompt.text, answer) for answer in answers]
+        # The last token of the shortest is always scored as an end.
+        shared = min(shared_start(answered), min(map(len, answered)) - 1)
+        inputs = self._inputs([_Row(0, 0, prompt)])
+        length = inputs["input_ids"].shape[1]
+        if length + max(map(len, answered)) > self._limit:
+            return UserError(
+                f"the model refuses a request: its prompt has {self._limit} tokens or more"
+            )
+        with torch.inference_mode():
+            start = self._model(**_longer(inputs, answered[0][:shared]), use_cache=True)
+            first = _logprobs(start.logits[0, length - 1 :])  # (shared + 1, V)
+            ends = []
+            for at in range(0, len(answered), self._batch_size):
+                rows = [ids[shared:] for ids in answered[at : at + self._batch_size]]
+                ends += self._ends_scored(rows, start.past_key_values, length + shared)
+        found = []
+        for ids, later in zip(answered, ends, strict=True):
+            logprobs = [first[i, ids[i]].item() for i in range(shared + 1)] + later
+            found.append(tuple(ScoredToken(*one) for one in zip(ids, logprobs, strict=True)))
+        return found
+
+    def _ends_scored(self, rows: list[list[int]], cache: Any, before: int) -> list[list[float]]:
+        """log p of the tokens of each row but its first, behind `before` cached positions."""
+        import copy
+
+        import torch
+
+        longest = max(map(len, rows))
+        if longest == 1:
+            return [[] for _ in rows]
+        pad = self._processor.tokenizer.pad_token_id
+        # On the right, where no real token looks.
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows]).to(
+            self._model.device
+        )
+        own = copy.deepcopy(cache)
+        own.batch_repeat_interleave(len(rows))
+        output = self._model(
+            input_ids=ids,
+            attention_mask=torch.ones(len(rows), before + longest).to(ids),
+            past_key_values=own,
+        )
+        logprobs = _logprobs(output.logits)  # (rows, longest, V)
+        return [
+            [logprobs[n, i - 1, row[i]].item() for i in range(1, len(row))]
+            for n, row in enumerate(rows)
+        ]
+
+    def _prompt(self, request: GenerationRequest | ScoringRequest) -> "_Prompt | UserError":
         try:
             return _Prompt(chat_text(self._processor, request.messages), open_image(request.image))
         except UserError as error:
@@ -139,7 +220,9 @@ class TransformersEngine:
             ids = _ended(ids[:most], self._ends)
             into = answers[row.number]
             assert isinstance(into, list)  # a refused request has no rows left
-            into.append(Completion(_text(ids, tokenizer), draw.tokens(number, ids, tokenizer)))
+            reason = "stop" if ids and ids[-1] in self._ends else "length"
+            tokens = draw.tokens(number, ids, tokenizer)
+            into.append(Completion(_text(ids, tokenizer), tokens, reason))
 
     def _inputs(self, rows: "Sequence[_Row]") -> Any:
         images = [[row.prompt.image] for row in rows if row.prompt.image is not None]
@@ -182,6 +265,27 @@ class _Row:
     number: int  # of the request
     seed: int
     prompt: _Prompt
+
+
+def _longer(inputs: Any, ids: Sequence[int]) -> dict[str, Any]:
+    """Inputs of one row with text tokens behind it; what has a value a token (a mask, types) goes on."""
+    import torch
+
+    shape = inputs["input_ids"].shape
+    end = torch.tensor([ids], dtype=torch.long).to(inputs["input_ids"].device)
+    ends = {"input_ids": end, "attention_mask": torch.ones_like(end)}
+    longer = dict(inputs)
+    for name, value in inputs.items():
+        if getattr(value, "shape", None) == shape:
+            more = ends.get(name, torch.zeros_like(end))
+            longer[name] = torch.cat([value, more.to(value.dtype)], 1)
+    return longer
+
+
+def _logprobs(logits: Any) -> Any:
+    import torch
+
+    return torch.log_softmax(logits.float(), -1)
 
 
 def _ended(ids: list[int], ends: Collection[int]) -> list[int]:

@@ -23,12 +23,16 @@ from data_prep.engines.interface import (
     Completion,
     GenerationRequest,
     Sampling,
+    ScoredAnswer,
+    ScoredToken,
+    ScoringRequest,
     Token,
     all_answered,
     sum_by_text,
 )
 from data_prep.engines.models import ReadyModel
 from data_prep.engines.placeholders import never, placeholder_ids
+from data_prep.engines.scoring import answer_ids
 from reward_fns.errors import UserError
 
 # Read by vLLM while it is imported and loads a model; what the user has set stays. The log level hides start-up chatter
@@ -121,10 +125,51 @@ class VllmEngine:
             ]
         )
 
+    def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
+        """See `interface.Engine.score`. A forward pass an answer: vLLM reads no cached prefix here.
+
+        Raises:
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are scored.
+            UserError: the model cannot be loaded.
+        """
+        if self._llm is None:
+            self._load()
+        import torch
+
+        with torch._dynamo.config.patch(disable=not torch.cuda.is_available()):
+            taken = [self._enqueue_answers(request) for request in requests]
+            outputs = iter(self._llm.wait_for_completion(use_tqdm=False))
+        scored: list[list[ScoredAnswer] | UserError] = []
+        for rows in taken:
+            found = [
+                row if isinstance(row, UserError) else _scored(row, next(outputs)) for row in rows
+            ]
+            refused = next((one for one in found if isinstance(one, UserError)), None)
+            scored.append(refused or [one for one in found if not isinstance(one, UserError)])
+        return all_answered(scored)
+
+    def _enqueue_answers(self, request: ScoringRequest) -> "list[list[int] | UserError]":
+        """Hand each answer to vLLM; its ids, or why it cannot be."""
+        from vllm import SamplingParams
+
+        tokenizer = self._processor.tokenizer
+        try:
+            prompt, image = chat_text(self._processor, request.messages), open_image(request.image)
+        except UserError as error:
+            return [error]
+        before = tokenizer(prompt).input_ids
+        rows: list[list[int] | UserError] = []
+        for answer in request.answers:
+            ids = answer_ids(tokenizer, prompt, answer)
+            given = {"prompt_token_ids": before + ids}
+            if image is not None:
+                given["multi_modal_data"] = {"image": image}
+            rows.append(self._take(given, SamplingParams(**SCORING)) or ids)
+        return rows
+
     def _enqueue(self, request: GenerationRequest, sampling: Sampling) -> UserError | None:
         """Hand the request to vLLM; why it cannot be, if so."""
         from vllm import SamplingParams
-        from vllm.exceptions import VLLMClientError
 
         parameters = SamplingParams(
             **sampling_arguments(sampling),
@@ -133,9 +178,16 @@ class VllmEngine:
             logit_bias=self._never or None,
         )
         try:
-            self._llm.enqueue(self._prompt(request), parameters, use_tqdm=False)
+            prompt = self._prompt(request)
         except UserError as error:
             return error
+        return self._take(prompt, parameters)
+
+    def _take(self, prompt: dict[str, Any], parameters: Any) -> UserError | None:
+        from vllm.exceptions import VLLMClientError
+
+        try:
+            self._llm.enqueue(prompt, parameters, use_tqdm=False)
         except (VLLMClientError, ValueError) as error:
             return UserError(f"the model refuses a request: {str(error).splitlines()[0]}")
         return None
@@ -188,6 +240,16 @@ def sampling_arguments(sampling: Sampling) -> dict[str, Any]:
     }
 
 
+SCORING = {"temperature": 0.0, "max_tokens": 1, "prompt_logprobs": 0, "detokenize": False}
+"""Sampling parameters for given text: the log-probability of each of its tokens, and no other's."""
+
+
+def _scored(ids: Sequence[int], output: Any) -> ScoredAnswer:
+    """The last tokens of a prompt, which are the answer's."""
+    choices = output.prompt_logprobs[-len(ids) :]
+    return tuple(ScoredToken(i, c[i].logprob) for i, c in zip(ids, choices, strict=True))
+
+
 def token(
     token_id: int, choices: Iterable[tuple[int, str, float, int]], top_logprobs: int
 ) -> Token:
@@ -204,7 +266,7 @@ def token(
 
 def _completion(output: Any, top_logprobs: int) -> Completion:
     if not top_logprobs:
-        return Completion(output.text)
+        return Completion(output.text, finish_reason=output.finish_reason or "")
     tokens = (
         token(
             token_id,
@@ -213,7 +275,7 @@ def _completion(output: Any, top_logprobs: int) -> Completion:
         )
         for token_id, choices in zip(output.token_ids, output.logprobs, strict=True)
     )
-    return Completion(output.text, tuple(tokens))
+    return Completion(output.text, tuple(tokens), output.finish_reason or "")
 
 
 def _spare_a_small_model_the_threads(path: Path) -> None:

@@ -11,10 +11,13 @@ from reward_fns.errors import UserError
 _DESCRIPTION = """\
 Ask models the questions of a parquet, judge the answers, and get the confidence in each answer by each protocol:
 
-  dp            probability of the answer's last token     (dp_end: of its end; dp_sequence: of the whole answer)
-  sc            agreement of --sc-samples sampled answers
+  dp            probability of the answer's last token     (dp_answer: of what it
+                says, without tags and number; dp_end: of its end; dp_sequence: of the whole answer)
+  sc            agreement of --sc-samples sampled answers (sc_own: with this answer; semantic_entropy: how many
+                different things they say)
   pcr           probability of Yes and True when asked whether the answer is right, in three ways
-  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; tags: by its tags alone)
+  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; verbal_expected:
+                the mean over what it might have stated; tags: by its tags alone)
   vcap          two rounds: what the model sees, then whether the answer fits it
 
 Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with more protocols or models:
@@ -51,7 +54,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Declare the commands."""
     parser = commands.add_parser(
         "calibration",
-        help="ask models the questions: judged answers, and confidences by up to ten protocols",
+        help="ask models the questions: judged answers, and confidences by each protocol",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -90,7 +93,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="PROTOCOL",
         help="see above; default: dp sc pcr verbal vcap",
     )
-    parser.add_argument("--sc-samples", type=_positive, default=10, help="k of sc (default 10)")
+    parser.add_argument(
+        "--sc-samples",
+        type=_positive,
+        default=10,
+        help="k of sc, sc_own and semantic_entropy (default 10)",
+    )
+    parser.add_argument(
+        "--equivalence",
+        default="text",
+        metavar="text|expert|MODEL",
+        help="when two samples say the same, for sc_own and semantic_entropy: by normalised text (default, for "
+        "answers of one short claim), or by entailment both ways: of the expert, or of an NLI cross-encoder",
+    )
     parser.add_argument(
         "--correctness",
         choices=["expert", "dataset"],
@@ -143,6 +158,7 @@ def run(arguments: argparse.Namespace) -> None:
             expert=arguments.expert,
             correctness=arguments.correctness,
             sc_samples=arguments.sc_samples,
+            equivalence=arguments.equivalence,
             limit=arguments.limit,
             thinking=arguments.thinking and tuple(arguments.thinking),
             images=arguments.images,

@@ -14,13 +14,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_prep.engines import Completion, Engine, Token
+from data_prep.engines import Completion, Engine
 from eval.protocols.ask_model import Asked
 from eval.protocols.direct import DIGITS
+from eval.protocols.token_places import placed_tokens
 from eval.records import Confidence
 from reward_fns.claims import Claim
 
-_GAP = 8  # characters of a text that may lie between two pieces of it
 _TAG = re.compile(r"\bI(?:['’‘ʼ`´]m| am)(?= (?:not |un)?sure)", re.IGNORECASE)
 
 
@@ -35,25 +35,8 @@ def tag_probabilities(completion: Completion, claims: Sequence[Claim]) -> list[f
     ends = [match.end() for match in _TAG.finditer(completion.text)]
     if len(ends) != len(claims):
         return [None] * len(claims)
-    starts = _starts(completion)
+    starts = dict(placed_tokens(completion))
     return [_sure(starts[end + 1].top) if end + 1 in starts else None for end in ends]
-
-
-def _starts(completion: Completion) -> dict[int, Token]:
-    """Tokens by where their first character that is no blank stands in the text.
-
-    Some tokenizers give a piece with the blank before it, some without, some as a piece of its own. Pieces that are not
-    in the text (the end of sequence, parts of a character) are passed over.
-    """
-    starts: dict[int, Token] = {}
-    position = 0
-    for token in completion.tokens:
-        piece = token.text.strip()
-        found = completion.text.find(piece, position, position + len(piece) + _GAP) if piece else -1
-        if found >= 0:
-            starts[found] = token
-            position = found + len(piece)
-    return starts
 
 
 def _sure(top: Mapping[str, float]) -> float | None:

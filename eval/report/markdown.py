@@ -26,7 +26,7 @@ _IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "t
 def render_summary(
     summary: Sequence[ProtocolSummary], tables: Sequence[Table], warnings: Sequence[str] = ()
 ) -> str:
-    """What to know first (`asked_alike`), headlines, the verdicts on calibration, the tables over all questions."""
+    """What to know first (`warnings_of`), headlines, the verdicts on calibration, the tables over all questions."""
     parts = ["# Calibration report\n", *(f"**{warning}**\n" for warning in warnings)]
     for item in summary:
         sentences = [
@@ -35,6 +35,11 @@ def render_summary(
         parts += [f"**{item.headline}**\n", "".join(f"- {sentence}\n" for sentence in sentences)]
     parts += [_section(table) for table in tables if table.name in _IN_SUMMARY]
     return "\n".join(part for part in parts if part)
+
+
+def warnings_of(report: Mapping[str, Any]) -> list[str]:
+    """What to know before any number: models that were not asked alike, answers that were cut off."""
+    return [*report["asked_differently"], *report["cut_off"]]
 
 
 def render_report(
@@ -46,7 +51,7 @@ def render_report(
         report: the content of report.json.
         tables: all tables; those of `_IN_FULL` and the paper's layouts are shown.
     """
-    parts = [render_summary(summary, tables, report["asked_differently"])]
+    parts = [render_summary(summary, tables, warnings_of(report))]
     for table in tables:
         if table.name == "training":
             parts += [_section(table, with_notes=True), theory_text(report["training"])]

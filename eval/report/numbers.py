@@ -4,7 +4,7 @@ The other slices (`slices.DIMENSIONS`) stand beside: models -> protocol -> dimen
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +14,7 @@ from eval.metrics import METRICS, estimate_all
 from eval.metrics.claims import claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.model_names import BASE, ordered_models, ordered_protocols
-from eval.records import AnswerRecord
+from eval.records import AnswerRecord, truncated_share
 from eval.slices import quarter_edges, slices
 
 POOLED = "pooled"
@@ -49,7 +49,8 @@ def summarise(
     """Values of one cell (model, protocol, slice); NaN where undefined. See `ESTIMATOR`.
 
     Each metric under its name with `<name>_interval` [low, high]; n; parse_failures; mean_confidence; extreme_share:
-    share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; reasons: metric -> why it is NaN.
+    share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; truncated: share of the answers
+    that were cut off, of those of which it is known; reasons: metric -> why it is NaN.
     """
     answers = (
         [record.confidence for record in records],
@@ -67,6 +68,7 @@ def summarise(
     for name, estimate in estimates.items():
         values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
     confidence, _ = scored(records)
+    truncated = truncated_share(records)
     return values | {
         "n": len(records),
         "parse_failures": len(records) - len(confidence),
@@ -74,6 +76,7 @@ def summarise(
         "extreme_share": _mean([float(c in (0.0, 1.0)) for c in confidence]),
         "well_formed": _mean([float(record.well_formed) for record in records]),
         "mean_claims": _mean([float(len(record.claims)) for record in records]),
+        "truncated": math.nan if truncated is None else truncated,
         "reasons": {
             name: estimate.reason for name, estimate in estimates.items() if estimate.reason
         },
@@ -103,6 +106,14 @@ def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
+
+
+def _pooled(records: Sequence[AnswerRecord]) -> dict[str, Any]:
+    """`summarise` with all metrics; and the five most frequent tokens that DP stands on, with their shares."""
+    tokens = [record.detail["token"] for record in records if "token" in record.detail]
+    frequent = Counter(tokens).most_common(5)
+    shares = {token: count / len(tokens) for token, count in frequent}
+    return summarise(records, METRICS) | {"tokens": shares}
 
 
 Cells = dict[str, dict[str, Any]]
@@ -152,7 +163,7 @@ def summarise_all(
             dimension: {name: summarise(part) for name, part in by_slice.items()}
             for dimension, by_slice in slices(answers, edges).items()
         }
-        models[model][protocol] = cells.pop("dataset", {}) | {POOLED: summarise(answers, METRICS)}
+        models[model][protocol] = cells.pop("dataset", {}) | {POOLED: _pooled(answers)}
         sliced[model][protocol] = cells
     return models, sliced
 

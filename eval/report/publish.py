@@ -18,8 +18,9 @@ from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
+from eval.report.cut_off import cut_off
 from eval.report.html.page import render_page
-from eval.report.markdown import render_report, render_summary
+from eval.report.markdown import render_report, render_summary, warnings_of
 from eval.report.numbers import (
     ESTIMATOR,
     PAPER_VERBAL_RATIOS,
@@ -96,7 +97,7 @@ def publish(sources: Sources, out: Path) -> None:
         out / "report.html",
         render_page(report, records, summary, tables, coefficients, sources.questions),
     )
-    print(render_summary(summary, tables, report["asked_differently"]))
+    print(render_summary(summary, tables, warnings_of(report)))
     print(
         f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
@@ -123,6 +124,7 @@ def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any
         "config": config,
         "records": settings,
         "asked_differently": differences(settings),
+        "cut_off": cut_off(records),
         "training": training,
         "stage_seconds": stage_seconds,
     }

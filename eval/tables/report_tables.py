@@ -62,6 +62,7 @@ def overall_table(models: Models) -> Table:
         Column("at 0 or 1", percent=True, digits=0),
         Column("well formed", percent=True, digits=0),
         Column("claims", digits=1),
+        Column("cut off", percent=True, digits=0),
         Column("n"),
         Column("parse failures"),
     )
@@ -74,6 +75,7 @@ def overall_table(models: Models) -> Table:
             known(cell["extreme_share"]),
             known(cell["well_formed"]),
             known(cell["mean_claims"]),
+            known(cell["truncated"]),
             cell["n"],
             cell["parse_failures"],
         )

@@ -39,6 +39,23 @@ def label_columns(id2label: Mapping[int, str]) -> dict[str, int]:
     return {label: columns[label] for label in _ORDER}
 
 
+def load_cross_encoder(model: str) -> tuple[Any, dict[str, int]]:
+    """A sentence-transformers CrossEncoder, and the column of each label (`label_columns`).
+
+    Raises:
+        UserError: the model cannot be loaded, or its labels are not those of NLI.
+    """
+    from sentence_transformers import CrossEncoder
+
+    try:
+        loaded: Any = CrossEncoder(model)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no NLI cross-encoder {model!r} ({str(error).splitlines()[0]}): give a directory or a name of the hub"
+        ) from error
+    return loaded, label_columns(loaded.model.config.id2label)
+
+
 class NliExpert:
     """A sentence-transformers CrossEncoder with three labels.
 
@@ -50,16 +67,8 @@ class NliExpert:
     """
 
     def __init__(self, model: str) -> None:
-        from sentence_transformers import CrossEncoder
-
-        try:
-            self._model: Any = CrossEncoder(model)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no NLI cross-encoder {model!r} ({str(error).splitlines()[0]}): give a directory or a name of the hub"
-            ) from error
+        self._model, self._columns = load_cross_encoder(model)
         self.name = model
-        self._columns = label_columns(self._model.model.config.id2label)
 
     def prompt_version(self, request: Request[Any]) -> str:
         """Digest of how the two texts are made."""

@@ -8,7 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-from data_prep.engines import GenerationRequest, RefusedRequests, Sampling, open_engine
+from data_prep.engines import (
+    Completion,
+    GenerationRequest,
+    NoLogprobs,
+    RefusedRequests,
+    Sampling,
+    open_engine,
+)
 from reward_fns.errors import UserError
 
 _buffer = io.BytesIO()
@@ -138,6 +145,23 @@ def test_a_server_without_log_probabilities(serve, tmp_path):
     with pytest.raises(UserError, match="m at http.* gives no log-probabilities") as caught:
         engine(url, tmp_path).generate([ASK], Sampling(0, 1, 1, 20))
     assert not isinstance(caught.value, RefusedRequests)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_server_that_refuses_the_parameter_gives_none_either(serve, tmp_path, status):
+    why = {"error": {"message": "logprobs are not supported with this model", "code": "x"}}
+    url, _ = serve(lambda body: (status, why) if "logprobs" in body else reply("a"))
+    with pytest.raises(NoLogprobs, match="gives no log-probabilities: .*not supported"):
+        engine(url, tmp_path).generate([ASK], Sampling(0, 1, 1, 5))
+    assert engine(url, tmp_path).generate([ASK], Sampling())[0][0].text == "a"
+
+
+def test_an_empty_answer_has_no_token_and_is_no_fault_of_the_server(serve, tmp_path):
+    status, content = reply("")
+    content["choices"][0] |= {"logprobs": {"content": []}, "finish_reason": "length"}
+    url, _ = serve(lambda body: (status, content))
+    ((answer,),) = engine(url, tmp_path).generate([ASK], Sampling(0, 1, 1, 5))
+    assert answer == Completion("", (), "length")
 
 
 def test_a_refused_request_is_named_and_the_others_are_answered(serve, tmp_path):

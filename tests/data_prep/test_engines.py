@@ -121,6 +121,9 @@ def test_the_end_of_sequence_is_the_last_token_and_no_text(engine):
     ((answer,),) = engine.generate([ask(0, "Which digit is it?")], Sampling(0, 200, top_logprobs=1))
     assert answer.tokens[-1].text == "</s>" and "</s>" not in answer.text
     assert "".join(token.text for token in answer.tokens[:-1]) == answer.text
+    assert answer.finish_reason == "stop"
+    ((cut,),) = engine.generate([ask(0, "Which digit is it?")], Sampling(0, 3))
+    assert cut.finish_reason == "length"
 
 
 def test_a_refused_request_does_not_take_the_others_with_it(engine):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_prep.engines import Completion
+from data_prep.engines import Completion, NoLogprobs, Token
 from eval import answers, make_records
 from eval.__main__ import main
 from eval.records import load_records, read_answers, read_records
@@ -71,6 +71,18 @@ def run(tmp_path, questions):
         return out
 
     return command
+
+
+def without_logprobs(monkeypatch):
+    """The engine of a server that gives none."""
+    generate = Engine.generate
+
+    def refuse(self, requests, sampling):
+        if sampling.top_logprobs:
+            raise NoLogprobs("the server gives no log-probabilities")
+        return generate(self, requests, sampling)
+
+    monkeypatch.setattr(Engine, "generate", refuse)
 
 
 def names(directory):
@@ -316,3 +328,129 @@ def test_a_thinking_block_belongs_to_no_answer_if_an_option_names_its_tags(run, 
     assert (unnamed.well_formed, unnamed.claim_labels) == (False, [])
     assert unnamed.reading == ["thinking", "confidence", "tag", "list"]
     assert (unnamed.correct, unnamed.stated_confidence) == (1.0, 0.7)
+
+
+ALL_FIVE = ("--protocols", "dp", "sc_own", "pcr", "verbal", "verbal_expected")
+
+
+def test_an_engine_without_logprobs_is_evaluated_by_all_that_needs_none(run, monkeypatch, capsys):
+    without_logprobs(monkeypatch)
+    out = run("base=digit", options=ALL_FIVE)
+    assert names(out) == whole("base.answers", "base.verbal", "base.sc_own")
+    assert [a.correct for a in read_answers(out / "base.answers.jsonl")] == [1, 0, 1, 0]
+    printed = capsys.readouterr().out.splitlines()
+    left_out = [line for line in printed if "left out" in line]
+    assert [line.split(":")[0].rpartition(".")[0][-8:] for line in left_out] == [
+        "/base.dp",
+        "base.pcr",
+        "expected",
+    ]
+    assert "no answer in" in left_out[0] and "gives no log-probabilities" in left_out[1]
+    assert "has no method `score`" in left_out[2]
+    assert {record.protocol for record in load_records(out)} == {"verbal", "sc_own"}
+    # The same command once more: nothing new, and the lines are said again.
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    run("base=digit", options=ALL_FIVE)
+    assert {path: path.read_bytes() for path in before} == before
+    assert capsys.readouterr().out.count("left out") == 3
+
+
+def test_records_of_a_protocol_that_is_left_out_now_do_not_stay(run, monkeypatch):
+    """Answers with token probabilities first, then the same model behind a server that gives none."""
+    plain = Engine.generate
+
+    def with_tokens(self, requests, sampling):
+        return [[Completion(self.reply(r), (Token("7", -0.5, {}),))] * sampling.n for r in requests]
+
+    monkeypatch.setattr(Engine, "generate", with_tokens)
+    out = run("base=digit", options=("--protocols", "dp", "verbal"))
+    assert "base.dp.jsonl" in names(out)
+    monkeypatch.setattr(Engine, "generate", plain)
+    run("base=digit", options=("--protocols", "dp", "verbal", "--seed", "5"))
+    assert names(out) == whole("base.answers", "base.verbal")
+    assert "base.dp.jsonl" in set_aside(out) and load_records(out)
+
+
+@pytest.mark.parametrize(("cut", "warned"), [(0, False), (1, True)])
+def test_answers_that_were_cut_off_are_recorded_and_warned_of(
+    run, monkeypatch, capsys, cut, warned
+):
+    """One of four is 25 %, above the 5 % of the warning."""
+    reasons = {question: "length" if i < cut else "stop" for i, question in enumerate(ANSWERS)}
+
+    def generate(self, requests, sampling):
+        return [
+            [Completion(self.reply(r), (), reasons[self.images[r.image]])] * sampling.n
+            for r in requests
+        ]
+
+    monkeypatch.setattr(Engine, "generate", generate)
+    out = run("base=digit", options=("--protocols", "verbal"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "cut off" in line]
+    assert len(lines) == warned
+    if warned:
+        assert lines[0].startswith("base: 25.0% of the answers were cut off at --max-tokens 64")
+    read = read_answers(out / "base.answers.jsonl")
+    assert [a.truncated for a in read] == [i < cut for i in range(4)]
+    assert main(["report", "--records", str(out), "--out", str(out / "report")]) == 0
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert report["models"]["base"]["verbal"]["pooled"]["truncated"] == cut / 4
+    page = (out / "report" / "report.html").read_text()
+    assert ("base: 25.0% of the answers were cut off" in page) == warned == bool(report["cut_off"])
+
+
+def test_records_from_before_the_finish_reason_are_read(run, capsys):
+    out = run("base=digit", options=("--protocols", "verbal"))
+    path = out / "base.answers.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        del line["finish_reason"], line["probability_tokens"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (out / "base.verbal.settings.json").unlink()  # it knows the hash of the file as it was
+    assert [a.truncated for a in read_answers(path)] == [None] * 4
+    assert main(["report", "--records", str(out), "--out", str(out / "report")]) == 0
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert report["models"]["base"]["verbal"]["pooled"]["truncated"] is None
+    assert report["cut_off"] == []
+
+
+SAMPLED = ("--protocols", "sc_own", "semantic_entropy", "--sc-samples", "2")
+
+
+def test_another_equivalence_is_another_setting_of_the_protocols_that_compare(run, capsys):
+    from judge_server import JudgeServer
+
+    def reply(prompt):
+        """Judges all answers right, and holds any two of them to be the same."""
+        if "compare two answers" in prompt:
+            return {"label": "entailment"}
+        return {"claims": [1], "overall": 1} if "Claims" in prompt else {"overall": 1}
+
+    with JudgeServer(reply=reply) as server:
+        expert = json.dumps({"kind": "openai", "model": "judge", "base_url": server.url})
+        judged = (*SAMPLED, "--expert", expert)
+        out = run("base=digit", options=judged)
+        before = (out / "base.answers.jsonl").read_bytes()
+        by_text = read_records(out / "base.semantic_entropy.jsonl")
+        run("base=digit", options=(*judged, "--equivalence", "expert"))
+    assert "made with another equal, now in" in capsys.readouterr().out
+    assert (out / "base.answers.jsonl").read_bytes() == before
+    settings = json.loads((out / "base.semantic_entropy.settings.json").read_text())
+    assert settings["equal"].startswith("entailment both ways by judge")
+    # The scripted model says the same each time: equal as text, so nothing is asked and nothing changes.
+    again = read_records(out / "base.semantic_entropy.jsonl")
+    assert [r.confidence for r in again] == [r.confidence for r in by_text] == [1.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--equivalence", "expert"), "the oracle compares no answers; name a judge"),
+        (("--equivalence", "no/directory/here"), "no NLI cross-encoder 'no/directory/here'"),
+        (("--sc-samples", "1"), "semantic_entropy needs --sc-samples of at least 2"),
+    ],
+)
+def test_what_cannot_compare_samples_is_found_out_before_any_answer(run, capsys, options, message):
+    run("base=digit", options=(*SAMPLED, *options), expect=1)
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and Engine.log == []

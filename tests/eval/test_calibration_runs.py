@@ -151,7 +151,9 @@ def test_other_weights_give_other_numbers(greedy):
 
 def test_token_probabilities_and_tags_are_in_the_answers(greedy):
     answers = read_answers(greedy / "base.answers.jsonl")
-    assert all(answer.probabilities.keys() == {"dp", "dp_end", "dp_sequence"} for answer in answers)
+    names = {"dp", "dp_end", "dp_answer", "dp_sequence"}
+    assert all(answer.probabilities.keys() == names for answer in answers)
+    assert all(answer.probability_tokens.keys() == names for answer in answers)
     well_formed = [answer for answer in answers if answer.well_formed]
     assert well_formed and all(None not in answer.tag_probabilities for answer in well_formed)
     for answer in well_formed:  # greedy: the tag that was written is the more probable one

@@ -198,3 +198,20 @@ def test_wrong_coefficients_file_is_one_line(tmp_path, capsys, records):
     arguments = ["--records", str(tmp_path / "records"), "--out", str(tmp_path / "out")]
     assert main(["report", *arguments, "--coefficients", str(tmp_path / "none.yaml")]) == 1
     assert capsys.readouterr().err.startswith("error: --coefficients: ")
+
+
+def test_the_share_that_was_cut_off_is_of_the_answers_that_say_how_they_ended(make_record):
+    ends = ["length", "stop", "stop", "stop", ""]
+    cell = summarise([make_record(f"q{i}", finish_reason=end) for i, end in enumerate(ends)])
+    assert cell["truncated"] == 1 / 4
+    assert math.isnan(summarise([make_record()])["truncated"])
+
+
+def test_dp_names_the_tokens_that_it_stands_on(make_record):
+    texts = ["7", "7", "sure", None]
+    records = [
+        make_record(f"q{i}", protocol="dp", detail={} if text is None else {"token": text})
+        for i, text in enumerate(texts)
+    ]
+    models, _ = summarise_all(records)
+    assert models["base"]["dp"]["pooled"]["tokens"] == {"7": 2 / 3, "sure": 1 / 3}

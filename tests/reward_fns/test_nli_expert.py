@@ -4,50 +4,18 @@ import asyncio
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-    BertTokenizerFast,
-)
+from nli_model import LABELS, build_nli_model
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError, make_expert
 from reward_fns.expert.nli import NliExpert, label_columns
 from reward_fns.expert.requests import EntitiesRequest, PairRequest
 
-LABELS = ("CONTRADICTION", "entailment", "neutral")
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A random three-label BERT over single letters, with weights large enough to be sure of something."""
-    directory = tmp_path_factory.mktemp("nli")
-    torch.manual_seed(3)
-    letters = "abcdefghijklmnopqrstuvwxyz?."
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *letters,
-        *(f"##{letter}" for letter in letters),
-    ]
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        initializer_range=1.0,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)},
-    )
-    BertForSequenceClassification(config).save_pretrained(directory)
-    BertTokenizerFast({piece: i for i, piece in enumerate(pieces)}).save_pretrained(directory)
-    return str(directory)
+    return build_nli_model(tmp_path_factory.mktemp("nli"))
 
 
 PAIRS = [(a, b) for a in ("oslo", "in lima", "no") for b in ("riga", "it is not lima", "yes")]

@@ -27,7 +27,7 @@ from eval.report.html.examples import REASONS, choose_examples, reference_text
 from eval.report.html.payload import course_payload, reliability_payload, training_payload
 from eval.report.html.pictures import read_pictures
 from eval.report.html.provenance import facts, provenance_tables
-from eval.report.markdown import THEORY
+from eval.report.markdown import THEORY, warnings_of
 from eval.report.summary import ProtocolSummary
 from eval.tables.table import Cell, Interval, Table, column_groups, columns_are_text, show
 from reward_fns.coefficients_file import Coefficients
@@ -118,7 +118,7 @@ def render_page(
             default=1,
         ),
         "command": report["command"],
-        "asked_differently": report["asked_differently"],
+        "asked_differently": warnings_of(report),
         "facts": facts(report, records),
         "estimators": report["estimator"],
         "settings": _settings(report),

@@ -6,8 +6,9 @@ import pytest
 
 from data_prep.engines import Completion
 from eval.protocols import PROTOCOLS, Options
-from eval.protocols.direct import token_probabilities
+from eval.protocols.direct import probability_tokens, token_probabilities
 from eval.protocols.tags import tag_probabilities
+from eval.protocols.token_places import own_text_end
 from reward_fns.claims import parse_response
 
 OPTIONS = Options(seed=0, max_tokens=8, sc_samples=2)
@@ -39,7 +40,56 @@ def test_end_of_sequence_and_blanks_are_no_text(tokens, end):
 
 def test_an_answer_that_was_cut_off_has_its_last_token_as_end(tokens):
     found = token_probabilities(Completion("7", tokens(("7", 0.5, {"7": 0.5}))))
-    assert found == {"dp": 0.5, "dp_end": 0.5, "dp_sequence": 0.5}
+    assert found == {"dp": 0.5, "dp_end": 0.5, "dp_answer": 0.5, "dp_sequence": 0.5}
+
+
+PIECES = (
+    ("1. The digit is", 0.9, {}),
+    (" 7", 0.4, {" 7": 0.4, " 1": 0.5}),
+    (". I'm", 0.9, {}),
+    (" sure", 0.8, {}),
+    (".\nConfidence: 0.", 0.9, {}),
+    ("3", 0.25, {"3": 0.25}),
+    ("</s>", 0.99, {}),
+)
+
+
+def test_dp_answer_is_the_end_of_what_is_said_and_no_tag_number_or_period(tokens, make_asked):
+    completion = Completion("1. The digit is 7. I'm sure.\nConfidence: 0.3", tokens(*PIECES))
+    found = token_probabilities(completion)
+    assert found["dp_answer"] == 0.5 and found["dp"] == 0.25
+    named = probability_tokens(completion)
+    assert named == {"dp": "3", "dp_end": "</s>", "dp_answer": " 7", "dp_sequence": 7}
+    asked = make_asked(probabilities=found, probability_tokens=named)
+    record = only("dp_answer", asked)
+    assert record.confidence == 0.5 and record.detail == {"token": " 7"}
+    assert only("dp", asked).detail == {"token": "3"}
+    assert only("dp_sequence", asked).detail == {"tokens": 7}
+
+
+@pytest.mark.parametrize(
+    ("response", "last"),
+    [
+        ("1. A dog. I'm sure.\n2. It is big. I'm not sure.\nConfidence: 0.3", "big"),
+        ("1. A dog,\n   black. I'm sure.\nConfidence: 0.3", "black"),
+        ("A dog. It is big", "big"),  # free text
+        ("3\nConfidence: 0.3", "3"),  # the answer's 3, not that of the number
+        ("**Dakota.** I am sure.", "Dakota"),
+        ("Confidence: 0.3", None),
+        ("", None),
+    ],
+)
+def test_the_end_of_what_an_answer_says(response, last):
+    end = own_text_end(response)
+    if last is None:
+        assert end is None
+    else:
+        assert end == response.index(last) + len(last) - 1
+
+
+def test_records_without_the_tokens_are_read_as_before(make_asked):
+    assert only("dp", make_asked(probabilities={"dp": 0.25})).detail == {}
+    assert only("dp_answer", make_asked(probabilities={"dp": 0.25})).confidence is None
 
 
 def test_dp_without_token_probabilities_is_a_parse_failure(make_asked):
