@@ -13,7 +13,7 @@ def token_places(text: str, tokens: Sequence[Token]) -> list[Span]:
     """The characters of each token, (start, end) in `text`; empty where a token adds none.
 
     Tokens are walked from left to right. A blank that a tokenizer puts before the first word, and the
-    end of sequence, have no place in the text. A token that holds a part of a character's bytes is
+    end of sequence, have no place in the text. Pieces may come with the blank before them or without. A token that holds a part of a character's bytes is
     empty too: the character belongs to the piece that follows.
 
     Raises:
@@ -41,10 +41,10 @@ def token_places(text: str, tokens: Sequence[Token]) -> list[Span]:
 
 
 def _find(text: str, piece: str, at: int) -> int | None:
-    """Where a piece begins: here, or behind characters that were tokenised by their bytes."""
+    """Where a piece begins: here, or behind blanks and characters that were tokenised by their bytes."""
     found = text.find(piece, at, at + _LONGEST_GAP + len(piece))
-    passed_over = text[at:found]
-    return None if found < 0 or any(map(str.isascii, passed_over)) else found
+    missed = [c for c in text[at:found] if c.isascii() and not c.isspace()]
+    return None if found < 0 or missed else found
 
 
 def span_logprob(span: Span, places: Iterable[Span], tokens: Iterable[Token]) -> float:

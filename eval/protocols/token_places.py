@@ -4,25 +4,25 @@ import re
 from collections.abc import Iterator
 
 from data_prep.engines import Completion, Token
+from data_prep.engines.token_places import token_places
 from reward_fns.claims import parse_response
+from reward_fns.errors import UserError
 from reward_fns.lenient import statements
-
-_GAP = 8  # characters of a text that may lie between two pieces of it
 
 
 def placed_tokens(completion: Completion) -> Iterator[tuple[int, Token]]:
     """Tokens with where their first character that is no blank stands in the text, ascending.
 
-    Some tokenizers give a piece with the blank before it, some without, some as a piece of its own. Pieces that are not
-    in the text (the end of sequence, parts of a character) are passed over.
+    Tokens without one are passed over; nothing is placed where the tokens do not spell the text.
     """
-    position = 0
-    for token in completion.tokens:
-        piece = token.text.strip()
-        found = completion.text.find(piece, position, position + len(piece) + _GAP) if piece else -1
-        if found >= 0:
-            yield found, token
-            position = found + len(piece)
+    try:
+        places = token_places(completion.text, completion.tokens)
+    except UserError:
+        return
+    for (start, end), token in zip(places, completion.tokens, strict=True):
+        said = completion.text[start:end]
+        if said.strip():
+            yield end - len(said.lstrip()), token
 
 
 def own_text_end(response: str) -> int | None:

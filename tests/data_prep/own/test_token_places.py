@@ -24,6 +24,8 @@ def tokens(*texts):
         ("A 3.", ("A", " 3", "."), [(0, 1), (1, 3), (3, 4)]),
         # SentencePiece puts a blank before the first word, and decoding drops it.
         ("A 3.", (" A", " 3", "."), [(0, 1), (1, 3), (3, 4)]),
+        # Some servers give pieces without their blanks.
+        ("A 3.", ("A", "3", "."), [(0, 1), (1, 3), (3, 4)]),
         # The end of sequence has no place.
         ("A", ("A", "</s>"), [(0, 1), (1, 1)]),
         # Two tokens share a character's bytes: it belongs to what follows.
