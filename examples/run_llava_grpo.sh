@@ -146,7 +146,7 @@ for rule in $rules; do
 done
 stage evaluation "$run/records" "$training_limit" \
     python -m eval calibration --temperature 1.0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" "${eval_size[@]}" \
-    --protocols dp sc pcr verbal verbal_expected verbal_asked vcap tags \
+    --protocols dp sc pcr verbal verbal_asked vcap tags \
     "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
 # The baseline that everyone tries first: the untrained base with a fitted map, in five folds of the questions.
