@@ -10,7 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from eval.metrics import METRICS, estimate_all
+from eval.columns import question_key
+from eval.metrics import METRICS, ece_floor, estimate_all
 from eval.metrics.claims import claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.model_names import BASE, ordered_models, ordered_protocols
@@ -21,12 +22,14 @@ POOLED = "pooled"
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
 ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
     "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
+    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at this n "
+    "(independent verdicts of 0 or 1; graded ones have a lower floor)",
     "parse_failures": PARSE_FAILURE_POLICY,
 }
 PAPER_VERBAL_RATIOS = {"sft": 0.757, "rl": 0.578}
 """Mean Verbal ECE in the paper (14 datasets x 3 subsets, Tables 2 and 5 to 10) divided by its base's mean, 0.305."""
 
-SLICED_METRICS = ("ece", "auroc", "brier")
+SLICED_METRICS = ("ece", "ece_debiased", "auroc", "brier")
 """Of every slice, besides accuracy without an interval; all questions together have all of `METRICS`."""
 
 
@@ -38,18 +41,14 @@ def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
     return [c for c, _ in pairs], [y for _, y in pairs]
 
 
-def question_key(record: AnswerRecord) -> str:
-    """Names a record's question: all answers to it are resampled together."""
-    return f"{record.dataset}/{record.question_id}"
-
-
 def summarise(
     records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS
 ) -> dict[str, Any]:
     """Values of one cell (model, protocol, slice); NaN where undefined. See `ESTIMATOR`.
 
-    Each metric under its name with `<name>_interval` [low, high]; n; parse_failures; mean_confidence; extreme_share:
-    share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; reasons: metric -> why it is NaN.
+    Each metric under its name with `<name>_interval` [low, high]; ece_floor; n; parse_failures; mean_confidence;
+    extreme_share: share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; reasons: metric ->
+    why it is NaN.
     """
     answers = (
         [record.confidence for record in records],
@@ -68,6 +67,7 @@ def summarise(
         values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
     confidence, _ = scored(records)
     return values | {
+        "ece_floor": ece_floor(confidence),
         "n": len(records),
         "parse_failures": len(records) - len(confidence),
         "mean_confidence": _mean(confidence),
@@ -157,27 +157,37 @@ def summarise_all(
     return models, sliced
 
 
-def ece_ratios(
-    models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], protocol: str
-) -> dict[str, Any]:
-    """ECE of each model divided by the base's: the pooled ECE, and the mean over datasets.
+Values = Mapping[str, Mapping[str, Any]]
+"""Slice -> values."""
 
-    The paper averages over datasets x subsets; its ratio stands beside these in the table.
+
+def ece_ratios(
+    models: Mapping[str, Mapping[str, Values]],
+    sliced: Mapping[str, Mapping[str, Mapping[str, Values]]],
+    protocol: str,
+) -> dict[str, Any]:
+    """ECE of each model divided by the base's: the pooled ECE, and the means over datasets and dataset x subset.
+
+    The last is what the paper averages; NaN where no question carries a subset.
+
+    Args:
+        models, sliced: of `summarise_all`.
     """
 
-    def mean_over_datasets(cells: Mapping[str, Mapping[str, Any]]) -> float:
-        return _mean([cell["ece"] for name, cell in cells.items() if name != POOLED])
+    def parts(name: str) -> dict[str, float]:
+        cells = models[name][protocol]
+        subsets = sliced.get(name, {}).get(protocol, {}).get("dataset_subset", {})
+        return {
+            "pooled": cells[POOLED]["ece"],
+            "mean_over_datasets": _mean([c["ece"] for d, c in cells.items() if d != POOLED]),
+            "mean_over_dataset_subset": _mean([cell["ece"] for cell in subsets.values()]),
+        }
 
     if protocol not in models.get(BASE, {}):
         return {}
-    base = models[BASE][protocol]
+    base = parts(BASE)
     return {
-        name: {
-            "pooled": _ratio(protocols[protocol][POOLED]["ece"], base[POOLED]["ece"]),
-            "mean_over_datasets": _ratio(
-                mean_over_datasets(protocols[protocol]), mean_over_datasets(base)
-            ),
-        }
+        name: {part: _ratio(value, base[part]) for part, value in parts(name).items()}
         for name, protocols in models.items()
         if name != BASE and protocol in protocols
     }

@@ -1,0 +1,78 @@
+"""Answer records of one model and protocol as columns: what the statistics need of them, in a few bytes an answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.records import AnswerRecord
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Every array has shape (n,), one entry an answer.
+
+    Attributes:
+        key: names the answer (question and sample) among those of its model.
+        question: names the question with its dataset: all answers to it are resampled together.
+        confidence: in [0, 1], NaN where it could not be read.
+        correct: verdicts in [0, 1].
+    """
+
+    model: str
+    protocol: str
+    key: NDArray[Any]
+    dataset: NDArray[Any]
+    question: NDArray[Any]
+    confidence: NDArray[np.float64]
+    correct: NDArray[np.float64]
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Where the confidence could be read."""
+        return ~np.isnan(self.confidence)
+
+    def take(self, rows: NDArray[Any]) -> "Columns":
+        """Some of the answers, by index or by a mask."""
+        return Columns(
+            self.model,
+            self.protocol,
+            self.key[rows],
+            self.dataset[rows],
+            self.question[rows],
+            self.confidence[rows],
+            self.correct[rows],
+        )
+
+
+def question_key(record: AnswerRecord) -> str:
+    """Names a record's question: all answers to it are resampled together."""
+    return f"{record.dataset}/{record.question_id}"
+
+
+def columns(records: Sequence[AnswerRecord]) -> Columns:
+    """Columns of the records of one model and protocol, at least one."""
+    return Columns(
+        records[0].model,
+        records[0].protocol,
+        np.array([record.key for record in records]),
+        np.array([record.dataset for record in records]),
+        np.array([question_key(record) for record in records]),
+        np.array(
+            [np.nan if record.confidence is None else record.confidence for record in records],
+            dtype=np.float64,
+        ),
+        np.array([record.correct for record in records], dtype=np.float64),
+    )
+
+
+def in_common(a: Columns, b: Columns) -> tuple[Columns, Columns]:
+    """The answers that both have, by key, in the order of a."""
+    if np.array_equal(a.key, b.key):
+        return a, b
+    order = np.argsort(b.key, kind="stable")
+    at = np.searchsorted(b.key, a.key, sorter=order).clip(max=b.key.size - 1)
+    found = b.key[order[at]] == a.key
+    return a.take(found), b.take(order[at[found]])
