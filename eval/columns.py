@@ -1,13 +1,13 @@
 """Answer records of one model and protocol as columns: what the statistics need of them, in a few bytes an answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.records import AnswerRecord
+from eval.records import AnswerRecord, question_key
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Columns:
         question: names the question with its dataset: all answers to it are resampled together.
         confidence: in [0, 1], NaN where it could not be read.
         correct: verdicts in [0, 1].
+        well_formed: 0 or 1; n_claims: claims of the answer.
     """
 
     model: str
@@ -28,6 +29,8 @@ class Columns:
     question: NDArray[Any]
     confidence: NDArray[np.float64]
     correct: NDArray[np.float64]
+    well_formed: NDArray[np.float64]
+    n_claims: NDArray[np.float64]
 
     @property
     def readable(self) -> NDArray[np.bool_]:
@@ -36,20 +39,11 @@ class Columns:
 
     def take(self, rows: NDArray[Any]) -> "Columns":
         """Some of the answers, by index or by a mask."""
-        return Columns(
-            self.model,
-            self.protocol,
-            self.key[rows],
-            self.dataset[rows],
-            self.question[rows],
-            self.confidence[rows],
-            self.correct[rows],
-        )
+        taken = {name: getattr(self, name)[rows] for name in _PER_ANSWER}
+        return replace(self, **taken)
 
 
-def question_key(record: AnswerRecord) -> str:
-    """Names a record's question: all answers to it are resampled together."""
-    return f"{record.dataset}/{record.question_id}"
+_PER_ANSWER = ("key", "dataset", "question", "confidence", "correct", "well_formed", "n_claims")
 
 
 def columns(records: Sequence[AnswerRecord]) -> Columns:
@@ -65,6 +59,8 @@ def columns(records: Sequence[AnswerRecord]) -> Columns:
             dtype=np.float64,
         ),
         np.array([record.correct for record in records], dtype=np.float64),
+        np.array([record.well_formed for record in records], dtype=np.float64),
+        np.array([len(record.claims) for record in records], dtype=np.float64),
     )
 
 
@@ -76,3 +72,13 @@ def in_common(a: Columns, b: Columns) -> tuple[Columns, Columns]:
     at = np.searchsorted(b.key, a.key, sorter=order).clip(max=b.key.size - 1)
     found = b.key[order[at]] == a.key
     return a.take(found), b.take(order[at[found]])
+
+
+def numbered(answers: Columns) -> Columns:
+    """The same with numbers for keys, datasets and questions: smaller, quick to sort. Such keys pair with nothing."""
+    dataset, question = (
+        np.unique(names, return_inverse=True)[1].astype(np.int32)
+        for names in (answers.dataset, answers.question)
+    )
+    key = np.arange(answers.key.size, dtype=np.int32)
+    return replace(answers, key=key, dataset=dataset, question=question)

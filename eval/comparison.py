@@ -32,6 +32,7 @@ from eval.columns import Columns, columns, in_common
 from eval.metrics import METRICS, Difference, estimate_value, paired_bootstrap_differences
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
+from eval.report.cores import on_both_cores
 from eval.tables.report_tables import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Interval, Table, show
 
@@ -315,15 +316,23 @@ def compare_all(
     """
     models = [model for model in groups if with_checkpoints or checkpoint(model)[1] is None]
     pairs = [(a, b) if (b, a) not in KEY_PAIRS else (b, a) for b, a in combinations(models, 2)]
-    found: list[Comparison] = []
+    work: list[_Pair] = []
     for protocol in dict.fromkeys(name for protocols in groups.values() for name in protocols):
         answers = {
             model: columns(groups[model][protocol]) for model in models if protocol in groups[model]
         }
         for a, b in pairs:
             if a in answers and b in answers:
-                found += compare_columns(answers[a], answers[b], metrics)
-    return adjusted(found)
+                work.append((*in_common(answers[a], answers[b]), tuple(metrics)))
+    with on_both_cores(sum(a.key.size for a, _, _ in work)) as run:
+        return adjusted([one for found in run(_compare_pair, work) for one in found])
+
+
+_Pair = tuple[Columns, Columns, tuple[str, ...]]
+
+
+def _compare_pair(work: _Pair) -> list[Comparison]:
+    return compare_columns(*work)
 
 
 def key_comparisons(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -12,6 +12,7 @@ from eval.metrics.bootstrap import (
     N_RESAMPLES,
     Difference,
     bootstrap_rows,
+    estimates_of,
     paired_differences,
     percentile_interval,
 )
@@ -255,7 +256,7 @@ def paired_bootstrap_differences(
 
 
 def estimate_all(
-    confidence: Sequence[float | None],
+    confidence: Sequence[float | None] | NDArray[np.float64],
     correct: ArrayLike,
     strata: ArrayLike | None = None,
     metrics: Iterable[str] = tuple(METRICS),
@@ -266,7 +267,7 @@ def estimate_all(
     """Estimates of several metrics on the same answers and the same resamples.
 
     Args:
-        confidence: (n,), None where it could not be read.
+        confidence: (n,), None where it could not be read; NaN there in an array.
         correct: (n,), verdicts in [0, 1].
         strata: (n,) dataset of each answer; None: one stratum.
         clusters: (n,) question of each answer, drawn with all its answers; None: each answer is a question's only one.
@@ -276,12 +277,15 @@ def estimate_all(
             strata.
     """
     y = np.asarray(correct, dtype=np.float64)
-    known = np.array([c is not None for c in confidence], dtype=bool)
+    if isinstance(confidence, np.ndarray):
+        known = ~np.isnan(confidence)
+    else:
+        known = np.array([value is not None for value in confidence], dtype=bool)
     if y.shape != known.shape:
         raise ValueError(
             f"confidence and correct must have one shape (n,), got {known.shape} and {y.shape}"
         )
-    c = np.array([0.0 if value is None else value for value in confidence], dtype=np.float64)
+    c = np.where(known, np.asarray(confidence, dtype=np.float64), 0.0)
     labels = np.zeros(y.size, dtype=np.intp) if strata is None else np.asarray(strata)
     groups = np.arange(y.size) if clusters is None else np.asarray(clusters)
     result: dict[str, Estimate] = {}
@@ -312,16 +316,13 @@ def _with_intervals(
     """Values with their intervals; NaN where undefined."""
     nothing = float("nan")
     found: dict[str, Known] = {}
+    bootstrapped = {name: metric.rows for name, metric in metrics.items() if metric.own is None}
+    for name, value in estimates_of(bootstrapped, confidence, correct).items():
+        found[name] = (value, nothing, nothing)
     for name, metric in metrics.items():
         if metric.own is not None:
             found[name] = metric.own(confidence, correct, strata, clusters)
-        else:
-            found[name] = (estimate(metric.rows, confidence, correct), nothing, nothing)
-    drawn = {
-        name: metric.rows
-        for name, metric in metrics.items()
-        if metric.own is None and not np.isnan(found[name][0])
-    }
+    drawn = {name: rows for name, rows in bootstrapped.items() if not np.isnan(found[name][0])}
     if drawn:
         resampled = bootstrap_rows(drawn, confidence, correct, strata, n_resamples, seed, clusters)
         for name, values in resampled.items():

@@ -8,15 +8,18 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from eval.columns import question_key
+from eval.columns import Columns, columns, numbered
 from eval.metrics import METRICS, ece_floor, estimate_all
 from eval.metrics.claims import claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.model_names import BASE, ordered_models, ordered_protocols
 from eval.records import AnswerRecord
-from eval.slices import quarter_edges, slices
+from eval.report.cores import on_both_cores
+from eval.slices import SliceRows, quarter_edges, slice_rows
 
 POOLED = "pooled"
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
@@ -44,36 +47,38 @@ def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
 def summarise(
     records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS
 ) -> dict[str, Any]:
-    """Values of one cell (model, protocol, slice); NaN where undefined. See `ESTIMATOR`.
+    """Values of one cell (model, protocol, slice; at least one record); NaN where undefined. See `ESTIMATOR`.
 
     Each metric under its name with `<name>_interval` [low, high]; ece_floor; n; parse_failures; mean_confidence;
     extreme_share: share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; reasons: metric ->
     why it is NaN.
     """
-    answers = (
-        [record.confidence for record in records],
-        [record.correct for record in records],
-        [record.dataset for record in records],
-    )
-    questions = [question_key(record) for record in records]
+    return summarise_columns(columns(records), metrics)
+
+
+def summarise_columns(
+    answers: Columns, metrics: Collection[str] = SLICED_METRICS
+) -> dict[str, Any]:
+    """`summarise` of columns."""
+    given = (answers.confidence, answers.correct, answers.dataset)
     names = [name for name in metrics if name != "smooth_ece"]
-    estimates = estimate_all(*answers, names, clusters=questions)
+    estimates = estimate_all(*given, names, clusters=answers.question)
     if "smooth_ece" in metrics:
         estimates |= estimate_all(
-            *answers, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES, clusters=questions
+            *given, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES, clusters=answers.question
         )
-    values: dict[str, Any] = {"accuracy": _mean([record.correct for record in records])}
+    values: dict[str, Any] = {"accuracy": _mean(answers.correct)}
     for name, estimate in estimates.items():
         values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
-    confidence, _ = scored(records)
+    confidence = answers.confidence[answers.readable]
     return values | {
         "ece_floor": ece_floor(confidence),
-        "n": len(records),
-        "parse_failures": len(records) - len(confidence),
+        "n": answers.key.size,
+        "parse_failures": answers.key.size - confidence.size,
         "mean_confidence": _mean(confidence),
-        "extreme_share": _mean([float(c in (0.0, 1.0)) for c in confidence]),
-        "well_formed": _mean([float(record.well_formed) for record in records]),
-        "mean_claims": _mean([float(len(record.claims)) for record in records]),
+        "extreme_share": _mean((confidence == 0) | (confidence == 1)),
+        "well_formed": _mean(answers.well_formed),
+        "mean_claims": _mean(answers.n_claims),
         "reasons": {
             name: estimate.reason for name, estimate in estimates.items() if estimate.reason
         },
@@ -101,8 +106,9 @@ def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any
     return found
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
+def _mean(values: ArrayLike) -> float:
+    numbers = np.asarray(values, dtype=np.float64)
+    return math.fsum(numbers) / numbers.size if numbers.size else math.nan
 
 
 Cells = dict[str, dict[str, Any]]
@@ -140,21 +146,34 @@ def summarise_all(
     groups = by_model_and_protocol(records)
     models: dict[str, dict[str, Cells]] = {model: {} for model in groups}
     sliced: dict[str, dict[str, dict[str, Cells]]] = {model: {} for model in groups}
-    parts = [
-        (model, protocol, part)
-        for model, protocols in groups.items()
-        for protocol, part in protocols.items()
+    work = [
+        (numbered(columns(part)), slice_rows(part, edges))
+        for protocols in groups.values()
+        for part in protocols.values()
     ]
-    for model, protocol, answers in tqdm(
-        parts, desc="metrics and their intervals", unit="record file"
-    ):
-        cells = {
-            dimension: {name: summarise(part) for name, part in by_slice.items()}
-            for dimension, by_slice in slices(answers, edges).items()
-        }
-        models[model][protocol] = cells.pop("dataset", {}) | {POOLED: summarise(answers, METRICS)}
-        sliced[model][protocol] = cells
+    with on_both_cores(len(records)) as run:
+        found = tqdm(
+            run(_cells, work),
+            desc="metrics and their intervals",
+            unit="record file",
+            total=len(work),
+        )
+        for (answers, _), cells in zip(work, found, strict=True):
+            models[answers.model][answers.protocol] = cells.pop("dataset")
+            sliced[answers.model][answers.protocol] = cells
     return models, sliced
+
+
+def _cells(work: tuple[Columns, SliceRows]) -> dict[str, Cells]:
+    """Dimension -> slice -> values of one model and protocol; "pooled" stands among the datasets."""
+    answers, parts = work
+    cells = {
+        dimension: {name: summarise_columns(answers.take(rows)) for name, rows in by_slice.items()}
+        for dimension, by_slice in parts.items()
+    }
+    return cells | {
+        "dataset": cells.get("dataset", {}) | {POOLED: summarise_columns(answers, METRICS)}
+    }
 
 
 Values = Mapping[str, Mapping[str, Any]]

@@ -78,7 +78,7 @@ def publish(sources: Sources, out: Path) -> None:
     Raises:
         UserError: what the readers of the sources refuse.
     """
-    records = load_records(sources.records)
+    records = load_records(sources.records, lean=True)
     coefficients = _coefficients(sources.coefficients)
     report = _numbers(sources, records)
     groups = by_model_and_protocol(records)
