@@ -13,11 +13,10 @@ from pathlib import Path
 from eval.chosen_records import load_chosen
 from eval.comparison import FEWEST_QUESTIONS
 from eval.metrics import METRICS
-from eval.metrics.bootstrap import paired_difference
+from eval.metrics.bootstrap import paired_differences
 from eval.metrics.ranked import Floats, Ranked, Rows, divide, estimate
 from eval.model_names import model_title, protocol_title
-from eval.records import AnswerRecord, answers_path, settings_path
-from eval.report.numbers import question_key
+from eval.records import AnswerRecord, answers_path, question_key, settings_path
 from eval.shown_images import AS_IS
 from eval.tables.table import Cell, Column, Interval, Table
 from reward_fns.errors import UserError
@@ -158,13 +157,13 @@ def _change(
         ([confidence(record) for record in part], [record.correct for record in part])
         for part in (plain, corrupted)
     )
-    found = paired_difference(
-        rows,
+    found = paired_differences(
+        {"": rows},
         b,
         a,
         strata=[record.dataset for record in plain],
         clusters=[question_key(record) for record in plain],
-    )
+    )[""]
     difference = Interval(found.value, found.low, found.high)
     return Change(estimate(rows, *a), estimate(rows, *b), difference)
 

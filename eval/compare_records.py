@@ -61,7 +61,7 @@ def _check(kind: str, names: Sequence[str] | None, there: Sequence[str]) -> None
 
 
 def _named_apart(directories: Sequence[Path]) -> list[AnswerRecord]:
-    by_directory = [load_records(directory) for directory in directories]
+    by_directory = [load_records(directory, lean=True) for directory in directories]
     names = [name for records in by_directory for name in {record.model for record in records}]
     twice = {name for name in names if names.count(name) > 1}
     return [

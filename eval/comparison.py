@@ -1,38 +1,51 @@
 """Two models on the same questions: the difference of a metric, its interval, and what may be said about it in words.
 
 The values stand on the questions on which both models' confidences can be read (paired by question and sample); for
-each pair their number is n. The difference is A's value minus B's; the 95 % interval is a paired bootstrap: both models
-are resampled with the same questions, within each dataset. A verdict of "better" or "worse" needs
+each pair their number is n. The difference is A's value minus B's, on the same questions, with its 95 % interval: for
+`ece_debiased` and `refinement` that of their own law (`metrics.debiased`), else a paired bootstrap within each dataset.
+A verdict of "better" or "worse" needs
 
 - an interval without 0, whose end does not round to 0.000: the same model through two engines differs by less than
   that, in its floats;
 - at least 30 questions, below which such an interval is too narrow;
 - a winner whose confidence can be read on at least 95 % of the questions: nobody wins by not being readable;
-- for ECE, a Brier score that does not say the opposite: the ECE of few answers is biased upwards, the more the further
-  confidences are spread, so that of two perfectly calibrated models the blunt one would often be called better;
+- a p-value below 0.05 after Holm's adjustment over the family: all pairs and protocols of one report and metric;
 - the same outcome on all questions, with a confidence that cannot be read at its worst (1 where the answer is wrong, 0
   where it is right).
 
-Else it is "undecided". Each interval stands for itself: of many pairs without a difference one in twenty leaves 0 out
-by chance. A metric that is undefined for one of the two (AUROC with one class, n = 0) gives "undefined".
+Else it is "undecided". A metric that is undefined for one of the two (AUROC with one class, n = 0) gives "undefined".
+
+"Better calibrated" rests on the debiased ECE, which does not favour the blunter of two calibrated models as the plain
+ECE does; Brier = ece_debiased^2 + refinement stands beside it with both parts. The plain ECE, the paper's estimator, is
+shown by its name; its verdict needs the debiased one to say the same.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
-from eval.metrics import METRICS, paired_bootstrap_difference
-from eval.metrics.ranked import estimate
+import numpy as np
+
+from eval.columns import Columns, columns, in_common
+from eval.metrics import METRICS, Difference, estimate_value, paired_bootstrap_differences
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
-from eval.report.numbers import question_key, scored
+from eval.report.cores import on_both_cores
 from eval.tables.report_tables import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Interval, Table, show
 
-COMPARED = ("ece", "auroc", "brier")
-_TITLES = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier score"}
+COMPARED = ("ece_debiased", "brier", "refinement", "auroc", "ece")
+_TITLES = {
+    "ece_debiased": "debiased ECE",
+    "brier": "Brier score",
+    "refinement": "refinement",
+    "auroc": "AUROC",
+    "ece": "ECE",
+}
+SIGNIFICANCE = 0.05
+"""Of a whole family, after Holm's adjustment."""
 FEWEST_QUESTIONS = 30
 LEAST_READABLE = 0.95
 """Share of a model's confidences that must be readable before it may be called better than another."""
@@ -64,7 +77,10 @@ class Comparison:
     Attributes:
         readable_a, readable_b: share of the common questions whose confidence can be read, in [0, 1].
         worst: the difference on all common questions, with what cannot be read at its worst; None where all can be.
-        brier: for ECE, the difference of the Brier scores on the same questions; else None.
+        debiased: for the plain ECE, the difference of the debiased ones on the same questions; else None.
+        p_value: two-sided, of no difference; for the plain ECE the larger one of its own and the debiased one's.
+        p_adjusted: Holm's, over the `family`; None for a pair that was compared alone.
+        family: number of comparisons that p_adjusted is adjusted for.
     """
 
     protocol: str
@@ -78,7 +94,10 @@ class Comparison:
     readable_a: float = 1.0
     readable_b: float = 1.0
     worst: Interval | None = None
-    brier: Interval | None = None
+    debiased: Interval | None = None
+    p_value: float = math.nan
+    p_adjusted: float | None = None
+    family: int = 1
 
     @property
     def verdict(self) -> Verdict:
@@ -91,15 +110,18 @@ class Comparison:
             return "undecided"
         if self.worst is not None and _sign(self.worst) != sign:
             return "undecided"
-        if self._brier_says_the_opposite(sign):
+        if not self._debiased_agrees(sign) or self._lost_among_many():
             return "undecided"
         return "better" if self._a_wins(sign) else "worse"
 
     def _a_wins(self, sign: int) -> bool:
         return (sign < 0) == METRICS[self.metric].lower_is_better
 
-    def _brier_says_the_opposite(self, sign: int) -> bool:
-        return self.brier is not None and _sign(self.brier) == -sign
+    def _debiased_agrees(self, sign: int) -> bool:
+        return self.debiased is None or _sign(self.debiased) == sign
+
+    def _lost_among_many(self) -> bool:
+        return self.p_adjusted is not None and not self.p_adjusted < SIGNIFICANCE
 
     def _unreadable_winner(self, sign: int) -> bool:
         return (self.readable_a if self._a_wins(sign) else self.readable_b) < LEAST_READABLE
@@ -123,10 +145,12 @@ class Comparison:
             return (
                 f", since only {share:.0%} of the confidences of {model_title(winner)} can be read"
             )
-        if sign and self._brier_says_the_opposite(sign):
-            return ": the lower ECE has the higher Brier score, as blunt confidences do"
-        if sign:
+        if sign and self.worst is not None and _sign(self.worst) != sign:
             return " once the confidences that cannot be read count as wrong"
+        if sign and not self._debiased_agrees(sign):
+            return ": the ECEs differ by no more than their bias, which is the smaller the blunter a model is"
+        if sign:
+            return f" once adjusted for {self.family} comparisons (Holm)"
         return ""
 
     def numbers(self) -> str:
@@ -146,7 +170,12 @@ class Comparison:
 
 
 _PHRASES = {
-    "ece": {"better": "is better calibrated than", "worse": "is worse calibrated than"},
+    "ece_debiased": {"better": "is better calibrated than", "worse": "is worse calibrated than"},
+    "ece": {"better": "has a lower ECE than", "worse": "has a higher ECE than"},
+    "refinement": {
+        "better": "parts right from wrong more sharply, calibration aside, than",
+        "worse": "parts right from wrong less sharply, calibration aside, than",
+    },
     "auroc": {
         "better": "tells its right from its wrong answers better than",
         "worse": "tells its right from its wrong answers worse than",
@@ -171,69 +200,108 @@ def _signed(value: float) -> str:
 
 
 def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -> Comparison:
-    """Compare two models' records of one protocol, neither empty.
+    """Compare two models' records of one protocol, neither empty; the p-value is not adjusted.
 
     Args:
         metric: a name in `COMPARED`.
     """
-    of_b = {record.key: record for record in b}
-    common = [(x, of_b[x.key]) for x in a if x.key in of_b]
-    pairs = [(x, y) for x, y in common if x.confidence is not None and y.confidence is not None]
-    strata = [x.dataset for x, _ in pairs]
-    (c_a, y_a), (c_b, y_b) = scored([x for x, _ in pairs]), scored([y for _, y in pairs])
-    questions = [question_key(x) for x, _ in pairs]
-    found = paired_bootstrap_difference(
-        metric, c_a, y_a, c_b, y_b, strata=strata, clusters=questions
+    return compare_columns(columns(a), columns(b), [metric])[0]
+
+
+def compare_columns(a: Columns, b: Columns, metrics: Sequence[str]) -> list[Comparison]:
+    """Compare two models by one protocol and several metrics, which share the resamples; no p-value is adjusted."""
+    common_a, common_b = in_common(a, b)
+    both = common_a.readable & common_b.readable
+    read_a, read_b = (side if both.all() else side.take(both) for side in (common_a, common_b))
+    found = _differences(read_a, read_b, metrics)
+    comparisons = [
+        Comparison(
+            protocol=a.protocol,
+            metric=metric,
+            a=a.model,
+            b=b.model,
+            n=int(both.sum()),
+            value_a=estimate_value(metric, read_a.confidence, read_a.correct, read_a.question),
+            value_b=estimate_value(metric, read_b.confidence, read_b.correct, read_b.question),
+            difference=_interval(found[metric]),
+            readable_a=_share(common_a),
+            readable_b=_share(common_b),
+            debiased=_interval(found["ece_debiased"]) if metric == "ece" else None,
+            p_value=_p_value(metric, found),
+        )
+        for metric in metrics
+    ]
+    # Only a verdict asks what the worst would be, and only where there is something that cannot be read.
+    open_ones = [] if both.all() else [one.metric for one in comparisons if _sign(one.difference)]
+    worst = _differences(_at_worst(common_a), _at_worst(common_b), open_ones) if open_ones else {}
+    return [
+        replace(one, worst=_interval(worst[one.metric])) if one.metric in worst else one
+        for one in comparisons
+    ]
+
+
+def _differences(a: Columns, b: Columns, metrics: Sequence[str]) -> dict[str, Difference]:
+    """Of these metrics, and the debiased ECE's, on which the plain one's verdict rests."""
+    wanted = dict.fromkeys([*metrics, *(["ece_debiased"] if "ece" in metrics else [])])
+    return paired_bootstrap_differences(
+        wanted,
+        (a.confidence, a.correct),
+        (b.confidence, b.correct),
+        strata=a.dataset,
+        clusters=a.question,
     )
-    return Comparison(
-        readable_a=_readable([x for x, _ in common]),
-        readable_b=_readable([y for _, y in common]),
-        worst=None if len(pairs) == len(common) else _at_worst(common, metric),
-        brier=_brier(pairs) if metric == "ece" else None,
-        protocol=a[0].protocol,
-        metric=metric,
-        a=a[0].model,
-        b=b[0].model,
-        n=len(pairs),
-        value_a=estimate(METRICS[metric].rows, c_a, y_a),
-        value_b=estimate(METRICS[metric].rows, c_b, y_b),
-        difference=Interval(found.value, found.low, found.high),
-    )
 
 
-def _readable(records: Sequence[AnswerRecord]) -> float:
-    return sum(r.confidence is not None for r in records) / len(records) if records else 0.0
+def _interval(difference: Difference) -> Interval:
+    return Interval(difference.value, difference.low, difference.high)
 
 
-def _brier(pairs: Sequence[tuple[AnswerRecord, AnswerRecord]]) -> Interval:
-    a, b = [x for x, _ in pairs], [y for _, y in pairs]
-    found = paired_bootstrap_difference(
-        "brier",
-        *scored(a),
-        *scored(b),
-        strata=[x.dataset for x in a],
-        clusters=[question_key(x) for x in a],
-    )
-    return Interval(found.value, found.low, found.high)
+def _p_value(metric: str, found: Mapping[str, Difference]) -> float:
+    """Of both conditions of the plain ECE the larger one: a test that must reject twice has it."""
+    own = found[metric].p_smooth
+    return max(own, found["ece_debiased"].p_smooth) if metric == "ece" else own
 
 
-def _at_worst(common: Sequence[tuple[AnswerRecord, AnswerRecord]], metric: str) -> Interval:
-    """The difference on all questions; a confidence that cannot be read is 1 - correct."""
+def _share(answers: Columns) -> float:
+    return float(answers.readable.mean()) if answers.key.size else 0.0
 
-    def filled(records: Sequence[AnswerRecord]) -> list[float]:
-        return [1 - r.correct if r.confidence is None else r.confidence for r in records]
 
-    a, b = [x for x, _ in common], [y for _, y in common]
-    found = paired_bootstrap_difference(
-        metric,
-        filled(a),
-        [x.correct for x in a],
-        filled(b),
-        [y.correct for y in b],
-        strata=[x.dataset for x in a],
-        clusters=[question_key(x) for x in a],
-    )
-    return Interval(found.value, found.low, found.high)
+def _at_worst(answers: Columns) -> Columns:
+    """A confidence that cannot be read is 1 - correct."""
+    filled = np.where(answers.readable, answers.confidence, 1 - answers.correct)
+    return replace(answers, confidence=filled)
+
+
+def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """With Holm's p-values (1979): a family is all pairs and protocols of one metric, those that are defined.
+
+    Whatever differences there are, the chance of one wrong verdict or more in a family is at most `SIGNIFICANCE`.
+    """
+    result = list(comparisons)
+    for metric in dict.fromkeys(one.metric for one in comparisons):
+        places = [
+            i
+            for i, one in enumerate(comparisons)
+            if one.metric == metric and not math.isnan(one.p_value)
+        ]
+        values = holm([comparisons[i].p_value for i in places])
+        for i, value in zip(places, values, strict=True):
+            result[i] = replace(result[i], p_adjusted=value, family=len(places))
+    return result
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values (Holm 1979): the k-th smallest of m times m - k + 1, never below one before it, at most 1.
+
+    >>> [round(p, 3) for p in holm([0.04, 0.01, 0.02])]
+    [0.04, 0.03, 0.04]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, p_values[i] * (len(p_values) - rank)))
+        found[i] = largest
+    return found
 
 
 Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
@@ -243,7 +311,7 @@ Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
 def compare_all(
     groups: Groups, metrics: Sequence[str] = COMPARED, with_checkpoints: bool = False
 ) -> list[Comparison]:
-    """Every pair of models, as `KEY_PAIRS` has it, else the later one in the order of training as A.
+    """Every pair of models, as `KEY_PAIRS` has it, else the later one in the order of training as A; p-values adjusted.
 
     Args:
         metrics: names in `COMPARED`.
@@ -251,15 +319,23 @@ def compare_all(
     """
     models = [model for model in groups if with_checkpoints or checkpoint(model)[1] is None]
     pairs = [(a, b) if (b, a) not in KEY_PAIRS else (b, a) for b, a in combinations(models, 2)]
-    return [
-        compare(groups[a][protocol], groups[b][protocol], metric)
-        for protocol in dict.fromkeys(
-            protocol for protocols in groups.values() for protocol in protocols
-        )
-        for a, b in pairs
-        if protocol in groups[a] and protocol in groups[b]
-        for metric in metrics
-    ]
+    work: list[_Pair] = []
+    for protocol in dict.fromkeys(name for protocols in groups.values() for name in protocols):
+        answers = {
+            model: columns(groups[model][protocol]) for model in models if protocol in groups[model]
+        }
+        for a, b in pairs:
+            if a in answers and b in answers:
+                work.append((*in_common(answers[a], answers[b]), tuple(metrics)))
+    with on_both_cores(sum(a.key.size for a, _, _ in work)) as run:
+        return adjusted([one for found in run(_compare_pair, work) for one in found])
+
+
+_Pair = tuple[Columns, Columns, tuple[str, ...]]
+
+
+def _compare_pair(work: _Pair) -> list[Comparison]:
+    return compare_columns(*work)
 
 
 def key_comparisons(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -284,6 +360,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             None if math.isnan(c.value_b) else c.value_b,
             None if c.verdict == "undefined" else c.difference,
             {"better": "A is better", "worse": "A is worse"}.get(c.verdict, c.verdict),
+            c.p_adjusted,
             c.n,
         )
         for c in comparisons
@@ -297,15 +374,16 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         Column("B"),
         Column("A − B", signed=True),
         Column("verdict"),
+        Column("p (Holm)"),
         Column("n"),
     )
     notes = (
-        "Both models on the questions on which both confidences can be read; A − B with its 95 % paired bootstrap "
-        f"interval. Undecided: the interval holds 0 (to three digits), n is below {FEWEST_QUESTIONS}, the better one "
-        f"is readable on less than {LEAST_READABLE:.0%}, the outcome changes once what cannot be read is taken at its "
-        f"worst, or the lower ECE has the higher Brier score. Intervals are "
-        f"not adjusted for the number of pairs: of {len(comparisons)} rows "
-        f"without a difference about {round(0.05 * len(comparisons))} would leave 0 out by chance.",
+        "Both models on the questions on which both confidences can be read; A − B with its 95 % interval: a paired "
+        "bootstrap's, for the debiased ECE and refinement that of their own law. Brier is the squared debiased ECE "
+        f"and refinement. Undecided: the interval holds 0 (to three digits), n is below {FEWEST_QUESTIONS}, the better "
+        f"one is readable on less than {LEAST_READABLE:.0%}, the outcome changes once what cannot be read is taken at "
+        "its worst, the debiased ECE does not say what the plain one says, or the adjusted p-value is not below "
+        f"{SIGNIFICANCE}. {_families(comparisons)} Intervals are those of one pair, not adjusted.",
         *ESTIMATOR_NOTES,
     )
     return Table(
@@ -315,3 +393,13 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         tuple(rows),
         notes,
     )
+
+
+def _families(comparisons: Sequence[Comparison]) -> str:
+    """How many comparisons each p-value is adjusted for."""
+    sizes = dict.fromkeys(
+        f"{_TITLES[c.metric]} {c.family}" for c in comparisons if c.p_adjusted is not None
+    )
+    if not sizes:
+        return "P-values are not adjusted."
+    return f"Holm's adjustment is over all pairs and protocols of a metric: {', '.join(sizes)}."

@@ -10,6 +10,7 @@ A file grows under the name `<file>.partial` and is renamed when all is there, s
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -24,7 +25,7 @@ MOST_TRUNCATED = 0.05
 ANSWERS = "answers"  # stands in the file name where the protocol's name stands for confidences
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """One judged answer of one model. Raises ValueError for a value out of range.
 
@@ -115,7 +116,7 @@ class Confidence:
         return answer_key(self.question_id, self.sample)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerRecord(Answer):
     """An answer with one protocol's confidence: what metrics, tables and figures are made from."""
 
@@ -125,7 +126,7 @@ class AnswerRecord(Answer):
     detail: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Answer.__post_init__(self)
         if self.confidence is not None:
             _check_unit("confidence", self.confidence)
 
@@ -133,6 +134,11 @@ class AnswerRecord(Answer):
 def answer_key(question_id: str, sample: int) -> str:
     """Names an answer among those of its model, in every record file."""
     return f"{question_id}#{sample}"
+
+
+def question_key(answer: Answer) -> str:
+    """Names an answer's question with its dataset: all answers to it are resampled together."""
+    return f"{answer.dataset}/{answer.question_id}"
 
 
 def _check_unit(name: str, value: object) -> None:
@@ -170,8 +176,11 @@ def _names(kind: type[Any]) -> tuple[set[str], set[str]]:
     return {f.name for f in fields(kind)}, required
 
 
+_NAMES = {kind: _names(kind) for kind in (Answer, Confidence, AnswerRecord)}
+
+
 def _parse(kind: type[_Record], data: Mapping[str, Any], where: str) -> _Record:
-    every, required = _names(kind)
+    every, required = _NAMES[kind]
     try:
         if missing := required - data.keys():
             raise ValueError(f"missing {', '.join(sorted(missing))}")
@@ -180,26 +189,56 @@ def _parse(kind: type[_Record], data: Mapping[str, Any], where: str) -> _Record:
         raise UserError(f"{where} is not an answer record ({error}): remove or mend it") from error
 
 
-def read_answers(path: Path) -> list[Answer]:
+_UNREPORTED: dict[str, Any] = {"texts": [], "detail": {}, "probabilities": {}, "defects": []}
+"""What takes room and no report shows, and the one empty value that takes its place in every record."""
+_SHARED = (
+    *("model", "dataset", "task", "question_id", "question", "image_id", "entity", "subset"),
+    *("expert", "expert_version"),
+)
+"""Texts that many records have in common: kept once."""
+
+
+def _lean(data: dict[str, Any]) -> dict[str, Any]:
+    """A line without what no report shows, its common texts kept once."""
+    token = (data.get("detail") or {}).get("token")
+    data = data | {name: _UNREPORTED[name] for name in _UNREPORTED.keys() & data.keys()}
+    if token is not None:  # of DP, which the report counts
+        data["detail"] = {"token": token}
+    if data.get("claims"):  # an example shows the claims, or else the text
+        data["response"] = ""
+    for name in _SHARED:
+        if type(data.get(name)) is str:
+            data[name] = sys.intern(data[name])
+    return data
+
+
+def read_answers(path: Path, lean: bool = False) -> list[Answer]:
     """All answers of a file `MODEL.answers.jsonl`, in its order.
+
+    Args:
+        lean: see `read_records`.
 
     Raises:
         UserError: the file is missing, a line is malformed (named by its number), or an answer stands twice.
     """
     _require(path)
     answers = [
-        _parse(Answer, data, f"{path} line {n}") for n, data in enumerate(read_jsonl(path), start=1)
+        _parse(Answer, _lean(data) if lean else data, f"{path} line {n}")
+        for n, data in enumerate(read_jsonl(path), start=1)
     ]
     _unique((answer.key for answer in answers), path)
     return answers
 
 
-def read_records(path: Path, answers: Mapping[str, Answer] | None = None) -> list[AnswerRecord]:
+def read_records(
+    path: Path, answers: Mapping[str, Answer] | None = None, lean: bool = False
+) -> list[AnswerRecord]:
     """All records of a file `MODEL.PROTOCOL.jsonl`, in its order, joined with the answers beside it.
 
     Args:
         path: the protocol's file; its name is taken apart at the dots.
         answers: key -> answer, where they were read already; else they are read from beside `path`.
+        lean: leave out what no report shows (`_UNREPORTED`), which is most of a large file.
 
     Raises:
         UserError: a file is missing, a line is malformed (named by its number), an answer is missing or stands twice.
@@ -209,27 +248,29 @@ def read_records(path: Path, answers: Mapping[str, Answer] | None = None) -> lis
     records = []
     for number, data in enumerate(read_jsonl(path), start=1):
         where = f"{path} line {number}"
-        if _names(AnswerRecord)[1] <= data.keys():
+        data = _lean(data) if lean else data
+        if _NAMES[AnswerRecord][1] <= data.keys():
             records.append(_parse(AnswerRecord, data, where))
             continue
         confidence = _parse(Confidence, data, where)
         if answers is None:
             answers = {
-                answer.key: answer for answer in read_answers(answers_path(path.parent, model))
+                answer.key: answer
+                for answer in read_answers(answers_path(path.parent, model), lean)
             }
         if confidence.key not in answers:
             raise UserError(
                 f"{where}: {answers_path(path.parent, model)} holds no answer to question {confidence.question_id} "
                 f"(sample {confidence.sample}): make both with `python -m eval calibration`"
             )
-        records.append(join(answers[confidence.key], protocol, confidence))
+        records.append(join(answers[confidence.key], sys.intern(protocol), confidence))
     _unique((record.key for record in records), path)
     return records
 
 
 def join(answer: Answer, protocol: str, confidence: Confidence) -> AnswerRecord:
     """One record of an answer and its confidence; lists and dicts are shared, not copied."""
-    shared = {f.name: getattr(answer, f.name) for f in fields(answer)}
+    shared = {name: getattr(answer, name) for name in _NAMES[Answer][0]}
     return AnswerRecord(
         **shared,
         protocol=protocol,
@@ -239,8 +280,11 @@ def join(answer: Answer, protocol: str, confidence: Confidence) -> AnswerRecord:
     )
 
 
-def load_records(directory: Path) -> list[AnswerRecord]:
+def load_records(directory: Path, lean: bool = False) -> list[AnswerRecord]:
     """Records of all models and protocols of a directory; the answers of each model are read once.
+
+    Args:
+        lean: see `read_records`.
 
     Raises:
         UserError: no record file, an unfinished one, or what `read_records` refuses.
@@ -264,8 +308,8 @@ def load_records(directory: Path) -> list[AnswerRecord]:
         check_not_stale(path)
         model = path.name.split(".")[0]
         if model not in answers and (file := answers_path(directory, model)).is_file():
-            answers[model] = {answer.key: answer for answer in read_answers(file)}
-        records += read_records(path, answers.get(model))
+            answers[model] = {answer.key: answer for answer in read_answers(file, lean)}
+        records += read_records(path, answers.get(model), lean)
     return records
 
 

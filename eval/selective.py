@@ -10,8 +10,7 @@ from eval.metrics.selective import (
     risk_coverage,
     selective_aurc,
 )
-from eval.records import AnswerRecord
-from eval.report.numbers import question_key
+from eval.records import AnswerRecord, question_key
 
 
 @dataclass(frozen=True)

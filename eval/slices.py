@@ -7,10 +7,11 @@ dimension in which no record has a value is left out.
 The checkpoint's step is in the model's name (`model_names.checkpoint`), so it is no slice of a model's records.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.paper import SUBSETS
 from eval.records import AnswerRecord
@@ -33,6 +34,8 @@ _ORDINALS = ("1st", "2nd", "3rd", "4th")
 
 Edges = Mapping[str, Sequence[float]]
 Slices = dict[str, dict[str, list[AnswerRecord]]]
+Rows = NDArray[np.intp]
+SliceRows = dict[str, dict[str, Rows]]
 
 
 def quarter_edges(records: Sequence[AnswerRecord]) -> dict[str, list[float]]:
@@ -70,35 +73,38 @@ def slices(records: Sequence[AnswerRecord], edges: Edges) -> Slices:
         records: of one model and protocol.
         edges: of `quarter_edges`, over all models.
     """
-    found: Slices = {
-        "dataset": _grouped(records, lambda record: record.dataset),
-        "task": _grouped(records, lambda record: record.task),
-        "subset": _by_subset(records),
+    return {
+        dimension: {name: [records[i] for i in rows.tolist()] for name, rows in parts.items()}
+        for dimension, parts in slice_rows(records, edges).items()
+    }
+
+
+def slice_rows(records: Sequence[AnswerRecord], edges: Edges) -> SliceRows:
+    """`slices` by the places of the records in their list, ascending."""
+    every = np.arange(len(records))
+    subset = np.array([record.subset for record in records])
+    found: SliceRows = {
+        "dataset": _grouped(np.array([record.dataset for record in records]), every),
+        "task": _grouped(np.array([record.task for record in records]), every),
+        "subset": _by_subset(subset, every),
         "dataset_subset": {},
     }
-    for dataset, answers in found["dataset"].items():
-        for subset, part in _by_subset(answers).items():
-            found["dataset_subset"][f"{dataset}/{subset}"] = part
+    for dataset, rows in found["dataset"].items():
+        for name, part in _by_subset(subset, rows).items():
+            found["dataset_subset"][f"{dataset}/{name}"] = part
     for dimension, cuts in edges.items():
-        found[dimension] = _by_quarter(records, _QUARTERS[dimension], cuts)
+        found[dimension] = _by_quarter(map(_QUARTERS[dimension], records), cuts)
     return {dimension: parts for dimension, parts in found.items() if parts}
 
 
-def _grouped(
-    records: Sequence[AnswerRecord], key: Callable[[AnswerRecord], str]
-) -> dict[str, list[AnswerRecord]]:
-    """By key, in its order; records with an empty key are left out."""
-    groups: dict[str, list[AnswerRecord]] = {
-        name: [] for name in sorted({key(record) for record in records} - {""})
-    }
-    for record in records:
-        if name := key(record):
-            groups[name].append(record)
-    return groups
+def _grouped(labels: NDArray[np.str_], rows: Rows) -> dict[str, Rows]:
+    """Those of the rows under each label, in its order; rows with an empty label are left out."""
+    here = labels[rows]
+    return {str(name): rows[here == name] for name in np.unique(here) if name}
 
 
-def _by_subset(records: Sequence[AnswerRecord]) -> dict[str, list[AnswerRecord]]:
-    groups = _grouped(records, lambda record: record.subset)
+def _by_subset(labels: NDArray[np.str_], rows: Rows) -> dict[str, Rows]:
+    groups = _grouped(labels, rows)
     return {
         name: groups[name]
         for name in (*SUBSETS, *sorted(groups.keys() - set(SUBSETS)))
@@ -106,14 +112,10 @@ def _by_subset(records: Sequence[AnswerRecord]) -> dict[str, list[AnswerRecord]]
     }
 
 
-def _by_quarter(
-    records: Sequence[AnswerRecord],
-    value_of: Callable[[AnswerRecord], float | None],
-    cuts: Sequence[float],
-) -> dict[str, list[AnswerRecord]]:
-    names = quarter_names(cuts)
-    groups: dict[str, list[AnswerRecord]] = {name: [] for name in names}
-    for record in records:
-        if (value := value_of(record)) is not None:
-            groups[names[int(np.searchsorted(cuts[1:-1], value, side="left"))]].append(record)
-    return {name: group for name, group in groups.items() if group}
+def _by_quarter(values: Iterable[float | None], cuts: Sequence[float]) -> dict[str, Rows]:
+    known = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    quarter = np.where(
+        np.isnan(known), -1, np.searchsorted(cuts[1:-1], np.nan_to_num(known), side="left")
+    )
+    groups = {name: np.flatnonzero(quarter == k) for k, name in enumerate(quarter_names(cuts))}
+    return {name: rows for name, rows in groups.items() if rows.size}

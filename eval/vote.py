@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from eval.metrics.estimates import bootstrap_interval, paired_bootstrap_difference
-from eval.records import AnswerRecord
-from eval.report.numbers import question_key
+from eval.records import AnswerRecord, question_key
 from eval.tables.table import Interval
 from reward_fns.claims import normalise
 from reward_fns.errors import UserError

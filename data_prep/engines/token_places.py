@@ -13,8 +13,9 @@ def token_places(text: str, tokens: Sequence[Token]) -> list[Span]:
     """The characters of each token, (start, end) in `text`; empty where a token adds none.
 
     Tokens are walked from left to right. A blank that a tokenizer puts before the first word, and the
-    end of sequence, have no place in the text. Pieces may come with the blank before them or without. A token that holds a part of a character's bytes is
-    empty too: the character belongs to the piece that follows.
+    end of sequence, have no place in the text. Pieces may come with the blank before them or without.
+    A token that holds a part of a character's bytes is empty too: the character belongs to the piece
+    that follows.
 
     Raises:
         UserError: the tokens do not spell the text.

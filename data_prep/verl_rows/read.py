@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.verl_rows.schema import COLUMNS, NEEDED, chat_content, check_question
+from data_prep.verl_rows.stored import StoredImage, StoredImages
 from reward_fns.errors import UserError
 
 _BATCH = 64  # rows held at a time: an image may be megabytes
@@ -31,6 +32,20 @@ class Question:
     entity_rarity: float | None = None  # >= 0
     entity_count: int | None = None  # >= 0
     answers: tuple[str, ...] = ()
+
+
+class _StoredQuestion(Question):
+    """A question whose image is read from its file each time that it is asked for."""
+
+    @property
+    def image(self) -> bytes:
+        """PNG or JPEG. Raises UserError if the file was written again or is gone."""
+        held: StoredImage | bytes = self.__dict__["_held"]
+        return held.read() if isinstance(held, StoredImage) else held
+
+    @image.setter
+    def image(self, held: StoredImage | bytes) -> None:
+        self.__dict__["_held"] = held
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -64,17 +79,21 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def load_questions(path: Path, limit: int | None = None) -> list[Question]:
     """Read a parquet of questions; `limit` keeps the first so many of each dataset, so that none is left out.
 
+    Every image is opened once, to see that it can be read, and then left in the file until it is asked for.
+
     Raises:
         UserError: as `read_rows`; a row breaks a rule of the schema; or a question_id stands twice.
     """
     questions: list[Question] = []
+    images: StoredImages | None = None
     seen: set[str] = set()
     per_dataset: Counter[str] = Counter()
     for number, row in enumerate(read_rows(path)):
         dataset = row["data_source"]
         if limit is not None and per_dataset[dataset] >= limit:
             continue
-        question = _question(row, f"{path} row {number}")
+        images = images or StoredImages(path)
+        question = _question(row, f"{path} row {number}", images[number])
         if question.question_id in seen:
             raise UserError(
                 f"{path} row {number}: question_id {question.question_id} stands twice; ids must be unique"
@@ -87,12 +106,12 @@ def load_questions(path: Path, limit: int | None = None) -> list[Question]:
     return questions
 
 
-def _question(row: dict[str, Any], where: str) -> Question:
-    image = check_question(row, where)
+def _question(row: dict[str, Any], where: str, image: StoredImage) -> Question:
+    check_question(row, where)
     info = row["extra_info"]
-    return Question(
+    return _StoredQuestion(
         dataset=row["data_source"],
-        image=image,
+        image=image,  # type: ignore[arg-type]
         messages=[
             {"role": turn["role"], "content": chat_content(turn["content"])}
             for turn in row["prompt"]

@@ -1,7 +1,8 @@
 """Calibration metrics over arrays of shape (n,): `confidence` is the probability c_i of being right that was stated,
 `correct` the verdict y_i, binary for a question with one answer and perhaps graded in [0, 1] for a description.
 
-Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition), `smooth` (smooth ECE),
+Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition), `debiased` (ECE without
+the bias of few answers, refinement, the ECE's floor), `smooth` (smooth ECE),
 `scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags), `bootstrap` (intervals and
 paired differences), `estimates` (all of it by name). Undefined values (n = 0; AUROC with one class) are NaN, never 0.
 """
@@ -13,15 +14,24 @@ from eval.metrics.binned import (
     maximum_calibration_error,
 )
 from eval.metrics.bootstrap import Difference
+from eval.metrics.debiased import brier_refinement, debiased_calibration_error, ece_floor
 from eval.metrics.estimates import (
     METRICS,
     Estimate,
     Metric,
     bootstrap_interval,
     estimate_all,
+    estimate_value,
     paired_bootstrap_difference,
+    paired_bootstrap_differences,
 )
-from eval.metrics.ranking import auprc, aurc, auroc, prediction_rejection_ratio
+from eval.metrics.ranking import (
+    auprc,
+    aurc,
+    auroc,
+    auroc_thresholded,
+    prediction_rejection_ratio,
+)
 from eval.metrics.scores import accuracy, brier_score, negative_log_likelihood
 from eval.metrics.smooth import smooth_ece
 from reward_fns.calibration import (
@@ -44,14 +54,20 @@ __all__ = [
     "auprc",
     "aurc",
     "auroc",
+    "auroc_thresholded",
     "bootstrap_interval",
     "brier_decomposition",
+    "brier_refinement",
     "brier_score",
+    "debiased_calibration_error",
+    "ece_floor",
     "estimate_all",
+    "estimate_value",
     "expected_calibration_error",
     "maximum_calibration_error",
     "negative_log_likelihood",
     "paired_bootstrap_difference",
+    "paired_bootstrap_differences",
     "prediction_rejection_ratio",
     "reliability_bins",
     "smooth_ece",

@@ -12,16 +12,18 @@ Claims of one answer depend on each other, so intervals resample questions with 
 undefined: no claims, none with that tag, or one class.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.metrics.binned import ece_rows
-from eval.metrics.bootstrap import N_RESAMPLES, percentile_interval, resampled_counts
+from eval.metrics.bootstrap import N_RESAMPLES, about, percentile_interval, resampled_bags
 from eval.metrics.ranked import Floats, divide, rank
 from eval.metrics.ranking import auroc_rows
-from eval.records import Answer
+from eval.records import Answer, question_key
 
 
 @dataclass(frozen=True)
@@ -48,28 +50,47 @@ def claim_calibration(
 ) -> ClaimCalibration:
     """Calibration of the tags of some answers; answers whose claims were not judged are left out."""
     judged = [a for a in answers if a.claims and len(a.claims) == len(a.claim_labels)]
-    questions = [f"{a.dataset}/{a.question_id}" for a in judged]
+    questions = [question_key(a) for a in judged]
     place = {question: i for i, question in enumerate(dict.fromkeys(questions))}
-    n_questions = len(place)
     owner = np.array(
         [place[q] for q, a in zip(questions, judged, strict=True) for _ in a.claims], dtype=np.intp
     )
     label = np.array([v for a in judged for v in a.claim_labels], dtype=np.float64)
     sure = np.array([bool(c["sure"]) for a in judged for c in a.claims], dtype=np.float64)
-    values = _values(label, sure, _probabilities(judged))
-    estimates = {}
-    for name, value in values.items():
-        if not judged:
-            estimates[name] = ClaimEstimate(*[float("nan")] * 3)
-            continue
-        one, border = np.ones(n_questions, dtype=np.intp), np.array([0, n_questions])
-        drawn = resampled_counts(one, border, n_resamples, np.random.default_rng(seed))
-        here = float(value(np.ones((1, label.size)))[0])
-        low, high = percentile_interval(
-            np.concatenate([value(counts[:, owner]) for counts in drawn])
-        )
-        estimates[name] = ClaimEstimate(here, low, high)
+    probability = _probabilities(judged)
+    whole = _values(label, sure, probability)
+    estimates = {name: ClaimEstimate(*[float("nan")] * 3) for name in whole}
+    if label.size:
+        once = np.ones((1, label.size))
+        values = {name: float(value(once)[0]) for name, value in whole.items()}
+        resampled = _resampled(label, sure, probability, owner, n_resamples, seed)
+        for name, bags in resampled.items():
+            interval = percentile_interval(about(values[name], bags))
+            estimates[name] = ClaimEstimate(values[name], *interval)
     return ClaimCalibration(len(judged), label.size, int(sure.sum()), estimates)
+
+
+def _resampled(
+    label: Floats,
+    sure: Floats,
+    probability: Floats | None,
+    owner: NDArray[np.intp],
+    n_resamples: int,
+    seed: int,
+) -> dict[str, list[Floats]]:
+    """Values of each estimate on the same resamples, bag by bag; owner (claims,) is each claim's question."""
+    columns = [label, sure, *([] if probability is None else [probability])]
+    found: dict[str, list[Floats]] = defaultdict(list)
+    for bag in resampled_bags(columns, None, owner, n_resamples, seed):
+        of_bag = [column[bag.rows] for column in columns]
+        values = _values(of_bag[0], of_bag[1], None if probability is None else of_bag[2])
+        drawn: dict[str, list[Floats]] = defaultdict(list)
+        for counts in bag.weights:
+            for name, value in values.items():
+                drawn[name].append(value(counts))
+        for name, parts in drawn.items():
+            found[name].append(np.concatenate(parts))
+    return found
 
 
 def _probabilities(judged: Sequence[Answer]) -> Floats | None:

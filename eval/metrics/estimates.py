@@ -1,17 +1,19 @@
 """Every metric by name, and its estimate on answers: value, interval, n, parse failures, and why it is undefined."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from eval.metrics import binned, ranking, scores, smooth
+from eval.metrics import binned, debiased, ranking, scores, smooth
 from eval.metrics.bootstrap import (
     N_RESAMPLES,
     Difference,
     bootstrap_rows,
-    paired_difference,
+    estimates_of,
+    paired_differences,
     percentile_interval,
 )
 from eval.metrics.ranked import Rows, estimate
@@ -25,20 +27,53 @@ INTERVAL = (
 )
 
 
+Known = tuple[float, float, float]
+"""A value and the ends of its interval."""
+OwnInterval = Callable[[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | None], Known]
+"""Confidences, verdicts, strata and clusters, each (n,) -> a value with an interval that is no bootstrap's."""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its function on resamples, in one line what it estimates, and which direction is better."""
+    """A metric: its function on resamples, in one line what it estimates, and which direction is better.
+
+    `own`: its value and interval where a bootstrap's would be wrong; None: the percentile bootstrap's.
+    """
 
     rows: Rows
     estimator: str
     lower_is_better: bool
     bins: int | None = None
     needs_confidence: bool = True
+    own: OwnInterval | None = None
+
+
+def _own_ece_debiased(
+    confidence: ArrayLike, correct: ArrayLike, strata: ArrayLike | None, clusters: ArrayLike | None
+) -> Known:
+    law = debiased.calibration((confidence, correct), strata, clusters)
+    low, high = law.interval()
+    return debiased.root(law.value), debiased.root(low), debiased.root(high)
+
+
+def _own_refinement(
+    confidence: ArrayLike, correct: ArrayLike, strata: ArrayLike | None, clusters: ArrayLike | None
+) -> Known:
+    law = debiased.refinement((confidence, correct), strata, clusters)
+    return law.value, *law.interval()
 
 
 _WIDTH = f"{DEFAULT_BINS} bins of equal width, the last one closed"
 METRICS: dict[str, Metric] = {
     "ece": Metric(binned.ece_rows, _WIDTH, True, DEFAULT_BINS),
+    "ece_debiased": Metric(
+        debiased.ece_debiased_rows,
+        f"root of the squared gaps less their variance (Broecker 2012, Kumar et al. 2019), {_WIDTH}; its interval "
+        "inverts a test",
+        True,
+        DEFAULT_BINS,
+        own=_own_ece_debiased,
+    ),
     "adaptive_ece": Metric(
         binned.adaptive_ece_rows, f"{DEFAULT_BINS} bins of equal mass", True, DEFAULT_BINS
     ),
@@ -47,6 +82,13 @@ METRICS: dict[str, Metric] = {
     ),
     "mce": Metric(binned.mce_rows, f"largest gap of {_WIDTH}", True, DEFAULT_BINS),
     "brier": Metric(scores.brier_rows, "mean squared difference", True),
+    "refinement": Metric(
+        debiased.refinement_rows,
+        "Brier score less the squared debiased ECE (not cut off at 0); its interval is analytic",
+        True,
+        DEFAULT_BINS,
+        own=_own_refinement,
+    ),
     "nll": Metric(
         scores.nll_rows,
         f"mean, confidences clipped to [{scores.NLL_CLIP}, {1 - scores.NLL_CLIP}]",
@@ -54,6 +96,11 @@ METRICS: dict[str, Metric] = {
     ),
     "auroc": Metric(
         ranking.auroc_rows, "ties count one half, graded verdicts on both sides", False
+    ),
+    "auroc_thresholded": Metric(
+        ranking.auroc_thresholded_rows,
+        f"a verdict of at least {ranking.THRESHOLD} counts as right, any other as wrong; ties count one half",
+        False,
     ),
     "auprc": Metric(ranking.auprc_rows, "average precision, ties together", False),
     "aurc": Metric(ranking.aurc_rows, "mean selective risk, ties in random order", True),
@@ -67,12 +114,15 @@ METRICS: dict[str, Metric] = {
 
 _NAME_OF: dict[Callable[..., float], str] = {
     expected_calibration_error: "ece",
+    debiased.debiased_calibration_error: "ece_debiased",
     binned.adaptive_calibration_error: "adaptive_ece",
     smooth.smooth_ece: "smooth_ece",
     binned.maximum_calibration_error: "mce",
     scores.brier_score: "brier",
+    debiased.brier_refinement: "refinement",
     scores.negative_log_likelihood: "nll",
     ranking.auroc: "auroc",
+    ranking.auroc_thresholded: "auroc_thresholded",
     ranking.auprc: "auprc",
     ranking.aurc: "aurc",
     ranking.prediction_rejection_ratio: "prr",
@@ -107,6 +157,25 @@ def _metric(metric: str | Callable[..., float]) -> Metric:
     return METRICS[name]
 
 
+def estimate_value(
+    metric: str, confidence: ArrayLike, correct: ArrayLike, clusters: ArrayLike | None = None
+) -> float:
+    """A metric's value as `estimate_all` gives it, without its interval; NaN where undefined.
+
+    Args:
+        metric: a name of `METRICS`.
+        confidence, correct: (n,), in [0, 1].
+        clusters: (n,) question of each answer; they count for `ece_debiased` and `refinement`.
+
+    Raises:
+        ValueError: an unknown metric, or what the metric itself refuses.
+    """
+    chosen = _metric(metric)
+    if chosen.own is not None:
+        return chosen.own(confidence, correct, None, clusters)[0]
+    return estimate(chosen.rows, confidence, correct)
+
+
 def bootstrap_interval(
     metric: str | Callable[..., float],
     confidence: ArrayLike,
@@ -115,7 +184,7 @@ def bootstrap_interval(
     seed: int = 0,
     strata: ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of 95 % for a metric with its default bins; see `bootstrap`.
+    """Interval of 95 % for a metric with its default bins: percentile bootstrap (see `bootstrap`), or the metric's own.
 
     Args:
         metric: a name of `METRICS`, or the public function.
@@ -125,7 +194,10 @@ def bootstrap_interval(
     Raises:
         ValueError: an unknown metric, or what the metric itself refuses.
     """
-    rows = _metric(metric).rows
+    chosen = _metric(metric)
+    if chosen.own is not None:
+        return chosen.own(confidence, correct, strata, None)[1:]
+    rows = chosen.rows
     if np.isnan(estimate(rows, confidence, correct)):
         return float("nan"), float("nan")
     return percentile_interval(
@@ -144,28 +216,47 @@ def paired_bootstrap_difference(
     strata: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
 ) -> Difference:
-    """Metric of a minus metric of b, with interval and p-value; all arrays (n,), position i is the same question.
+    """Metric of a minus metric of b, with interval and p-values; all arrays (n,), position i is the same question.
 
     Args:
+        metric: a name of `METRICS`, or the public function; for `ece_debiased` and `refinement` the interval and both
+            p-values are those of their own law (`debiased`), no bootstrap's.
         strata, clusters: see `estimate_all`.
 
     Raises:
         ValueError: an unknown metric, shapes differ, or a value is NaN or outside [0, 1].
     """
-    rows = _metric(metric).rows
-    return paired_difference(
-        rows,
-        (confidence_a, correct_a),
-        (confidence_b, correct_b),
-        strata,
-        n_resamples,
-        seed,
-        clusters,
-    )
+    _metric(metric)
+    name = metric if isinstance(metric, str) else _NAME_OF[metric]
+    a, b = (confidence_a, correct_a), (confidence_b, correct_b)
+    return paired_bootstrap_differences([name], a, b, n_resamples, seed, strata, clusters)[name]
+
+
+def paired_bootstrap_differences(
+    metrics: Iterable[str],
+    a: debiased.Answers,
+    b: debiased.Answers,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+    strata: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+) -> dict[str, Difference]:
+    """`paired_bootstrap_difference` of several metrics by name, on the same resamples."""
+    chosen = {name: _metric(name) for name in metrics}
+    part = {name: metric.rows for name, metric in chosen.items() if metric.own is None}
+    found = paired_differences(part, a, b, strata, n_resamples, seed, clusters) if part else {}
+    if len(part) < len(chosen):
+        laws = debiased.paired_laws(a, b, strata, clusters)
+        p_calibration, p_refinement = laws.calibration.p_value(), laws.refinement.p_value()
+        found["ece_debiased"] = Difference(*laws.rooted(), p_calibration, p_calibration)
+        found["refinement"] = Difference(
+            laws.refinement.value, *laws.refinement.interval(), p_refinement, p_refinement
+        )
+    return {name: found[name] for name in chosen}
 
 
 def estimate_all(
-    confidence: Sequence[float | None],
+    confidence: Sequence[float | None] | NDArray[np.float64],
     correct: ArrayLike,
     strata: ArrayLike | None = None,
     metrics: Iterable[str] = tuple(METRICS),
@@ -176,7 +267,7 @@ def estimate_all(
     """Estimates of several metrics on the same answers and the same resamples.
 
     Args:
-        confidence: (n,), None where it could not be read.
+        confidence: (n,), None where it could not be read; NaN there in an array.
         correct: (n,), verdicts in [0, 1].
         strata: (n,) dataset of each answer; None: one stratum.
         clusters: (n,) question of each answer, drawn with all its answers; None: each answer is a question's only one.
@@ -186,49 +277,69 @@ def estimate_all(
             strata.
     """
     y = np.asarray(correct, dtype=np.float64)
-    known = np.array([c is not None for c in confidence], dtype=bool)
+    if isinstance(confidence, np.ndarray):
+        known = ~np.isnan(confidence)
+    else:
+        known = np.array([value is not None for value in confidence], dtype=bool)
     if y.shape != known.shape:
         raise ValueError(
             f"confidence and correct must have one shape (n,), got {known.shape} and {y.shape}"
         )
-    c = np.array([0.0 if value is None else value for value in confidence], dtype=np.float64)
+    c = np.where(known, np.asarray(confidence, dtype=np.float64), 0.0)
     labels = np.zeros(y.size, dtype=np.intp) if strata is None else np.asarray(strata)
     groups = np.arange(y.size) if clusters is None else np.asarray(clusters)
     result: dict[str, Estimate] = {}
     chosen = {name: _metric(name) for name in metrics}
     for needs in (True, False):
-        part = {
-            name: metric.rows for name, metric in chosen.items() if metric.needs_confidence is needs
-        }
+        part = {name: metric for name, metric in chosen.items() if metric.needs_confidence is needs}
         use = known if needs else np.ones(y.size, dtype=bool)
-        values = {name: estimate(rows, c[use], y[use]) for name, rows in part.items()}
-        defined = {name: part[name] for name, value in values.items() if not np.isnan(value)}
-        resampled = (
-            bootstrap_rows(defined, c[use], y[use], labels[use], n_resamples, seed, groups[use])
-            if defined
-            else {}
-        )
-        for name, value in values.items():
-            low, high = (
-                percentile_interval(resampled[name])
-                if name in resampled
-                else (float("nan"), float("nan"))
-            )
+        found = _with_intervals(part, c[use], y[use], labels[use], groups[use], n_resamples, seed)
+        for name, (value, low, high) in found.items():
             metric = chosen[name]
             failures = int(y.size - known.sum())
-            reason = _reason(int(y.size), y[use]) if np.isnan(value) else ""
+            reason = _reason(int(y.size), y[use], name) if np.isnan(value) else ""
             result[name] = Estimate(
                 name, value, low, high, int(y.size), failures, metric.bins, metric.estimator, reason
             )
     return {name: result[name] for name in chosen}
 
 
-def _reason(n: int, correct: np.ndarray) -> str:
+def _with_intervals(
+    metrics: Mapping[str, Metric],
+    confidence: NDArray[np.float64],
+    correct: NDArray[np.float64],
+    strata: NDArray[Any],
+    clusters: NDArray[Any],
+    n_resamples: int,
+    seed: int,
+) -> dict[str, Known]:
+    """Values with their intervals; NaN where undefined."""
+    nothing = float("nan")
+    found: dict[str, Known] = {}
+    bootstrapped = {name: metric.rows for name, metric in metrics.items() if metric.own is None}
+    for name, value in estimates_of(bootstrapped, confidence, correct).items():
+        found[name] = (value, nothing, nothing)
+    for name, metric in metrics.items():
+        if metric.own is not None:
+            found[name] = metric.own(confidence, correct, strata, clusters)
+    drawn = {name: rows for name, rows in bootstrapped.items() if not np.isnan(found[name][0])}
+    if drawn:
+        resampled = bootstrap_rows(drawn, confidence, correct, strata, n_resamples, seed, clusters)
+        for name, values in resampled.items():
+            found[name] = (found[name][0], *percentile_interval(values))
+    return found
+
+
+def _reason(n: int, correct: np.ndarray, metric: str) -> str:
     """Why a metric is undefined."""
     if n == 0:
         return "no answers"
     if correct.size == 0:
         return "no answer states a confidence that can be read"
+    if metric in ("ece_debiased", "refinement"):
+        return "no bin holds two questions"
+    if metric == "auroc_thresholded":
+        return f"all verdicts lie on one side of {ranking.THRESHOLD}: one class"
     if np.all(correct == 1):
         return "all answers are right: one class"
     if np.all(correct == 0):

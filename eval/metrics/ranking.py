@@ -18,6 +18,8 @@ Malinin's form (errors left over, as a share of all answers) binary verdicts giv
 Undefined, so NaN: AUROC with one class, AUPRC without positives, PRR where every order is as good as another.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -31,6 +33,16 @@ def auroc_rows(answers: Ranked, weights: Floats) -> Floats:
     below = negative.cumsum(axis=1)
     wins = np.einsum("ij,ij->i", positive, below) - np.einsum("ij,ij->i", positive, negative) / 2
     return divide(wins, positive.sum(axis=1) * below[:, -1])
+
+
+THRESHOLD = 0.5
+"""A graded verdict of at least this counts as right in `auroc_thresholded`."""
+
+
+def auroc_thresholded_rows(answers: Ranked, weights: Floats) -> Floats:
+    """AUROC of each resample, of verdicts cut at `THRESHOLD`."""
+    whole = (answers.correct >= THRESHOLD).astype(np.float64)
+    return auroc_rows(replace(answers, correct=whole), weights)
 
 
 def auprc_rows(answers: Ranked, weights: Floats) -> Floats:
@@ -81,6 +93,21 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
         ValueError: shapes differ, or a value is NaN or outside [0, 1].
     """
     return estimate(auroc_rows, confidence, correct)
+
+
+def auroc_thresholded(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """AUROC of verdicts cut at 0.5; in [0, 1], NaN where all lie on one side; that of `auroc` for binary verdicts.
+
+    A perfect order of graded verdicts reaches 1 here. It cannot under `auroc`, where an answer of verdict 0.6 is also
+    0.4 of a wrong one at the same confidence.
+
+    >>> auroc([0.4, 0.6], [0.4, 0.6]), auroc_thresholded([0.4, 0.6], [0.4, 0.6])
+    (0.6, 1.0)
+
+    Raises:
+        ValueError: shapes differ, or a value is NaN or outside [0, 1].
+    """
+    return estimate(auroc_thresholded_rows, confidence, correct)
 
 
 def auprc(confidence: ArrayLike, correct: ArrayLike) -> float:

@@ -30,7 +30,9 @@ def render_summary(
     parts = ["# Calibration report\n", *(f"**{warning}**\n" for warning in warnings)]
     for item in summary:
         sentences = [
-            comparison.sentence() for comparison in item.verdicts if comparison.metric == "ece"
+            comparison.sentence()
+            for comparison in item.verdicts
+            if comparison.metric == "ece_debiased"
         ]
         parts += [f"**{item.headline}**\n", "".join(f"- {sentence}\n" for sentence in sentences)]
     parts += [_section(table) for table in tables if table.name in _IN_SUMMARY]

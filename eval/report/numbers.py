@@ -8,25 +8,31 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from eval.metrics import METRICS, estimate_all
+from eval.columns import Columns, columns, numbered
+from eval.metrics import METRICS, ece_floor, estimate_all
 from eval.metrics.claims import claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.model_names import BASE, ordered_models, ordered_protocols
-from eval.records import AnswerRecord, truncated_share
-from eval.slices import quarter_edges, slices
+from eval.records import AnswerRecord
+from eval.report.cores import on_both_cores
+from eval.slices import SliceRows, quarter_edges, slice_rows
 
 POOLED = "pooled"
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
 ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
     "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
+    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at this n "
+    "(independent verdicts of 0 or 1; graded ones have a lower floor)",
     "parse_failures": PARSE_FAILURE_POLICY,
 }
 PAPER_VERBAL_RATIOS = {"sft": 0.757, "rl": 0.578}
 """Mean Verbal ECE in the paper (14 datasets x 3 subsets, Tables 2 and 5 to 10) divided by its base's mean, 0.305."""
 
-SLICED_METRICS = ("ece", "auroc", "brier")
+SLICED_METRICS = ("ece", "ece_debiased", "auroc", "brier")
 """Of every slice, besides accuracy without an interval; all questions together have all of `METRICS`."""
 
 
@@ -38,45 +44,43 @@ def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
     return [c for c, _ in pairs], [y for _, y in pairs]
 
 
-def question_key(record: AnswerRecord) -> str:
-    """Names a record's question: all answers to it are resampled together."""
-    return f"{record.dataset}/{record.question_id}"
-
-
 def summarise(
     records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS
 ) -> dict[str, Any]:
-    """Values of one cell (model, protocol, slice); NaN where undefined. See `ESTIMATOR`.
+    """Values of one cell (model, protocol, slice; at least one record); NaN where undefined. See `ESTIMATOR`.
 
-    Each metric under its name with `<name>_interval` [low, high]; n; parse_failures; mean_confidence; extreme_share:
-    share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; truncated: share of the answers
-    that were cut off, of those of which it is known; reasons: metric -> why it is NaN.
+    Each metric under its name with `<name>_interval` [low, high]; ece_floor; n; parse_failures; mean_confidence;
+    extreme_share: share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; truncated: share
+    of the answers that were cut off, of those of which it is known; reasons: metric -> why it is NaN.
     """
-    answers = (
-        [record.confidence for record in records],
-        [record.correct for record in records],
-        [record.dataset for record in records],
-    )
-    questions = [question_key(record) for record in records]
+    return summarise_columns(columns(records), metrics)
+
+
+def summarise_columns(
+    answers: Columns, metrics: Collection[str] = SLICED_METRICS
+) -> dict[str, Any]:
+    """`summarise` of columns."""
+    given = (answers.confidence, answers.correct, answers.dataset)
     names = [name for name in metrics if name != "smooth_ece"]
-    estimates = estimate_all(*answers, names, clusters=questions)
+    estimates = estimate_all(*given, names, clusters=answers.question)
     if "smooth_ece" in metrics:
         estimates |= estimate_all(
-            *answers, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES, clusters=questions
+            *given, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES, clusters=answers.question
         )
-    values: dict[str, Any] = {"accuracy": _mean([record.correct for record in records])}
+    values: dict[str, Any] = {"accuracy": _mean(answers.correct)}
     for name, estimate in estimates.items():
         values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
-    confidence, _ = scored(records)
-    truncated = truncated_share(records)
+    confidence = answers.confidence[answers.readable]
+    known = answers.truncated[~np.isnan(answers.truncated)]
     return values | {
-        "n": len(records),
-        "parse_failures": len(records) - len(confidence),
+        "ece_floor": ece_floor(confidence),
+        "n": answers.key.size,
+        "parse_failures": answers.key.size - confidence.size,
         "mean_confidence": _mean(confidence),
-        "extreme_share": _mean([float(c in (0.0, 1.0)) for c in confidence]),
-        "well_formed": _mean([float(record.well_formed) for record in records]),
-        "mean_claims": _mean([float(len(record.claims)) for record in records]),
-        "truncated": math.nan if truncated is None else truncated,
+        "extreme_share": _mean((confidence == 0) | (confidence == 1)),
+        "well_formed": _mean(answers.well_formed),
+        "mean_claims": _mean(answers.n_claims),
+        "truncated": _mean(known),
         "reasons": {
             name: estimate.reason for name, estimate in estimates.items() if estimate.reason
         },
@@ -104,16 +108,15 @@ def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any
     return found
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
+def _mean(values: ArrayLike) -> float:
+    numbers = np.asarray(values, dtype=np.float64)
+    return math.fsum(numbers) / numbers.size if numbers.size else math.nan
 
 
-def _pooled(records: Sequence[AnswerRecord]) -> dict[str, Any]:
-    """`summarise` with all metrics; and the five most frequent tokens that DP stands on, with their shares."""
+def _frequent_tokens(records: Sequence[AnswerRecord]) -> dict[str, float]:
+    """The five most frequent tokens that DP stands on, with their shares; {} for other protocols."""
     tokens = [record.detail["token"] for record in records if "token" in record.detail]
-    frequent = Counter(tokens).most_common(5)
-    shares = {token: count / len(tokens) for token, count in frequent}
-    return summarise(records, METRICS) | {"tokens": shares}
+    return {token: count / len(tokens) for token, count in Counter(tokens).most_common(5)}
 
 
 Cells = dict[str, dict[str, Any]]
@@ -151,44 +154,69 @@ def summarise_all(
     groups = by_model_and_protocol(records)
     models: dict[str, dict[str, Cells]] = {model: {} for model in groups}
     sliced: dict[str, dict[str, dict[str, Cells]]] = {model: {} for model in groups}
-    parts = [
-        (model, protocol, part)
-        for model, protocols in groups.items()
-        for protocol, part in protocols.items()
+    work = [
+        (numbered(columns(part)), slice_rows(part, edges))
+        for protocols in groups.values()
+        for part in protocols.values()
     ]
-    for model, protocol, answers in tqdm(
-        parts, desc="metrics and their intervals", unit="record file"
-    ):
-        cells = {
-            dimension: {name: summarise(part) for name, part in by_slice.items()}
-            for dimension, by_slice in slices(answers, edges).items()
-        }
-        models[model][protocol] = cells.pop("dataset", {}) | {POOLED: _pooled(answers)}
-        sliced[model][protocol] = cells
+    with on_both_cores(len(records)) as run:
+        found = tqdm(
+            run(_cells, work),
+            desc="metrics and their intervals",
+            unit="record file",
+            total=len(work),
+        )
+        for (answers, _), cells in zip(work, found, strict=True):
+            part = groups[answers.model][answers.protocol]
+            cells["dataset"][POOLED]["tokens"] = _frequent_tokens(part)
+            models[answers.model][answers.protocol] = cells.pop("dataset")
+            sliced[answers.model][answers.protocol] = cells
     return models, sliced
 
 
-def ece_ratios(
-    models: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], protocol: str
-) -> dict[str, Any]:
-    """ECE of each model divided by the base's: the pooled ECE, and the mean over datasets.
+def _cells(work: tuple[Columns, SliceRows]) -> dict[str, Cells]:
+    """Dimension -> slice -> values of one model and protocol; "pooled" stands among the datasets."""
+    answers, parts = work
+    cells = {
+        dimension: {name: summarise_columns(answers.take(rows)) for name, rows in by_slice.items()}
+        for dimension, by_slice in parts.items()
+    }
+    return cells | {
+        "dataset": cells.get("dataset", {}) | {POOLED: summarise_columns(answers, METRICS)}
+    }
 
-    The paper averages over datasets x subsets; its ratio stands beside these in the table.
+
+Values = Mapping[str, Mapping[str, Any]]
+"""Slice -> values."""
+
+
+def ece_ratios(
+    models: Mapping[str, Mapping[str, Values]],
+    sliced: Mapping[str, Mapping[str, Mapping[str, Values]]],
+    protocol: str,
+) -> dict[str, Any]:
+    """ECE of each model divided by the base's: the pooled ECE, and the means over datasets and dataset x subset.
+
+    The last is what the paper averages; NaN where no question carries a subset.
+
+    Args:
+        models, sliced: of `summarise_all`.
     """
 
-    def mean_over_datasets(cells: Mapping[str, Mapping[str, Any]]) -> float:
-        return _mean([cell["ece"] for name, cell in cells.items() if name != POOLED])
+    def parts(name: str) -> dict[str, float]:
+        cells = models[name][protocol]
+        subsets = sliced.get(name, {}).get(protocol, {}).get("dataset_subset", {})
+        return {
+            "pooled": cells[POOLED]["ece"],
+            "mean_over_datasets": _mean([c["ece"] for d, c in cells.items() if d != POOLED]),
+            "mean_over_dataset_subset": _mean([cell["ece"] for cell in subsets.values()]),
+        }
 
     if protocol not in models.get(BASE, {}):
         return {}
-    base = models[BASE][protocol]
+    base = parts(BASE)
     return {
-        name: {
-            "pooled": _ratio(protocols[protocol][POOLED]["ece"], base[POOLED]["ece"]),
-            "mean_over_datasets": _ratio(
-                mean_over_datasets(protocols[protocol]), mean_over_datasets(base)
-            ),
-        }
+        name: {part: _ratio(value, base[part]) for part, value in parts(name).items()}
         for name, protocols in models.items()
         if name != BASE and protocol in protocols
     }

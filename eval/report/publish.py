@@ -80,7 +80,7 @@ def publish(sources: Sources, out: Path) -> None:
     Raises:
         UserError: what the readers of the sources refuse.
     """
-    records = load_records(sources.records)
+    records = load_records(sources.records, lean=True)
     coefficients = _coefficients(sources.coefficients)
     report = _numbers(sources, records)
     groups = by_model_and_protocol(records)
@@ -115,7 +115,9 @@ def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any
         "models": models,
         "slices": sliced,
         "claims": summarise_claims(records),
-        "ece_ratios": {protocol: ece_ratios(models, protocol) for protocol in protocols_of(models)},
+        "ece_ratios": {
+            protocol: ece_ratios(models, sliced, protocol) for protocol in protocols_of(models)
+        },
         "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
         "estimator": ESTIMATOR,
         "versions": versions(),
@@ -174,6 +176,9 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "difference": comparison.difference.value,
         "difference_interval": list(comparison.difference[1:]),
         "verdict": comparison.verdict,
+        "p_value": comparison.p_value,
+        "p_holm": comparison.p_adjusted,
+        "family": comparison.family,
     }
 
 

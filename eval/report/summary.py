@@ -1,16 +1,19 @@
-"""What the report says in words: which model is best calibrated, and the verdicts of the pairs that matter.
+"""What the report says in words: which model has the best confidences, and the verdicts of the pairs that matter.
 
 Nothing here is written in advance: every sentence is filled from the values and the intervals at hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eval.comparison import LEAST_READABLE, Comparison, key_comparisons
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
 from eval.tables.report_tables import Models, protocols_of
 from eval.tables.table import number
+
+_VERDICTS = ("ece_debiased", "brier", "auroc")
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,13 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
             protocol,
             _headline(
                 models,
-                [c for c in comparisons if c.protocol == protocol and c.metric == "ece"],
+                [c for c in comparisons if c.protocol == protocol and c.metric == "brier"],
                 protocol,
             ),
             tuple(
                 c
                 for c in key_comparisons(comparisons)
-                if c.protocol == protocol and c.metric in ("ece", "auroc")
+                if c.protocol == protocol and c.metric in _VERDICTS
             ),
         )
         for protocol in protocols_of(models)
@@ -48,41 +51,50 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
 
 
 def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str:
-    """The lowest ECE over all questions, and which models it is, and is not, told apart from.
+    """The lowest Brier score over all questions, with the debiased ECE beside it.
 
-    A model whose confidence can be read on less than `LEAST_READABLE` of its answers is not in the running.
+    The Brier score cannot be won by bluntness, as a low ECE can: stating the mean for all costs refinement. A model
+    is named first only where it is told apart from every other; else those that may be the best are listed, in the
+    order of training. One whose confidence can be read on less than `LEAST_READABLE` of its answers is not among them.
+
+    Args:
+        pairs: the protocol's comparisons by Brier score.
     """
     title = protocol_title(protocol)
-    cells_of = {
-        model: cells[protocol][POOLED]
-        for model, cells in models.items()
-        if protocol in cells and checkpoint(model)[1] is None
+    cells = {
+        model: protocols[protocol][POOLED]
+        for model, protocols in models.items()
+        if protocol in protocols and checkpoint(model)[1] is None
     }
-    values = {
-        model: cell["ece"]
-        for model, cell in cells_of.items()
-        if cell["n"] and 1 - cell["parse_failures"] / cell["n"] >= LEAST_READABLE
-    }
-    known = {
-        model: value for model, value in values.items() if value is not None and value == value
-    }
+    known = {model: cell for model, cell in cells.items() if _in_the_running(cell)}
     if not known:
         share = f"{LEAST_READABLE:.0%}"
         return f"{title}: no model states a confidence that can be read on {share} of its answers."
-    best = min(known, key=lambda model: known[model])
-    value = number(known[best])
+    best = min(known, key=lambda model: known[model]["brier"])
     if len(known) == 1:
-        return f"{title}: {model_title(best)} has an ECE of {value}."
-    beaten = [c.b if c.a == best else c.a for c in pairs if best in (c.a, c.b) and _wins(c, best)]
-    others = [model for model in known if model != best and model not in beaten]
-    text = f"{title}: {model_title(best)} has the lowest ECE, {value}"
-    if not others:
-        return f"{text}, and is better calibrated than every other model."
-    tied = f"cannot be told apart from {_listed(others)}"
+        return f"{title}: {_with_values(best, known[best])}."
+    beaten = {c.b if c.a == best else c.a for c in pairs if best in (c.a, c.b) and _wins(c, best)}
+    tied = [model for model in known if model not in beaten]  # holds the lowest itself
+    if len(tied) == 1:
+        return (
+            f"{title}: {_with_values(best, known[best])}: its confidences are more accurate than those of every "
+            "other model."
+        )
+    values = "; ".join(_with_values(model, known[model]) for model in tied)
+    worse = [model for model in known if model in beaten]
+    rest = f". {_listed(worse)} {'is' if len(worse) == 1 else 'are'} behind" if worse else ""
+    return f"{title}: it is not decided whose confidences are the most accurate: {values}{rest}."
+
+
+def _in_the_running(cell: Mapping[str, Any]) -> bool:
+    readable = cell["n"] and 1 - cell["parse_failures"] / cell["n"] >= LEAST_READABLE
+    return bool(readable) and cell["brier"] is not None and cell["brier"] == cell["brier"]
+
+
+def _with_values(model: str, cell: Mapping[str, Any]) -> str:
     return (
-        f"{text}; it {tied}."
-        if not beaten
-        else f"{text}; it is better than {_listed(beaten)} and {tied}."
+        f"{model_title(model)} has a Brier score of {number(cell['brier'])} and a debiased ECE of "
+        f"{number(cell['ece_debiased'])}"
     )
 
 

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,6 +64,30 @@ def test_an_image_may_be_a_reference(tmp_path, question_rows):
         UserError, match=r"row 0: image .*i\.png cannot be opened \(No such file or directory\)"
     ):
         load_questions(path)
+
+
+def test_images_stay_in_the_file_until_they_are_asked_for(tmp_path, question_rows, monkeypatch):
+    """Of 60 questions with 256 kB each, in groups of 4, no more than a few are in memory at once."""
+    monkeypatch.setattr("data_prep.verl_rows.write._GROUP_ROWS", 4)
+    rows = question_rows(60)
+    for i, row in enumerate(rows):
+        # bytes after its end belong to no picture, so this stays the picture that it is
+        row["images"] = [{"bytes": row["images"][0]["bytes"] + bytes([i]) * 2**18}]
+    path = write(tmp_path / "q.parquet", rows)
+    assert pq.read_metadata(path).num_row_groups == 15
+    tracemalloc.start()
+    questions = load_questions(path)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 60 * 2**18 / 4
+    for i in (0, 59, 17, 3):
+        assert questions[i].image == rows[i]["images"][0]["bytes"]
+        assert replace(questions[i], subset="neutral").image == rows[i]["images"][0]["bytes"]
+    of_both = load_questions(path, limit=2)  # of each dataset
+    assert [q.image for q in of_both] == [q.image for q in questions[:4]]
+    write(path, rows[:5])
+    with pytest.raises(UserError, match="written again since its questions were read"):
+        _ = questions[30].image
 
 
 @pytest.mark.parametrize(

@@ -17,19 +17,20 @@ def test_models_of_one_directory(records_directory, tmp_path, capsys):
         "--protocols",
         "verbal",
         "--metrics",
-        "ece",
+        "ece_debiased",
         "--out",
         str(out),
     ]
     assert main(["compare", "--records", str(records_directory), *arguments]) == 0
     assert capsys.readouterr().out.startswith(
-        "RL (Algorithm 1) is better calibrated than base: ECE "
+        "RL (Algorithm 1) is better calibrated than base: debiased ECE "
     )
     lines = [line for line in out.read_text().splitlines() if not line.startswith("#")]
     assert lines[0].startswith(
-        "protocol,metric,model A,model B,A,B,A − B,A − B low,A − B high,verdict,n"
+        "protocol,metric,model A,model B,A,B,A − B,A − B low,A − B high,verdict,p (Holm),n"
     )
-    assert len(lines) == 2 and lines[1].endswith(",A is better,59")  # of 60, one cannot be read
+    assert len(lines) == 2 and lines[1].endswith(",59")  # of 60, one cannot be read
+    assert ",A is better," in lines[1]
 
 
 def test_models_of_one_name_in_two_directories_are_told_apart_by_the_directory(
@@ -42,11 +43,11 @@ def test_models_of_one_name_in_two_directories_are_told_apart_by_the_directory(
         ]
         write_records(tmp_path / run / "records" / "rl.verbal.jsonl", answers)
     directories = [str(tmp_path / run / "records") for run in ("seed0", "seed1")]
-    assert main(["compare", "--records", *directories, "--metrics", "ece"]) == 0
-    assert (
-        "seed1:rl is better calibrated than seed0:rl: ECE 0.000 against 0.400"
-        in capsys.readouterr().out
-    )
+    assert main(["compare", "--records", *directories, "--metrics", "ece", "ece_debiased"]) == 0
+    text = capsys.readouterr().out
+    assert "seed1:rl has a lower ECE than seed0:rl: ECE 0.000 against 0.400" in text
+    # 0.4^2 less 0.25 / 39, the variance of the gap of 40 answers, half of them right
+    assert "seed1:rl is better calibrated than seed0:rl: debiased ECE 0.000 against 0.392" in text
 
 
 def test_seeds_give_mean_and_range(published, tmp_path):

@@ -6,7 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eval.comparison import Comparison, compare, compare_all, comparison_table, key_comparisons
+from eval.columns import columns
+from eval.comparison import (
+    COMPARED,
+    Comparison,
+    adjusted,
+    compare,
+    compare_all,
+    compare_columns,
+    comparison_table,
+    holm,
+    key_comparisons,
+)
 from eval.report.numbers import POOLED, by_model_and_protocol, summarise
 from eval.report.summary import summaries
 from eval.tables.table import Interval
@@ -61,10 +72,17 @@ def test_a_clear_difference_is_told_in_words_with_its_numbers(make_record):
     found = compare(answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9), "ece")
     assert found.verdict == "better"
     assert found.sentence().startswith(
-        "RL (Algorithm 1) is better calibrated than base: ECE 0.000 against 0.400"
+        "RL (Algorithm 1) has a lower ECE than base: ECE 0.000 against 0.400"
     )
     assert "difference −0.400 [" in found.sentence() and found.sentence().endswith(
         "n\u00a0=\u00a040."
+    )
+    found = compare(
+        answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9), "ece_debiased"
+    )
+    # gaps 0 and 0.4, less 0.25 / 39 each: the first square is below 0
+    assert found.sentence().startswith(
+        "RL (Algorithm 1) is better calibrated than base: debiased ECE 0.000 against 0.392"
     )
 
 
@@ -115,17 +133,43 @@ def test_key_pairs_are_the_papers_questions_or_all_pairs_of_other_models(make_re
     ] == [("y", "x")]
 
 
-def test_the_table_says_verdict_n_and_that_nothing_is_adjusted(make_record):
-    table = comparison_table(
-        [compare(answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9), "ece")]
-    )
+def test_the_table_says_verdict_n_and_what_is_adjusted(make_record):
+    records = answers(make_record, "rl", 0.5), answers(make_record, "base", 0.9)
+    table = comparison_table([compare(*records, "ece")])
     (row,) = table.rows
-    assert row[:4] == ("Verbal", "ECE", "RL (Algorithm 1)", "base") and row[7:] == (
-        "A is better",
-        40,
-    )
+    assert row[:4] == ("Verbal", "ECE", "RL (Algorithm 1)", "base")
+    assert row[7:] == ("A is better", None, 40)
     assert row[6].value == pytest.approx(-0.4) and row[6].low < row[6].high < 0
-    assert any("not adjusted" in note for note in table.notes)
+    assert any("P-values are not adjusted" in note for note in table.notes)
+    third = answers(make_record, "sft", 0.7)
+    table = comparison_table(
+        compare_all(by_model_and_protocol([*records[0], *records[1], *third]), ["brier"])
+    )
+    assert any("Brier score 3." in note for note in table.notes)
+
+
+def test_holm_multiplies_the_smallest_by_all_and_keeps_the_order():
+    # 0.01 * 4, 0.02 * 3, 0.03 * 2 (raised to the one before: 0.06), 0.9 * 1
+    assert holm([0.03, 0.01, 0.9, 0.02]) == pytest.approx([0.06, 0.04, 0.9, 0.06])
+    assert holm([0.5, 0.6]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_among_many_pairs_a_difference_must_be_clearer(make_record):
+    def of(b, p):
+        return Comparison(
+            "verbal", "brier", "rl", b, 40, 0.1, 0.2, Interval(-0.1, -0.2, -0.01), p_value=p
+        )
+
+    alone, *_ = adjusted([of("base", 0.03)])
+    assert (alone.p_adjusted, alone.family, alone.verdict) == (0.03, 1, "better")
+    many = adjusted([of("base", 0.03), of("sft", 0.04), of("x", 1e-6), of("y", math.nan)])
+    # 0.03 * 2 of the two that are left after 1e-6 * 3; what is undefined is in no family
+    assert many[0].p_adjusted == pytest.approx(0.06) and many[0].family == 3
+    assert [one.verdict for one in many[:3]] == ["undecided", "undecided", "better"]
+    assert "once adjusted for 3 comparisons (Holm)" in many[0].sentence()
+    # each metric is a family of its own
+    other = replace(of("base", 0.03), metric="auroc", difference=Interval(0.1, 0.01, 0.2))
+    assert [one.family for one in adjusted([of("base", 0.03), other])] == [1, 1]
 
 
 def headline(records):
@@ -134,26 +178,45 @@ def headline(records):
         model: {protocol: {POOLED: summarise(part)} for protocol, part in protocols.items()}
         for model, protocols in groups.items()
     }
-    return summaries(models, compare_all(groups, ["ece"]))[0].headline
+    return summaries(models, compare_all(groups, ["brier"]))[0].headline
 
 
 def test_headline_names_the_best_model_and_what_it_is_not_told_apart_from(make_record):
+    """40 answers, half right, all at one confidence c: with d = c - 0.5 a Brier score of 0.25 + d^2, and a squared
+    debiased ECE of d^2 - 0.25/39."""
     base, sft = answers(make_record, "base", 0.95), answers(make_record, "sft", 0.9)
-    rl = answers(make_record, "rl", 0.55)
+    rl = answers(make_record, "rl", 0.65)
     same = [replace(record, model="rl_proper") for record in rl]
+    # 0.25 + 0.15^2 = 0.2725; sqrt(0.0225 - 0.00641) = 0.127
     assert headline(base + rl) == (
-        "Verbal: RL (Algorithm 1) has the lowest ECE, 0.050, and is better calibrated than every other model."
+        "Verbal: RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127: its confidences are more "
+        "accurate than those of every other model."
     )
     assert headline(base + sft + rl + same) == (
-        "Verbal: RL (Algorithm 1) has the lowest ECE, 0.050; it is better than base and SFT and cannot be told apart "
-        "from RL (proper rule)."
+        "Verbal: it is not decided whose confidences are the most accurate: RL (Algorithm 1) has a Brier score of "
+        "0.273 and a debiased ECE of 0.127; RL (proper rule) has a Brier score of 0.273 and a debiased ECE of 0.127. "
+        "base and SFT are behind."
     )
-    assert headline(rl + same).endswith("0.050; it cannot be told apart from RL (proper rule).")
-    assert headline(base) == "Verbal: base has an ECE of 0.450."
+    assert headline(rl + same).startswith("Verbal: it is not decided")
+    # 0.25 + 0.45^2; sqrt(0.2025 - 0.00641)
+    assert headline(base) == "Verbal: base has a Brier score of 0.453 and a debiased ECE of 0.443."
     assert (
         headline([make_record(confidence=None)])
         == "Verbal: no model states a confidence that can be read on 95% of its answers."
     )
+
+
+def test_bluntness_wins_no_headline(make_record):
+    """A model that states the mean for all is as calibrated as one that knows each answer's chance, and not first."""
+    rng = np.random.default_rng(12)
+    c = rng.random(400)
+    y = (rng.random(400) < c).astype(float)
+    sharp = [
+        make_record(f"q{i}", model="base", confidence=float(c[i]), correct=y[i]) for i in range(400)
+    ]
+    blunt = [replace(record, model="sft", confidence=float(y.mean())) for record in sharp]
+    assert summarise(blunt)["ece"] < summarise(sharp)["ece"]
+    assert headline(blunt + sharp).startswith("Verbal: base has a Brier score of")
 
 
 def with_failures(records, *numbers):
@@ -181,7 +244,8 @@ def test_nobody_wins_by_not_being_readable(make_record):
         for model, records in (("base", base), ("rl", rl))
     }
     (summary,) = summaries(models, [found])
-    assert "base has an ECE of 0.400" in summary.headline
+    # 0.25 + 0.4^2; sqrt(0.16 - 0.25 / 999)
+    assert "base has a Brier score of 0.410 and a debiased ECE of 0.400" in summary.headline
 
 
 def test_a_win_must_hold_with_what_cannot_be_read_at_its_worst(make_record):
@@ -203,10 +267,10 @@ def test_a_blunt_model_is_not_better_calibrated_than_a_spread_one(make_record):
     """Both are perfectly calibrated; the constant one's ECE is lower by bias alone, and its Brier score is worse.
 
     By the ECE interval alone "better" came out in 34 to 58 % of such runs. 2.5 % is nominal; of 60 runs at most 5
-    (binomial, p = 0.025: more than that in 1 of 260).
+    (binomial, p = 0.025: more than that in 1 of 260), for either of the two.
     """
     rng = np.random.default_rng(11)
-    by_ece, found = 0, []
+    by_ece, plain, debiased = 0, [], []
     for _ in range(60):
         c = rng.random(300)
         y = (rng.random(300) < c).astype(float)
@@ -215,8 +279,24 @@ def test_a_blunt_model_is_not_better_calibrated_than_a_spread_one(make_record):
             for i in range(300)
         ]
         blunt = [replace(record, model="sft", confidence=0.5) for record in spread]
-        found.append(compare(blunt, spread, "ece"))
-        by_ece += found[-1].difference.high < 0
+        sides = columns(blunt), columns(spread)
+        both = compare_columns(*sides, ["ece", "ece_debiased", "brier"])
+        plain.append(both[0])
+        debiased.append(both[1])
+        by_ece += both[0].difference.high < 0
+        assert both[2].verdict == "worse"
     assert by_ece >= 15
-    assert sum(one.verdict == "better" for one in found) <= 5
-    assert sum("as blunt confidences do" in one.sentence() for one in found) >= 10
+    for verdict in ("better", "worse"):
+        assert sum(one.verdict == verdict for one in plain) <= 5
+        assert sum(one.verdict == verdict for one in debiased) <= 5
+    assert sum("no more than their bias" in one.sentence() for one in plain) >= 10
+
+
+def test_several_metrics_at_once_are_those_of_each_alone(make_record):
+    a, b = answers(make_record, "rl", 0.55), with_failures(answers(make_record, "base", 0.9), 3, 4)
+    together = compare_columns(columns(a), columns(b), COMPARED)
+    assert together == [compare(a, b, metric) for metric in COMPARED]
+    # the order of the lines does not matter
+    turned = compare_columns(columns(a), columns(b[::-1]), COMPARED)
+    assert [one.value_b for one in turned] == [one.value_b for one in together]
+    assert all(one.n == 38 for one in turned)

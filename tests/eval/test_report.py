@@ -93,11 +93,23 @@ def test_ratio_to_the_base():
     def cells(a, b, pooled):
         return {"verbal": {"a": {"ece": a}, "b": {"ece": b}, "pooled": {"ece": pooled}}}
 
-    ratios = ece_ratios({"base": cells(0.4, 0.2, 0.25), "rl": cells(0.1, 0.2, 0.05)}, "verbal")
-    assert ratios == {
-        "rl": {"pooled": pytest.approx(0.2), "mean_over_datasets": pytest.approx(0.3 / 0.6)}
+    def subsets(*values):
+        parts = {f"a/{i}": {"ece": value} for i, value in enumerate(values)}
+        return {"verbal": {"dataset_subset": parts}}
+
+    models = {"base": cells(0.4, 0.2, 0.25), "rl": cells(0.1, 0.2, 0.05)}
+    sliced = {"base": subsets(0.5, 0.3, 0.2), "rl": subsets(0.1, 0.2, 0.1)}
+    assert ece_ratios(models, sliced, "verbal") == {
+        "rl": {
+            "pooled": pytest.approx(0.2),
+            "mean_over_datasets": pytest.approx(0.3 / 0.6),
+            "mean_over_dataset_subset": pytest.approx(0.4 / 1.0),  # what the paper averages
+        }
     }
-    assert ece_ratios({"rl": cells(0.1, 0.2, 0.05)}, "verbal") == {}
+    without = ece_ratios(models, {}, "verbal")["rl"]
+    assert without["pooled"] == pytest.approx(0.2)
+    assert math.isnan(without["mean_over_dataset_subset"])
+    assert ece_ratios({"rl": cells(0.1, 0.2, 0.05)}, {}, "verbal") == {}
 
 
 def no_constants(name):
@@ -124,10 +136,17 @@ def test_report_json_is_strict_and_keeps_config_settings_and_estimators(publishe
     assert (
         report["slices"]["rl"]["verbal"]["dataset_subset"]["TextVQA/neutral"]["n"] == 10
     )  # of 30; subsets take turns
-    verdicts = {
-        (c["a"], c["b"]): c["verdict"] for c in report["comparisons"] if c["metric"] == "ece"
-    }
-    assert verdicts["rl", "base"] == "better"
+    verdicts = {(c["a"], c["b"], c["metric"]): c for c in report["comparisons"]}
+    for metric in ("ece", "ece_debiased"):
+        found = verdicts["rl", "base", metric]
+        assert found["verdict"] == "better"
+        # three pairs by two protocols
+        assert found["family"] == 6 and found["p_value"] <= found["p_holm"] <= 6 * found["p_value"]
+    pooled = report["models"]["rl"]["verbal"]["pooled"]
+    # 59 confidences, most of them in six bins of ten with a variance of 0.16 to 0.25: about sqrt(2/pi) 0.47 sqrt(6/59)
+    assert pooled["ece_floor"] == pytest.approx(0.12, abs=0.02)
+    ratios = report["ece_ratios"]["verbal"]["rl"]
+    assert ratios.keys() == {"pooled", "mean_over_datasets", "mean_over_dataset_subset"}
 
 
 def test_report_md_has_verdicts_tables_and_how_to_read_them(published):

@@ -41,7 +41,8 @@ _CLAIM_KINDS = (
     ("wrong unsure", "wrong, and not sure"),
 )
 _VERDICT_GROUPS = {
-    "ece": "Calibration: ECE, better to the left",
+    "ece_debiased": "Calibration: debiased ECE, better to the left",
+    "brier": "Accuracy of confidences: Brier score, better to the left",
     "auroc": "Telling right from wrong: AUROC, better to the right",
 }
 _SECTIONS = {

@@ -168,3 +168,32 @@ def test_clusters_keep_the_strata_and_a_paired_difference_of_equals_is_nothing()
     assert (found.value, found.low, found.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="two strata"):
         estimate_all(c.tolist(), y, np.arange(80) % 2, ["brier"], clusters=question)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_little_bootstraps_have_the_width_of_the_whole_one(samples, monkeypatch):
+    """6,000 answers of any confidence, in two datasets; with two answers a question, the questions are drawn.
+
+    The end of an interval from 1,000 resamples is off by some 4 % of its width, the little ones' by a little more.
+    """
+    rng = np.random.default_rng(8)
+    question = np.arange(6000) // samples
+    c = rng.random(6000)
+    y = (rng.random(6000) < c).astype(float)
+    names = ["brier", "auroc", "aurc"]
+    strata = question % 2
+
+    def intervals():
+        return estimate_all(c, y, strata, names, clusters=question)
+
+    monkeypatch.setattr(bootstrap, "LARGEST", 10_000)
+    whole = intervals()
+    monkeypatch.setattr(bootstrap, "LARGEST", 1000)
+    monkeypatch.setattr(bootstrap, "BAG", 1000)
+    little = intervals()
+    for name in names:
+        width = whole[name].high - whole[name].low
+        assert little[name].value == whole[name].value
+        assert little[name].low == pytest.approx(whole[name].low, abs=0.12 * width)
+        assert little[name].high == pytest.approx(whole[name].high, abs=0.12 * width)
+        assert little[name] != whole[name]
