@@ -7,10 +7,11 @@ where they were evaluated too, stand at the left. Verbal confidences, or the fir
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from eval.figures.style import INK, SERIES, figure_title, new_figure, save_figure, tidy
+from eval.figures.style import INK, SERIES, figure_title, line_places, new_figure, save_figure, tidy
 from eval.model_names import checkpoint, model_title, ordered_models, protocol_title
 from eval.records import VERBAL
 from eval.report.numbers import POOLED
@@ -114,16 +115,18 @@ def draw_checkpoints(path: Path, courses: list[Course]) -> None:
 def _draw_panel(
     axis: Any, course: Course, dataset: str, lines: Mapping[str, list[Interval | None]]
 ) -> None:
-    for (name, values), colour in zip(lines.items(), SERIES * len(lines), strict=False):
-        known = [(place, value) for place, value in enumerate(values) if value is not None]
-        places, heights = [place for place, _ in known], [value.value for _, value in known]
+    places = line_places(chain.from_iterable(course.panels.values()))
+    for name, values in lines.items():
+        colour = SERIES[places[name] % len(SERIES)]
+        known = [(step, value) for step, value in enumerate(values) if value is not None]
+        steps, heights = [step for step, _ in known], [value.value for _, value in known]
         style = {"linewidth": 2.1} if name == "all" else {"linewidth": 1.2}
-        axis.plot(places, heights, "o-", markersize=3.5, color=colour, label=name, **style)
+        axis.plot(steps, heights, "o-", markersize=3.5, color=colour, label=name, **style)
         if name == "all":
-            for place, value in known:
+            for step, value in known:
                 if not math.isnan(value.low):
                     axis.plot(
-                        [place, place],
+                        [step, step],
                         [value.low, value.high],
                         color=colour,
                         linewidth=1,

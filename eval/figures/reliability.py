@@ -1,4 +1,7 @@
-"""The reliability diagram: one panel a model, accuracy by bin of confidence above, share of answers by bin below."""
+"""The reliability diagram: one panel a model, accuracy by bin of confidence above, share of answers by bin below.
+
+A bar stands at the mean confidence of its bin, so that the diagonal is where the gap ends.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 _BAR = "#b6c2cc"
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
 _PANELS_A_ROW = 4
+_BAR_WIDTH = 0.08
+_ACROSS = (-_BAR_WIDTH / 2 - 0.005, 1 + _BAR_WIDTH / 2 + 0.005)  # room for a bar at 0 and at 1
 
 
 def draw_reliability(
@@ -63,19 +68,14 @@ def draw_reliability(
         top, below = axes[2 * row, column], axes[2 * row + 1, column]
         bins, share = bins_of[model], shares[model]
         _draw_bins(top, bins)
-        below.bar(
-            bins.edges[:-1],
-            share,
-            width=1 / DEFAULT_BINS,
-            align="edge",
-            color=_BAR,
-            edgecolor="white",
-        )
-        _label_shares(below, bins.edges, share)
+        filled = bins.count > 0
+        places = bins.mean_confidence[filled]
+        below.bar(places, share[filled], width=bar_widths(places), color=_BAR)
+        _label_shares(below, places, share[filled])
         _title(top, model, cells[model][POOLED])
         for axis in (top, below):
             tidy(axis)
-        top.set(ylim=(0, 1), xlim=(0, 1), yticks=_TICKS, ylabel="" if column else "accuracy")
+        top.set(ylim=(0, 1), xlim=_ACROSS, yticks=_TICKS, ylabel="" if column else "accuracy")
         below.set(ylim=(0, highest * 1.18), xlabel="confidence", ylabel="" if column else _SHARE)
         below.set_xticks(_TICKS, labels=["0", "", "0.5", "", "1"])
         below.tick_params(labelbottom=True)
@@ -92,44 +92,49 @@ def draw_reliability(
 _SHARE = "share of\nanswers"
 
 
+def bar_widths(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Widths of bars that stand at the bins' mean confidences: narrower where two would overlap.
+
+    A bar across its bin would set answers that all say 0.7 at 0.75, beside the diagonal on which they may lie.
+
+    Args:
+        means: (bins,), ascending, in [0, 1].
+
+    >>> bar_widths(np.array([0.1, 0.7, 0.75])).round(3).tolist()
+    [0.08, 0.045, 0.045]
+    """
+    gaps = np.diff(means, prepend=-1, append=2)
+    return np.minimum(_BAR_WIDTH, 0.9 * np.minimum(gaps[:-1], gaps[1:]))
+
+
 def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
     """Bars of mean accuracy, and the gap to the mean confidence of the bin, coloured by its direction."""
     filled = bins.count > 0
-    left, width = bins.edges[:-1][filled], 1 / DEFAULT_BINS
     accuracy, confidence = bins.mean_correct[filled], bins.mean_confidence[filled]
+    width = bar_widths(confidence)
     agreed = np.minimum(
         accuracy, confidence
     )  # the gap stands on it, so that its colour is not mixed with the bar's
-    axis.bar(left, agreed, width=width, align="edge", color=_BAR, edgecolor="white", zorder=2)
+    axis.bar(confidence, agreed, width=width, color=_BAR, zorder=2)
     for mask, colour in ((confidence > accuracy, OVER), (confidence < accuracy, UNDER)):
         axis.bar(
-            left[mask],
+            confidence[mask],
             np.abs(confidence - accuracy)[mask],
             bottom=agreed[mask],
-            width=width,
-            align="edge",
+            width=width[mask],
             facecolor=colour,
-            edgecolor="white",
             zorder=3,
         )
+    left = confidence - width / 2
     axis.hlines(accuracy, left, left + width, color=INK, linewidth=1.6, zorder=4)
     axis.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=5)
 
 
-def _label_shares(axis: "Axes", edges: NDArray[np.float64], share: NDArray[np.float64]) -> None:
-    """Percentages over the bars that hold something, so that a bin with few answers is not over-read."""
-    for left, value in zip(edges[:-1], share, strict=True):
-        if value > 0:
-            text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
-            axis.text(
-                left + 0.5 / DEFAULT_BINS,
-                value,
-                text,
-                ha="center",
-                va="bottom",
-                fontsize=6.5,
-                color=INK,
-            )
+def _label_shares(axis: "Axes", places: NDArray[np.float64], share: NDArray[np.float64]) -> None:
+    """Percentages over the bars, so that a bin with few answers is not over-read."""
+    for place, value in zip(places, share, strict=True):
+        text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
+        axis.text(place, value, text, ha="center", va="bottom", fontsize=6.5, color=INK)
 
 
 def _title(axis: "Axes", model: str, cell: Mapping[str, Any]) -> None:

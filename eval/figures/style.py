@@ -1,10 +1,11 @@
 """What the figures of the report share: colours, bare axes, a title at the left, and writing PNG and SVG whole."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.paper import SUBSETS
 from reward_fns.files import write_bytes
 
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ def model_colours(models: Sequence[str]) -> dict[str, str]:
     """A colour for each model, the same in every figure for those of `MODEL_COLOURS`."""
     others = iter(_OTHER_MODELS * len(models))
     return {model: MODEL_COLOURS.get(model) or next(others) for model in models}
+
+
+def line_places(names: Iterable[str]) -> dict[str, int]:
+    """Name of a line -> its place in a palette: fixed for all answers and the paper's subsets, so that a colour means
+    the same in every panel whichever lines it has; other names follow, by name.
+
+    >>> line_places(["neutral", "b", "a"])
+    {'all': 0, 'entailment': 1, 'contradiction': 2, 'neutral': 3, 'a': 4, 'b': 5}
+    """
+    fixed = ("all", *SUBSETS)
+    return {name: place for place, name in enumerate((*fixed, *sorted(set(names) - set(fixed))))}
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 
@@ -212,15 +212,28 @@ def latex_escape(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
+LATEX_COLUMNS = 12
+"""Of one printed table at most; a column of intervals is as wide as two."""
+
+
 def to_latex(table: Table) -> str:
-    """A `table` environment for the package booktabs, caption above, notes below in small type."""
+    """`table` environments for booktabs and graphicx, caption above, notes below in small type.
+
+    A table of more than `LATEX_COLUMNS` becomes several with the same rows, each with the text columns that name a row;
+    one that is still wider than the page is shrunk to it.
+    """
+    packages = r"% needs \usepackage{booktabs,graphicx}"
+    return "\n".join([packages, *map(_latex_table, narrow_parts(table))]) + "\n"
+
+
+def _latex_table(table: Table) -> str:
     align = "".join("l" if text else "r" for text in columns_are_text(table))
     lines = [
-        r"% needs \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex_escape(table.title)}}}",
         rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{align}}}",
         r"\toprule",
         *_latex_groups(table.columns),
@@ -235,11 +248,69 @@ def to_latex(table: Table) -> str:
             for row in table.rows
         ),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         *([r"\par\smallskip\footnotesize", *map(latex_escape, table.notes)] if table.notes else []),
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def narrow_parts(table: Table, columns: int = LATEX_COLUMNS) -> list[Table]:
+    """The table itself, or several with the same rows and at most so many columns, a column of intervals counted twice.
+
+    Each part begins with the leading text columns, which name a row. Columns of one group stay together where they fit.
+    """
+    widths = [
+        2 if any(isinstance(row[place], Interval) for row in table.rows) else 1
+        for place in range(len(table.columns))
+    ]
+    if sum(widths) <= columns:
+        return [table]
+    text = columns_are_text(table)
+    keys = text.index(False) if False in text else 1
+    room = max(columns - keys, 2)
+    parts = _packed(_units(table.columns, widths, keys, room), widths, room)
+    names = range(keys)
+    return [
+        _part(table, [*names, *places], number, len(parts))
+        for number, places in enumerate(parts, start=1)
+    ]
+
+
+def _units(
+    columns: Sequence[Column], widths: Sequence[int], keys: int, room: int
+) -> list[list[int]]:
+    """Places of the columns after the keys, those of a group that fits together, each other alone."""
+    units, start = [], keys
+    for group, size in column_groups(columns[keys:]):
+        places = list(range(start, start + size))
+        together = group and sum(widths[place] for place in places) <= room
+        units += [places] if together else [[place] for place in places]
+        start += size
+    return units
+
+
+def _packed(units: Sequence[Sequence[int]], widths: Sequence[int], room: int) -> list[list[int]]:
+    """Units in order, as many in each part as there is room for."""
+    parts: list[list[int]] = [[]]
+    for unit in units:
+        width = sum(widths[place] for place in [*parts[-1], *unit])
+        if parts[-1] and width > room:
+            parts.append([])
+        parts[-1] += unit
+    return parts
+
+
+def _part(table: Table, places: Sequence[int], number: int, of: int) -> Table:
+    if of == 1:
+        return table
+    return replace(
+        table,
+        name=table.name if number == 1 else f"{table.name}-{number}",
+        title=f"{table.title} (part {number} of {of})",
+        columns=tuple(table.columns[place] for place in places),
+        rows=tuple(tuple(row[place] for place in places) for row in table.rows),
+    )
 
 
 def render(table: Table, suffix: str) -> str:

@@ -68,3 +68,19 @@ def test_the_heatmap_has_the_papers_table_beside_ours_and_is_reproducible(tmp_pa
         assert (tmp_path / "a" / f"same.{suffix}").read_bytes() == (
             tmp_path / "b" / f"same.{suffix}"
         ).read_bytes()
+
+
+def test_a_bar_of_the_reliability_diagram_stands_at_the_mean_confidence(make_record, monkeypatch):
+    """Answers that all say 0.7 are at 0.7, on the diagonal if 7 of 10 are right; not at 0.75, beside it."""
+    from eval.figures import reliability
+
+    drawn = []
+    monkeypatch.setattr(reliability, "save_figure", lambda figure, path: drawn.append(figure))
+    records = [make_record(f"q{i}", confidence=0.7, correct=float(i < 7)) for i in range(10)]
+    models, _ = summarise_all(records)
+    cells = {"base": models["base"]["verbal"]}
+    reliability.draw_reliability(None, {"base": records}, cells, "verbal")
+    above, below = drawn[0].axes
+    for axis in (above, below):
+        bar = next(bar for bar in axis.patches if bar.get_height() > 0)
+        assert bar.get_x() + bar.get_width() / 2 == pytest.approx(0.7)

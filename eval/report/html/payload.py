@@ -6,13 +6,16 @@ narrow for graded ones, whose variance is smaller than that of a coin of the sam
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from eval.figures.checkpoints import Course
+from eval.figures.style import line_places
 from eval.figures.training import SMOOTHED_STEPS
 from eval.metrics import DEFAULT_BINS, reliability_bins
 from eval.model_names import model_title, ordered_models, ordered_protocols, protocol_title
 from eval.records import AnswerRecord
+from eval.report.html.first_screen import DEBIASED
 from eval.report.numbers import POOLED, by_model_and_protocol, scored
 from eval.report.training_curves import Curves, trailing_mean
 from eval.slices import DIMENSIONS, quarter_edges, slices
@@ -67,8 +70,12 @@ def _cell(values: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[st
         "auroc_interval",
         "accuracy",
         "mean_confidence",
+        DEBIASED,
+        f"{DEBIASED}_interval",
     )
-    return {name: _rounded(values[name]) for name in names} | {"bins": _bins(records)}
+    return {name: _rounded(values[name]) for name in names if name in values} | {
+        "bins": _bins(records)
+    }
 
 
 def reliability_payload(
@@ -158,10 +165,11 @@ def course_payload(courses: Sequence[Course]) -> list[dict[str, Any]]:
     """Line charts of ECE over checkpoints, see `line_chart`."""
     charts = []
     for course in courses:
+        places = line_places(chain.from_iterable(course.panels.values()))
         for panel, lines in course.panels.items():
             drawn = [
-                _line(name, place, [value.value if value else None for value in values])
-                for place, (name, values) in enumerate(lines.items())
+                _line(name, places[name], [value.value if value else None for value in values])
+                for name, values in lines.items()
             ]
             title = f"{model_title(course.family)}: {panel}"
             note = f"ECE, {protocol_title(course.protocol)}"

@@ -5,6 +5,8 @@ import shutil
 import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.eval.large_records import write_large_records
+
 
 class Browser:
     """Headless Chromium on one page; every console message and network request is kept."""
@@ -40,6 +42,18 @@ class Browser:
     def js(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
+    def open_part(self, name):
+        """Open a collapsed part of the page as a reader does, and give its element."""
+        (part,) = self.find(f"#{name}")
+        if part.get_attribute("open") is None:
+            summary = part.find_element("css selector", "summary")
+            self.scroll_to(summary)
+            summary.click()
+            WebDriverWait(self.driver, 10).until(
+                lambda _: self.js("return built.has(arguments[0])", name)
+            )
+        return part
+
     def scroll_to(self, element):
         self.js("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", element)
 
@@ -54,3 +68,14 @@ def browser():
     started = Browser()
     yield started
     started.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def large_report(tmp_path_factory):
+    """The report of six models, seven protocols and five datasets; few answers, as the page's size is not theirs."""
+    from eval.__main__ import main
+
+    made = tmp_path_factory.mktemp("large")
+    write_large_records(made / "records", answers=60)
+    assert main(["report", f"--records={made / 'records'}", f"--out={made / 'out'}"]) == 0
+    return made / "out"

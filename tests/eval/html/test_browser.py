@@ -68,8 +68,10 @@ def test_bars_are_reached_by_keyboard_and_read_out(page):
 
 
 def test_protocol_questions_and_models_are_chosen(page):
+    page.open_part("reliability")
+
     def ece():
-        return [values.text.split(" ")[1] for values in page.find(".panel .values b")]
+        return [values.text.split(" ")[1] for values in page.find("#reliability .panel .values b")]
 
     verbal = ece()
     assert (
@@ -79,9 +81,12 @@ def test_protocol_questions_and_models_are_chosen(page):
     Select(page.find("select[name=protocol]")[0]).select_by_visible_text("DP")
     assert ece() != verbal
     Select(page.find("select[name=slice]")[0]).select_by_visible_text("TextVQA/neutral")
-    assert all("n = 10" in values.text for values in page.find(".panel .values"))
+    assert all("n = 10" in values.text for values in page.find("#reliability .panel .values"))
     page.find("[data-models] input")[0].send_keys(Keys.SPACE)
-    assert [title.text for title in page.find(".panel h3")] == ["SFT", "RL (Algorithm 1)"]
+    assert [title.text for title in page.find("#reliability .panel h3")] == [
+        "SFT",
+        "RL (Algorithm 1)",
+    ]
 
 
 def column(page, name):
@@ -93,6 +98,7 @@ def column(page, name):
 
 
 def test_tables_sort_by_number_and_by_text_both_ways(page):
+    page.open_part("numbers")
     heads = page.find("#table-overall thead th button")
     page.scroll_to(heads[0])
     heads[2].click()  # ECE
@@ -106,27 +112,29 @@ def test_tables_sort_by_number_and_by_text_both_ways(page):
 
 
 def test_tables_filter_by_all_words_and_say_how_many_rows(page):
+    page.open_part("numbers")
+
     def metrics():
         rows = [row for row in page.find("#table-all_metrics tbody tr") if row.is_displayed()]
         return [row.text.split(" ")[2] for row in rows]
 
-    assert not page.find("#table-overall input[type=search]")[
-        0
-    ].is_displayed()  # six rows need no filter
+    assert not page.find("#table-overall input[type=search]")  # six rows need no filter
     field = page.find("#table-all_metrics input[type=search]")[0]
     page.scroll_to(field)
     field.send_keys("verbal sft ece")
     assert metrics() == ["ECE", "adaptive", "smooth"]
-    assert page.find("#table-all_metrics [data-count]")[0].text == "3 of 66 rows"
+    assert page.find("#count-all_metrics")[0].text == "3 of 66 rows"
     field.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.BACK_SPACE)
-    assert len(metrics()) == 16 and page.find("#table-all_metrics [data-count]")[0].text == ""
+    assert len(metrics()) == 16 and page.find("#count-all_metrics")[0].text == ""
 
 
 def test_a_long_table_opens_with_its_first_rows(page):
+    page.open_part("numbers")
+
     def rows():
         return len([row for row in page.find("#table-all_metrics tbody tr") if row.is_displayed()])
 
-    button = page.find("#table-all_metrics [data-more]")[0]
+    button = page.find("#table-all_metrics .more")[0]
     page.scroll_to(button)
     assert (rows(), button.text) == (16, "Show all 66 rows")  # 3 models x 2 protocols x 11 metrics
     button.click()
@@ -134,21 +142,18 @@ def test_a_long_table_opens_with_its_first_rows(page):
 
 
 def test_one_table_of_many_is_shown_at_a_time(page):
+    page.open_part("slices")
+
     def shown():
-        return [
-            t.get_attribute("id")
-            for t in page.find("section[aria-labelledby=slices] .table")
-            if t.is_displayed()
-        ]
+        return [t.get_attribute("id") for t in page.find("#slices .table") if t.is_displayed()]
 
     assert shown() == ["table-ece_by_dataset"]
-    Select(page.find("section[aria-labelledby=slices] select")[0]).select_by_visible_text(
-        "AUROC by task"
-    )
+    Select(page.find("#slices select")[0]).select_by_visible_text("AUROC by task")
     assert shown() == ["table-auroc_by_task"]
 
 
 def test_examples_have_images_and_are_filtered(page):
+    page.open_part("examples")
     images = page.find(".example img")
     assert len(images) == 24 and all(
         page.js("return arguments[0].naturalWidth", image) > 0 for image in images
@@ -163,6 +168,7 @@ def test_examples_have_images_and_are_filtered(page):
 
 
 def test_a_curve_is_read_by_arrow_keys(page):
+    page.open_part("training")
     chart = page.find(".chart svg")[0]
     page.js("arguments[0].focus()", chart)
     assert page.find("#tip")[0].text.startswith("GRPO step 12\nRL (Algorithm 1): 0.0")
@@ -177,8 +183,29 @@ def test_a_phone_needs_no_sideways_scroll_and_has_large_targets(browser, publish
         browser.js("return document.querySelector('.panel svg').getBoundingClientRect().width")
         > 0.85 * PHONE
     )
-    for control in browser.find(".controls select"):
+    browser.open_part("reliability")
+    assert browser.js("return document.documentElement.scrollWidth") == PHONE
+    for control in browser.find("#reliability .controls select"):
         assert control.size["height"] >= 40
+
+
+def test_what_a_model_wrote_is_text_in_every_part(page):
+    """The injection stands in q0's question and in q5's answer."""
+    page.js("parts.forEach((part) => { build(part); part.open = true; })")
+    assert page.driver.title == "Calibration report"
+    texts = page.js(
+        "return [...document.querySelectorAll('.example h3, .raw')].map((n) => n.textContent)"
+    )
+    assert sum("<script>document.title = 'owned'</script>" in text for text in texts) >= 2
+    assert page.js("return document.querySelectorAll('script, [onerror], img[src=x]').length") == 3
+    assert len(page.find("table")) == len(page.find("caption")) > 10
+    assert page.js(
+        "return [...document.images].every((i) => i.alt && i.src.startsWith('data:image/'))"
+    )
+    levels = page.js(
+        "return [...document.querySelectorAll('h1, h2, h3, h4')].map((h) => Number(h.tagName[1]))"
+    )
+    assert all(later <= earlier + 1 for earlier, later in zip(levels, levels[1:], strict=False))
 
 
 def luminance(colour):
@@ -193,6 +220,7 @@ def luminance(colour):
 def test_text_has_contrast_in_light_and_in_dark_mode(browser, published, dark):
     """WCAG 2: at least 4.5 between text and what lies behind it."""
     browser.open(published / "report.html", dark=dark)
+    browser.js("parts.forEach((part) => { build(part); part.open = true; })")
     pairs = browser.js("""
         const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
         const rgb = (colour) => { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
@@ -200,9 +228,10 @@ def test_text_has_contrast_in_light_and_in_dark_mode(browser, published, dark):
         const behind = (node) => { for (; node; node = node.parentElement) {
             const colour = getComputedStyle(node).backgroundColor;
             if (colour !== 'rgba(0, 0, 0, 0)') return rgb(colour); } };
-        const names = ['body', '.lead', '.eyebrow', '.notes', '.badge', '.better .badge', 'th button', '.ends', '.tag',
+        const names = ['body', '.lead', '.verdict', '.about', '.reading', '.copy button', '.notes', '.badge',
+            '.better .badge', 'th button', '.ends', '.tag',
             '.meta', '.raw', '.wrong.sure .claim-text', '.right.unsure .claim-text', '.wrong.unsure .claim-text',
-            '.heat td[style*="100%"]', '.heat td', 'code', 'nav a'];
+            '.heat td[style*="100%"]', '.heat td', 'code', 'h2'];
         return names.map((name) => { const node = document.querySelector(name);
             return [name, rgb(getComputedStyle(node).color), behind(node)]; });
     """)
@@ -224,7 +253,7 @@ def test_print_opens_what_is_closed_and_leaves_out_the_controls(page):
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         assert not any(
-            control.is_displayed() for control in page.find("nav, .controls, .tools, .pick")
+            control.is_displayed() for control in page.find(".controls, .tools, .pick, .protocol")
         )
         assert (
             page.js("return getComputedStyle(document.body).backgroundColor")

@@ -1,0 +1,159 @@
+"""What the page opens with: the verdict in one sentence, one table, the two diagrams that matter."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eval.comparison import LEAST_READABLE
+from eval.model_names import BASE, checkpoint, model_title, protocol_title
+from eval.report.numbers import POOLED
+from eval.report.summary import ProtocolSummary
+from eval.tables.report_tables import ESTIMATOR_NOTES, Models, metric_column, protocols_of
+from eval.tables.table import Cell, Column, Table, show, tabulated
+
+DEBIASED = "ece_debiased"
+"""Shown in place of `ece` where a report has it."""
+_PLAIN = ("auroc", "brier", "accuracy")
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """The first screen's content.
+
+    Attributes:
+        protocol: the one that the sentence and the diagrams are of.
+        sentence: the verdict with its numbers.
+        tables: a table a protocol, that of `protocol` first, then all in one if there are several.
+        diagrams: the models whose diagrams are drawn, at most two: the base and the best trained.
+    """
+
+    protocol: str
+    sentence: str
+    tables: tuple[Table, ...]
+    diagrams: tuple[str, ...]
+
+
+def first_screen(report: Mapping[str, Any], main: ProtocolSummary) -> FirstScreen:
+    """The first screen of a report.
+
+    Args:
+        report: the content of report.json.
+        main: the summary of the protocol that the page opens with.
+    """
+    models = report["models"]
+    protocols = protocols_of(models)
+    ordered = sorted(protocols, key=lambda protocol: protocol != main.protocol)
+    tables = [main_table(models, [protocol]) for protocol in ordered]
+    if len(protocols) > 1:
+        tables.append(main_table(models, ordered))
+    return FirstScreen(
+        main.protocol,
+        verdict_sentence(main, report["comparisons"]),
+        tuple(tables),
+        shown_models(models, main.protocol),
+    )
+
+
+def main_table(models: Models, protocols: Sequence[str]) -> Table:
+    """Over all questions: a row a protocol and model, with the column `protocol` only if there are several.
+
+    Args:
+        models: report.json's "models".
+        protocols: at least one, in the order of the rows.
+    """
+    several = len(protocols) > 1
+    rows = [(protocol, model) for protocol in protocols for model in models]
+    cells = {
+        (protocol, model): cell
+        for protocol, model in rows
+        if (cell := models[model].get(protocol, {}).get(POOLED))
+    }
+    debiased = any(DEBIASED in cell for cell in cells.values())
+    ece = Column("ECE, debiased", better="low") if debiased else metric_column("ece")
+    metrics = (DEBIASED if debiased else "ece", *_PLAIN)
+    columns = (
+        *([Column("protocol")] if several else []),
+        Column("model"),
+        ece,
+        *map(metric_column, _PLAIN),
+        Column("readable", percent=True, digits=1),
+        Column("n"),
+    )
+    body: list[tuple[Cell, ...]] = [
+        (
+            *([protocol_title(protocol)] if several else []),
+            model_title(model),
+            *(tabulated(cell, metric) for metric in metrics),
+            1 - cell["parse_failures"] / cell["n"] if cell["n"] else None,
+            cell["n"],
+        )
+        for (protocol, model), cell in cells.items()
+    ]
+    name = "main" if several else f"main_{protocols[0]}"
+    title = "All protocols" if several else protocol_title(protocols[0])
+    return Table(name, f"{title}, all questions", columns, tuple(body), ESTIMATOR_NOTES)
+
+
+def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
+    """The base (else the first model) and, of the others, the one with the lowest Brier score.
+
+    Checkpoints within a run stand aside if there are other models, and so do models whose confidence can be read on
+    less than `LEAST_READABLE` of the answers.
+    """
+    cells = {model: cells[protocol][POOLED] for model, cells in models.items() if protocol in cells}
+    whole = [model for model in cells if checkpoint(model)[1] is None] or list(cells)
+    first = BASE if BASE in whole else whole[0]
+    brier = {
+        model: value
+        for model in whole
+        if model != first and (value := cells[model]["brier"]) is not None and not math.isnan(value)
+    }
+    readable = {
+        model: value
+        for model, value in brier.items()
+        if 1 - cells[model]["parse_failures"] / cells[model]["n"] >= LEAST_READABLE
+    }
+    candidates = readable or brier
+    return (first, min(candidates, key=lambda model: candidates[model])) if candidates else (first,)
+
+
+def verdict_sentence(main: ProtocolSummary, comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """The protocol's headline as one sentence, with the difference from the base in brackets.
+
+    Args:
+        comparisons: report.json's "comparisons".
+    """
+    title, _, text = main.headline.partition(": ")
+    return f"By {title}, {text.removesuffix('.')}{_against_base(main.protocol, text, comparisons)}."
+
+
+def _against_base(protocol: str, text: str, comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """ " (against base: ECE ...)" for the model that the headline names first; "" if it is not compared."""
+    for comparison, model, sign in _with_base(protocol, comparisons):
+        if text.startswith(f"{model_title(model)} has "):
+            column = Column("", signed=True)
+            value = show(sign * comparison["difference"], column)
+            low, high = sorted(sign * end for end in comparison["difference_interval"])
+            ends = f"[{show(low, column)}, {show(high, column)}]"
+            ece = "debiased ECE" if comparison["metric"] == DEBIASED else "ECE"
+            n = f"{comparison['n']:,} paired answers"
+            return f" (against {model_title(BASE)}: {ece} {value} {ends}, {n})"
+    return ""
+
+
+def _with_base(
+    protocol: str, comparisons: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[Mapping[str, Any], str, int]]:
+    """Comparisons of a model's ECE with the base's, debiased first: (comparison, model, sign of its difference)."""
+    known = [
+        c
+        for c in comparisons
+        if c["protocol"] == protocol
+        and c["difference"] is not None
+        and not any(end is None or math.isnan(end) for end in c["difference_interval"])
+    ]
+    for metric in (DEBIASED, "ece"):
+        for c in known:
+            if c["metric"] == metric and BASE in (c["a"], c["b"]):
+                yield (c, c["a"], 1) if c["b"] == BASE else (c, c["b"], -1)
