@@ -71,7 +71,7 @@ def test_protocol_questions_and_models_are_chosen(page):
     page.open_part("reliability")
 
     def ece():
-        return [values.text.split(" ")[1] for values in page.find("#reliability .panel .values b")]
+        return [values.text.split(" ")[-1] for values in page.find("#reliability .panel .values b")]
 
     verbal = ece()
     assert (
