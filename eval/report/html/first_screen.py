@@ -47,12 +47,9 @@ def first_screen(report: Mapping[str, Any], main: ProtocolSummary) -> FirstScree
     tables = [main_table(models, [protocol]) for protocol in ordered]
     if len(protocols) > 1:
         tables.append(main_table(models, ordered))
-    return FirstScreen(
-        main.protocol,
-        verdict_sentence(main, report["comparisons"]),
-        tuple(tables),
-        shown_models(models, main.protocol),
-    )
+    shown = shown_models(models, main.protocol)
+    verdict = verdict_sentence(main, report["comparisons"], shown[-1])
+    return FirstScreen(main.protocol, verdict, tuple(tables), shown)
 
 
 def main_table(models: Models, protocols: Sequence[str]) -> Table:
@@ -118,27 +115,32 @@ def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
     return (first, min(candidates, key=lambda model: candidates[model])) if candidates else (first,)
 
 
-def verdict_sentence(main: ProtocolSummary, comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """The protocol's headline as one sentence, with the difference from the base in brackets.
+def verdict_sentence(
+    main: ProtocolSummary, comparisons: Sequence[Mapping[str, Any]], model: str
+) -> str:
+    """The protocol's headline as one sentence, with a model's difference from the base in brackets.
 
     Args:
         comparisons: report.json's "comparisons".
+        model: the one whose diagram stands beside the base's.
     """
     title, _, text = main.headline.partition(": ")
-    return f"By {title}, {text.removesuffix('.')}{_against_base(main.protocol, text, comparisons)}."
+    difference = _against_base(main.protocol, model, comparisons)
+    return f"By {title}, {text.removesuffix('.')}{difference}."
 
 
-def _against_base(protocol: str, text: str, comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """ " (against base: ECE ...)" for the model that the headline names first; "" if it is not compared."""
+def _against_base(protocol: str, shown: str, comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """ " (MODEL against base: ECE ...)"; "" if it is not compared."""
     for comparison, model, sign in _with_base(protocol, comparisons):
-        if text.startswith(f"{model_title(model)} has "):
+        if model == shown:
             column = Column("", signed=True)
             value = show(sign * comparison["difference"], column)
             low, high = sorted(sign * end for end in comparison["difference_interval"])
             ends = f"[{show(low, column)}, {show(high, column)}]"
             ece = "debiased ECE" if comparison["metric"] == DEBIASED else "ECE"
             n = f"{comparison['n']:,} paired answers"
-            return f" (against {model_title(BASE)}: {ece} {value} {ends}, {n})"
+            pair = f"{model_title(model)} against {model_title(BASE)}"
+            return f" ({pair}: {ece} {value} {ends}, {n})"
     return ""
 
 

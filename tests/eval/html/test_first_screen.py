@@ -52,7 +52,7 @@ def test_the_first_screen_of_a_desktop_holds_verdict_table_and_two_diagrams(scre
 def test_the_verdict_is_one_sentence_of_normal_size_with_its_numbers(screen):
     (verdict,) = screen.find(".verdict")
     assert re.fullmatch(
-        r"By Verbal, RL \(segments\) has the lowest .*ECE, 0\.\d{3}.* \(against base: .*ECE "
+        r"By Verbal, .*has a Brier score of 0\.\d{3}.* \(RL \(\w+\) against base: debiased ECE "
         r"−0\.\d{3} \[−0\.\d{3}, −0\.\d{3}\], \d+ paired answers\)\.",
         verdict.text,
     )

@@ -65,22 +65,23 @@ def test_the_sentence_has_the_difference_from_the_base_whichever_way_it_was_take
     main = ProtocolSummary("verbal", "Verbal: SFT has the lowest ECE, 0.100; it is fine.", ())
     expected = (
         "By Verbal, SFT has the lowest ECE, 0.100; it is fine "
-        "(against base: ECE −0.200 [−0.300, −0.100], 1,234 paired answers)."
+        "(SFT against base: ECE −0.200 [−0.300, −0.100], 1,234 paired answers)."
     )
     others = [comparison("rl", "base", 0.5, [0.4, 0.6]), comparison("sft", "rl", 0.5, [0.4, 0.6])]
     for found in (
         comparison("sft", "base", -0.2, [-0.3, -0.1]),
         comparison("base", "sft", 0.2, [0.1, 0.3]),
     ):
-        assert verdict_sentence(main, [*others, found]) == expected
+        assert verdict_sentence(main, [*others, found], "sft") == expected
     both = [
         comparison("sft", "base", -0.2, [-0.3, -0.1]),
         comparison("sft", "base", -0.25, [-0.35, -0.15], "ece_debiased"),
     ]
-    assert "debiased ECE −0.250 [−0.350, −0.150]" in verdict_sentence(main, both)
+    assert "debiased ECE −0.250 [−0.350, −0.150]" in verdict_sentence(main, both, "sft")
     without = "By Verbal, SFT has the lowest ECE, 0.100; it is fine."
-    assert verdict_sentence(main, others) == without
-    assert verdict_sentence(main, [comparison("sft", "base", None, [None, None])]) == without
+    assert verdict_sentence(main, others, "sft") == without
+    undefined = [comparison("sft", "base", None, [None, None])]
+    assert verdict_sentence(main, undefined, "sft") == without
 
 
 def test_a_column_of_the_paper_without_a_value_is_left_out():
