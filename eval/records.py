@@ -191,6 +191,8 @@ def _parse(kind: type[_Record], data: Mapping[str, Any], where: str) -> _Record:
 
 _UNREPORTED: dict[str, Any] = {"texts": [], "detail": {}, "probabilities": {}, "defects": []}
 """What takes room and no report shows, and the one empty value that takes its place in every record."""
+_COUNTED = ("token", "merged")
+"""Of a record's detail: DP's token, and whether SC's rule merged answers, which the report counts."""
 _SHARED = (
     *("model", "dataset", "task", "question_id", "question", "image_id", "entity", "subset"),
     *("expert", "expert_version"),
@@ -200,10 +202,10 @@ _SHARED = (
 
 def _lean(data: dict[str, Any]) -> dict[str, Any]:
     """A line without what no report shows, its common texts kept once."""
-    token = (data.get("detail") or {}).get("token")
+    detail = data.get("detail") or {}
     data = data | {name: _UNREPORTED[name] for name in _UNREPORTED.keys() & data.keys()}
-    if token is not None:  # of DP, which the report counts
-        data["detail"] = {"token": token}
+    if counted := {name: detail[name] for name in _COUNTED if name in detail}:
+        data["detail"] = counted
     if data.get("claims"):  # an example shows the claims, or else the text
         data["response"] = ""
     for name in _SHARED:

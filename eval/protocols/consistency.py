@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from data_prep.engines import Engine, GenerationRequest, Sampling
 from eval.protocols.ask_model import Asked, ask, request_seed
 from eval.records import Confidence
+from reward_fns.claims import normalise
 from reward_fns.encoder import Encoder
 from reward_fns.lenient import running_text
 
@@ -71,6 +72,11 @@ def draw_samples(
     }
 
 
+def _detail(texts: Sequence[str], sizes: list[int]) -> dict[str, Any]:
+    """Sizes of the clusters, and whether the rule put texts that read differently into one."""
+    return {"clusters": sizes, "merged": len(set(map(normalise, texts))) > len(sizes)}
+
+
 class SelfConsistency:
     """k samples a question, drawn once however many of its answers are in the batch."""
 
@@ -94,7 +100,7 @@ class SelfConsistency:
         texts = {q: [running_text(text) for text in samples] for q, samples in drawn.items()}
         sizes = self._cluster(texts)
         return [
-            item.found(sizes[q][0] / self._samples, texts[q], {"clusters": sizes[q][1]})
+            item.found(sizes[q][0] / self._samples, texts[q], _detail(texts[q], sizes[q][1]))
             for item in batch
             for q in [item.question.question_id]
         ]

@@ -40,8 +40,8 @@ def render_summary(
 
 
 def warnings_of(report: Mapping[str, Any]) -> list[str]:
-    """What to know before any number: models that were not asked alike, answers that were cut off."""
-    return [*report["asked_differently"], *report["cut_off"]]
+    """What to know before any number: models not asked alike, answers cut off, what SC's rule merged."""
+    return [*report["asked_differently"], *report["cut_off"], *report["merged_by_sc"]]
 
 
 def render_report(

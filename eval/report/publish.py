@@ -21,6 +21,7 @@ from eval.report.asked_alike import differences
 from eval.report.cut_off import cut_off
 from eval.report.html.page import render_page
 from eval.report.markdown import render_report, render_summary, warnings_of
+from eval.report.merged import merged_by_sc
 from eval.report.numbers import (
     ESTIMATOR,
     PAPER_VERBAL_RATIOS,
@@ -127,6 +128,7 @@ def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any
         "records": settings,
         "asked_differently": differences(settings),
         "cut_off": cut_off(records),
+        "merged_by_sc": merged_by_sc(records),
         "training": training,
         "stage_seconds": stage_seconds,
     }

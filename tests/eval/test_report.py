@@ -8,6 +8,7 @@ import pytest
 from eval.__main__ import main
 from eval.metrics import METRICS
 from eval.records import write_records
+from eval.report.merged import merged_by_sc
 from eval.report.numbers import ece_ratios, summarise, summarise_all, summarise_claims
 
 
@@ -234,3 +235,17 @@ def test_dp_names_the_tokens_that_it_stands_on(make_record):
     ]
     models, _ = summarise_all(records)
     assert models["base"]["dp"]["pooled"]["tokens"] == {"7": 2 / 3, "sure": 1 / 3}
+
+
+def test_the_report_says_what_sc_s_rule_merged(tmp_path, make_record):
+    records = [
+        make_record(f"q{i}", protocol="sc", detail={"clusters": [2], "merged": i < 3}, texts=["a"])
+        for i in range(4)
+    ]
+    write_records(tmp_path / "records" / "base.sc.jsonl", records)
+    arguments = ["--records", str(tmp_path / "records"), "--out", str(tmp_path / "out")]
+    assert main(["report", *arguments]) == 0
+    said = "on this share of the questions: base 75%. sc_own compares texts."
+    assert said in (tmp_path / "out" / "report.md").read_text()
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert merged_by_sc([make_record(protocol="sc", detail={"merged": False})]) == []

@@ -72,10 +72,23 @@ def test_real_embeddings_of_sampled_answers(make_asked, rule_engine):
     engine = rule_engine(lambda prompt: texts)
     protocol = PROTOCOLS["sc"](Options(seed=0, max_tokens=8, sc_samples=4))
     found = protocol.confidences(engine, [make_asked("q0"), make_asked("q0", sample=1)])
-    assert [c.confidence for c in found] == [0.75, 0.75] and found[0].detail == {"clusters": [3, 1]}
+    assert [c.confidence for c in found] == [0.75, 0.75]
+    assert found[0].detail == {"clusters": [3, 1], "merged": True}  # "7." and "7!"
     assert found[0].texts == said  # tags and confidences are not compared
     (request,) = engine.requests  # the question's own prompt, once for both answers
     assert request.messages == make_asked().question.messages and engine.samplings[0].n == 4
+
+
+@pytest.mark.parametrize(("digits", "merged"), [("77", False), ("67", True)])
+def test_a_record_says_whether_answers_that_read_differently_were_merged(
+    make_asked, rule_engine, digits, merged
+):
+    """6 and 7 are one answer to MiniLM at cosine 0.8."""
+    engine = rule_engine(lambda prompt: [f"The digit is {digit}." for digit in digits])
+    (found,) = PROTOCOLS["sc"](Options(seed=0, max_tokens=8, sc_samples=2)).confidences(
+        engine, [make_asked("q0")]
+    )
+    assert found.detail["merged"] is merged and found.detail["clusters"] == [2]
 
 
 def test_the_cosine_rule_merges_answers_that_contradict_each_other():
