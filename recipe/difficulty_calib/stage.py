@@ -44,6 +44,13 @@ def _end_with_parent(number: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
+def _before_the_command() -> None:
+    # A shell starts what runs in the background with SIGINT ignored, which is inherited: the command could not be asked
+    # to save and end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _end_with_parent(signal.SIGTERM)
+
+
 def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -65,7 +72,7 @@ class Stage:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # No thread runs yet, so this is safe between fork and exec.
-            preexec_fn=lambda: _end_with_parent(signal.SIGTERM),
+            preexec_fn=_before_the_command,
         )
 
     def stop(self, number: int, _frame: FrameType | None = None) -> None:
@@ -136,7 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _end_with_parent(signal.SIGTERM)
     stage = Stage(options.command, options.limit, options.log, options.steps)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stage.stop)
+        # Under nohup a hangup is ignored, and stays so.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stage.stop)
     if os.getppid() != parent:  # it died before the kernel knew that we wanted to be told
         stage.stop(signal.SIGTERM)
     return stage.run()

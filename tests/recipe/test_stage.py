@@ -90,12 +90,36 @@ def test_steps_shows_a_line_a_step_and_logs_all(tmp_path):
 )
 def test_an_interrupt_lets_the_command_save_and_ends_all_it_started(tmp_path, number, code):
     log, pid_file = tmp_path / "log", tmp_path / "pid"
-    running = subprocess.Popen(
-        stage(log, sys.executable, "-c", WITH_CHILD, str(pid_file)), cwd=ROOT
-    )
+    command = stage(log, sys.executable, "-c", WITH_CHILD, str(pid_file))
+    running = subprocess.Popen(command, cwd=ROOT, preexec_fn=as_at_a_terminal)
     child = wait_for(pid_file)
     running.send_signal(number)
     assert running.wait(timeout=30) == code
+    assert log.read_text() == "saved\n"
+    assert gone(child, within_s=0)
+
+
+def as_at_a_terminal():
+    """These tests may run in the background, or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def in_the_background_under_nohup():
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def test_in_the_background_the_command_saves_too_and_nohup_is_heeded(tmp_path):
+    log, pid_file = tmp_path / "log", tmp_path / "pid"
+    command = stage(log, sys.executable, "-c", WITH_CHILD, str(pid_file))
+    running = subprocess.Popen(command, cwd=ROOT, preexec_fn=in_the_background_under_nohup)
+    child = wait_for(pid_file)
+    running.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.wait(timeout=2)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=30) == 143
     assert log.read_text() == "saved\n"
     assert gone(child, within_s=0)
 
