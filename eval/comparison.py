@@ -149,6 +149,8 @@ class Comparison:
             return " once the confidences that cannot be read count as wrong"
         if sign and not self._debiased_agrees(sign):
             return ": the ECEs differ by no more than their bias, which is the smaller the blunter a model is"
+        if sign and self.family == 1:
+            return ": the interval and the p-value disagree"
         if sign:
             return f" once adjusted for {self.family} comparisons (Holm)"
         return ""

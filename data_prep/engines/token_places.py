@@ -49,10 +49,13 @@ def _find(text: str, piece: str, at: int) -> int | None:
 
 
 def span_logprob(span: Span, places: Iterable[Span], tokens: Iterable[Token]) -> float:
-    """Log-probability of the tokens that hold a character of the span, their sum, <= 0."""
+    """Log-probability of the tokens that hold a character of the span, their sum, <= 0.
+
+    A token without a place of its own holds bytes of the character that follows.
+    """
     start, end = span
     return sum(
         token.logprob
         for (begin, stop), token in zip(places, tokens, strict=True)
-        if begin < end and stop > start
+        if begin < end and (stop > start or begin == stop == start)
     )

@@ -66,24 +66,34 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
         for model, protocols in models.items()
         if protocol in protocols and checkpoint(model)[1] is None
     }
+    if not cells:
+        return f"{title}: there are checkpoints of a training only; their course stands below."
     known = {model: cell for model, cell in cells.items() if _in_the_running(cell)}
+    left_out = _left_out([model for model in cells if model not in known])
     if not known:
         share = f"{LEAST_READABLE:.0%}"
         return f"{title}: no model states a confidence that can be read on {share} of its answers."
     best = min(known, key=lambda model: known[model]["brier"])
     if len(known) == 1:
-        return f"{title}: {_with_values(best, known[best])}."
+        return f"{title}: {_with_values(best, known[best])}.{left_out}"
     beaten = {c.b if c.a == best else c.a for c in pairs if best in (c.a, c.b) and _wins(c, best)}
     tied = [model for model in known if model not in beaten]  # holds the lowest itself
     if len(tied) == 1:
         return (
             f"{title}: {_with_values(best, known[best])}: its confidences are more accurate than those of every "
-            "other model."
+            f"other model.{left_out}"
         )
     values = "; ".join(_with_values(model, known[model]) for model in tied)
     worse = [model for model in known if model in beaten]
     rest = f". {_listed(worse)} {'is' if len(worse) == 1 else 'are'} behind" if worse else ""
-    return f"{title}: it is not decided whose confidences are the most accurate: {values}{rest}."
+    return f"{title}: it is not decided whose confidences are the most accurate: {values}{rest}.{left_out}"
+
+
+def _left_out(models: Sequence[str]) -> str:
+    if not models:
+        return ""
+    share = f"{LEAST_READABLE:.0%}"
+    return f" Not compared, with confidences readable on less than {share}: {_listed(models)}."
 
 
 def _in_the_running(cell: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ A record of `own.jsonl`:
     logprob   sum over the tokens of the claim's text, without bullet and tag, <= 0
     label     the judge's, 0 or 1
 
-An answer that is not well-formed teaches nothing and is left out.
+An answer that is not well-formed teaches nothing and is left out, and so is one whose tokens cannot be found in it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -212,7 +212,10 @@ def _distinct(completions: Sequence[Completion]) -> list[Record]:
         if key in found:
             found[key]["count"] += 1
             continue
-        places = token_places(completion.text, completion.tokens)
+        try:
+            places = token_places(completion.text, completion.tokens)
+        except UserError:
+            continue  # without its tokens an answer says nothing of its own chance
         claims = []
         for claim in parsed.claims:
             assert claim.text_span is not None  # parsed with spans

@@ -138,6 +138,23 @@ def test_an_expert_that_is_down_is_asked_again(run, tmp_path):
     assert {*lost} <= {r["question_id"] for r in read_jsonl(first / "targets.jsonl")}
 
 
+class Bytes(scripted.ScriptedEngine):
+    """One of four answers has tokens that do not spell it."""
+
+    def _answer(self, text, seed, sampling):
+        completion = super()._answer(text, seed, sampling)
+        if not sampling.top_logprobs or FORMAT_INSTRUCTION not in text or seed % 4:
+            return completion
+        return scripted.Completion(completion.text, completion.tokens[2:])
+
+
+def test_an_answer_whose_tokens_cannot_be_placed_is_left_out(run, tmp_path):
+    folder = run(tmp_path, UP_TO_TARGETS, {"kind": f"{__name__}:Bytes"})
+    counts = [sum(a["count"] for a in r["answers"]) for r in read_jsonl(folder / "own.jsonl")]
+    # One of another sample's claims counts with that one.
+    assert len(counts) > 90 and min(counts) >= 3 and 3 in counts
+
+
 class Down(scripted.ScriptedExpert):
     """Fails on one of ten answers in the claim format until the file `mended` is there."""
 

@@ -54,6 +54,19 @@ def test_a_span_is_worth_the_tokens_that_touch_it():
     assert span_logprob((3, 7), places, said) == -3.0
 
 
+@pytest.mark.parametrize(
+    ("text", "pieces", "span", "logprob"),
+    [
+        ("It is \u6f22.", ("It", " is", " ", "", "", "\u6f22", "."), (0, 8), -7.0),
+        # The blank before the span is none of it.
+        ("1. \u6f22 is.", ("1.", " ", "", "", "\u6f22", " is", "."), (3, 8), -5.0),
+    ],
+)
+def test_the_bytes_of_a_character_count_where_it_stands_first_too(text, pieces, span, logprob):
+    said = tokens(*pieces)
+    assert span_logprob(span, token_places(text, said), said) == logprob
+
+
 def test_a_claim_is_worth_what_the_model_gave_its_tokens():
     """The real pocket model: the claims' log-probabilities add up to the text's, by its own tokens."""
     request = GenerationRequest(
