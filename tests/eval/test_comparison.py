@@ -219,6 +219,20 @@ def test_bluntness_wins_no_headline(make_record):
     assert headline(blunt + sharp).startswith("Verbal: base has a Brier score of")
 
 
+def test_a_headline_says_whom_it_left_out(make_record):
+    base, rl = answers(make_record, "base", 0.95), answers(make_record, "rl", 0.65)
+    hidden = with_failures(rl, 0, 1, 2, 3)  # 90 % readable, 95 % needed
+    assert headline(base + hidden) == (
+        "Verbal: base has a Brier score of 0.453 and a debiased ECE of 0.443. Not compared, with "
+        "confidences readable on less than 95%: RL (Algorithm 1)."
+    )
+
+
+def test_checkpoints_alone_are_not_called_unreadable(make_record):
+    alone = answers(make_record, "rl@8", 0.65)
+    assert headline(alone).startswith("Verbal: there are checkpoints of a training only")
+
+
 def with_failures(records, *numbers):
     return [
         replace(record, confidence=None) if i in numbers else record
