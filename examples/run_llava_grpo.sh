@@ -109,12 +109,16 @@ fi
 
 # 2. SFT, and R-Tuning on the same answers.
 for name in sft r_tuning; do
+    # R-Tuning words its tags anew, which an adapter of the pocket model does not learn in so few steps.
+    whole=()
+    [[ "$profile $name" == "pocket r_tuning" ]] &&
+        whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
         torchrun --standalone --nproc_per_node="$gpus" -m verl.trainer.sft_trainer \
         --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
         data.train_files="$data/$name.parquet" model.path="$model" \
         trainer.default_local_dir="$run/$name" trainer.experiment_name="$run_name-$name" trainer.seed="$seed" \
-        hydra.run.dir="$run/hydra/$name" "${sft_size[@]}" "${sft_args[@]}"
+        hydra.run.dir="$run/hydra/$name" "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
     stage "${name}_export" "$run/models/$name/config.json" 600 \
         python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
 done
