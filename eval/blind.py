@@ -201,6 +201,8 @@ def _title(images: str) -> str:
 
 def _numbers(change: Change) -> str:
     value, low, high = change.difference
+    if math.isnan(value):
+        return "no value"
     return f"{change.plain:.3f} to {change.corrupted:.3f}, {value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 

@@ -59,6 +59,12 @@ if [[ -z "$expert" ]]; then
     fi
     expert=oracle
 fi
+for rule in $rules; do
+    if [[ ! -f recipe/difficulty_calib/config/rule/$rule.yaml ]]; then
+        echo "FAILED: there is no rule $rule: RULE is none, or of $(basename -as .yaml recipe/difficulty_calib/config/rule/* | xargs)" >&2
+        exit 1
+    fi
+done
 # Hydra wants a mapping's keys bare, JSON wants them quoted.
 hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")
 max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)

@@ -111,7 +111,7 @@ def _question(row: dict[str, Any], where: str, image: StoredImage) -> Question:
     info = row["extra_info"]
     return _StoredQuestion(
         dataset=row["data_source"],
-        image=image,  # type: ignore[arg-type]
+        image=image,  # type: ignore[arg-type]  # the field is a property, whose setter takes it
         messages=[
             {"role": turn["role"], "content": chat_content(turn["content"])}
             for turn in row["prompt"]

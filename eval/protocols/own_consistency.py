@@ -14,12 +14,11 @@ The samples are those of `sc`: temperature 1, the prompt of the answer, the same
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from data_prep.engines import Engine
 from eval.protocols.ask_model import Asked
-from eval.protocols.consistency import draw_samples
-from eval.protocols.equivalence import Equivalence, Pair, TextEquivalence
+from eval.protocols.compared_samples import ComparedSamples
+from eval.protocols.equivalence import Pair, TextEquivalence
 from eval.records import Confidence
 from reward_fns.claims import normalise
 from reward_fns.lenient import statements
@@ -39,25 +38,12 @@ def share_of_own(own: Sequence[str], samples: Sequence[Sequence[str]]) -> float 
     return sum(shares) / len(shares)
 
 
-class OwnConsistency:
-    """k samples a question, drawn once however many of its answers are in the batch."""
-
-    def __init__(self, seed: int, samples: int, max_tokens: int, equivalence: Equivalence) -> None:
-        self._seed, self._samples, self._max_tokens = seed, samples, max_tokens
-        self._equivalence = equivalence
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How many samples, and how they are compared."""
-        return {
-            "k": self._samples,
-            "max_tokens": self._max_tokens,
-            "equal": self._equivalence.name,
-        }
+class OwnConsistency(ComparedSamples):
+    """The share of a question's samples that say what an answer says."""
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Sample and compare."""
-        drawn = draw_samples(engine, batch, self._seed, self._samples, self._max_tokens)
+        drawn = self._draw(engine, batch)
         if not isinstance(self._equivalence, TextEquivalence):
             return self._whole_answers(batch, drawn)
         said = {q: [statements(text) for text in samples] for q, samples in drawn.items()}

@@ -14,12 +14,11 @@ the question: every answer to it gets the same confidence. None where no sample 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from data_prep.engines import Engine
 from data_prep.verl_rows import Question
 from eval.protocols.ask_model import Asked
-from eval.protocols.consistency import draw_samples
+from eval.protocols.compared_samples import ComparedSamples
 from eval.protocols.equivalence import Equivalence, Pair
 from eval.records import Confidence
 from reward_fns.errors import UserError
@@ -68,8 +67,8 @@ def cluster_samples(
     return {q: sorted(map(len, found), reverse=True) for q, found in clusters.items()}
 
 
-class SemanticEntropy:
-    """k samples a question, drawn once however many of its answers are in the batch.
+class SemanticEntropy(ComparedSamples):
+    """How far a question's samples agree.
 
     Raises:
         UserError: fewer than 2 samples.
@@ -78,22 +77,12 @@ class SemanticEntropy:
     def __init__(self, seed: int, samples: int, max_tokens: int, equivalence: Equivalence) -> None:
         if samples < 2:
             raise UserError("semantic_entropy needs --sc-samples of at least 2")
-        self._seed, self._samples, self._max_tokens = seed, samples, max_tokens
-        self._equivalence = equivalence
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How many samples, and how they are compared."""
-        return {
-            "k": self._samples,
-            "max_tokens": self._max_tokens,
-            "equal": self._equivalence.name,
-        }
+        super().__init__(seed, samples, max_tokens, equivalence)
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
         """Sample, cluster, take the entropy."""
         questions = {item.question.question_id: item.question for item in batch}
-        drawn = draw_samples(engine, batch, self._seed, self._samples, self._max_tokens)
+        drawn = self._draw(engine, batch)
         sizes = cluster_samples(questions, drawn, self._equivalence)
         return [
             self._found(item, drawn[q], sizes[q])

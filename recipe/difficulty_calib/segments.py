@@ -21,6 +21,7 @@ group's others; hence the half.
 Responses that the expert could not judge get advantage 0 and count in no mean.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class SegmentOptions:
             raise ConfigurationError(
                 f"segments.target is one of {', '.join(TARGETS)}, got {self.target!r}"
             )
-        if min(self.claim, self.tag, self.number) < 0:
+        weights = (self.claim, self.tag, self.number)
+        if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights):
             raise ConfigurationError(f"segments.{{claim, tag, number}} are >= 0, got {self}")
 
 

@@ -19,6 +19,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from data_prep.engines import GenerationRequest, Sampling, open_engine
 from data_prep.engines.chat import chat_text, open_image
+from data_prep.engines.scoring import shared_start
 from data_prep.pocket.data import rows
 from data_prep.verl_rows import chat_content
 from recipe.difficulty_calib.segments import NUMBER, Rollout, SegmentOptions, segment_advantages
@@ -59,13 +60,11 @@ class Policy:
             text=[prompt], images=[[open_image(request.image)]], return_tensors="pt"
         )
         said = self.ids(answer[:start] + value)
-        shared = os.path.commonprefix(
-            [said, self.ids(answer[:start] + ("1" if value[0] == "0" else "0"))]
-        )
+        other = self.ids(answer[:start] + ("1" if value[0] == "0" else "0"))
         whole = torch.cat([inputs["input_ids"], torch.tensor([said])], dim=1)
         logits = self.model(input_ids=whole, pixel_values=inputs["pixel_values"]).logits[0]
         logprobs = torch.log_softmax(logits, -1)
-        first = inputs["input_ids"].shape[1] + len(shared)
+        first = inputs["input_ids"].shape[1] + shared_start([said, other])
         places = torch.arange(first, whole.shape[1])
         return logprobs[places - 1, whole[0, places]].sum()
 

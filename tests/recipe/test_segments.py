@@ -194,7 +194,9 @@ def test_curves_show_each_segment():
     assert curves["segment/number/advantage"] == 0.0
 
 
-@pytest.mark.parametrize("wrong", [{"target": "batch"}, {"number": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"target": "batch"}, {"number": -1.0}, {"number": float("nan")}, {"tag": "4"}]
+)
 def test_wrong_options_are_named(wrong):
     with pytest.raises(ConfigurationError, match="segments"):
         SegmentOptions(**wrong)
