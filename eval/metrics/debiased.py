@@ -22,11 +22,12 @@ Interval and test. A percentile bootstrap adds the bias again that was taken out
     2 sum_b w_b g_b e_b + sum_b w_b (e_b^2 - v_b),     w_b = n_b/N, g_b: true gap, e_b: its error, near normal
 
 whose first part decides far from 0 and whose second, a sum of centred chi-squares, decides at 0, where the normal
-limit fails (Sun et al. 2024, "A confidence interval for the l2 expected calibration error"). Variance: that of the
-influences, summed over questions within datasets (cluster-robust), less the four times the second part's that the noise
-of the gaps puts into it; it never falls below the second part's own. Third cumulant: the second part's. A Pearson III
-law of these (Hall 1983, Buckley and Eagleson 1988, for chi-squares) gives quantiles and p-values. The same holds
-for a difference of two models on the same questions, with gaps (a, b) and weights (w_a, -w_b).
+limit fails (Sun et al. 2024, "A confidence interval for the l2 expected calibration error"). Variance of the first:
+that of the influences, summed over questions within datasets (cluster-robust), less what the noise of the gaps puts
+into it. Weights of the second: the eigenvalues of w_b times the covariance of the gaps. `laws` makes intervals and
+p-values of both. The same holds for a difference of two models on the same questions, with gaps (a, b) and weights
+(w_a, -w_b). Where verdicts of one kind are rare in a bin, the law (not the estimate) takes its variance to be at
+least the one that the confidences imply, as a score test does.
 
 Variances v_b are not taken apart by dataset within a bin: where gaps differ between datasets they are a little large.
 """
@@ -36,96 +37,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eval.metrics.laws import Law, RareBins, SquaredError
 from eval.metrics.ranked import Floats, Ranked, divide, estimate
 from reward_fns.calibration import DEFAULT_BINS, bin_index, checked_answers
 
 _ROUNDING = 1e-12  # of values in [0, 1]: less is not there
-
-
-@dataclass(frozen=True)
-class Law:
-    """An unbiased estimate and the law of its error: Pearson III with these cumulants; NaN where undefined."""
-
-    value: float
-    variance: float
-    third: float  # third cumulant
-
-    @property
-    def _skew(self) -> float:
-        return self.third / self.variance**1.5
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Ends between which the true value lies with this probability."""
-        from scipy.stats import pearson3
-
-        if not self.variance > 0:
-            return self.value, self.value
-        tail = (1 - level) / 2
-        low, high = pearson3.ppf([tail, 1 - tail], self._skew)
-        deviation = self.variance**0.5
-        return self.value - deviation * float(high), self.value - deviation * float(low)
-
-    def p_value(self) -> float:
-        """Two-sided, of a true value of 0; 1 where the estimate is 0 for certain, NaN where it is undefined."""
-        from scipy.stats import pearson3
-
-        if np.isnan(self.value):
-            return float("nan")
-        if not self.variance > 0:
-            return float(abs(self.value) < _ROUNDING)
-        z = self.value / self.variance**0.5
-        return min(1.0, 2 * float(min(pearson3.cdf(z, self._skew), pearson3.sf(z, self._skew))))
-
-
-_UNDEFINED = Law(float("nan"), float("nan"), float("nan"))
-
-
-@dataclass(frozen=True)
-class SquaredError(Law):
-    """An estimate of a squared calibration error, which is 0 or more: its law depends on the true value s.
-
-    Attributes:
-        noise: variance at s = 0, where `third` is the third cumulant.
-        slope, third_slope: what gaps of one size add to variance and third cumulant, a unit of s.
-    """
-
-    noise: float = float("nan")
-    slope: float = float("nan")
-    third_slope: float = float("nan")
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """By inversion of the two one-sided tests; in [0, 1].
-
-        An estimate below 0 counts as 0 for the upper end: by luck too good a fit is no evidence of a small error. So
-        at a true error of 0 only the lower end can miss, in half of 1 - level; elsewhere see the tests' simulation.
-        """
-        if np.isnan(self.value):
-            return float("nan"), float("nan")
-        tail = (1 - level) / 2
-        return self._end(self.value, 1 - tail), self._end(max(self.value, 0.0), tail)
-
-    def _end(self, value: float, probability: float) -> float:
-        """The true error at which an estimate of at most `value` has this probability."""
-        from scipy.optimize import brentq
-        from scipy.stats import pearson3
-
-        def excess(true: float) -> float:
-            # What was seen of the linear part, in proportion below the estimate, and at least what equal gaps give.
-            seen = (self.variance - self.noise) * min(
-                1.0, true / self.value if self.value > 0 else 0
-            )
-            variance = self.noise + max(seen, self.slope * true)
-            if not variance > 0:
-                return value - true
-            skew = (self.third + self.third_slope * true) / variance**1.5
-            return value - true - variance**0.5 * float(pearson3.ppf(probability, skew))
-
-        if excess(0.0) <= 0:
-            return 0.0
-        return 1.0 if excess(1.0) >= 0 else float(brentq(excess, 0.0, 1.0, xtol=1e-9))
-
-
-_UNKNOWN_ERROR = SquaredError(float("nan"), float("nan"), float("nan"))
+_RARE = 5  # verdicts of a kind: below, a normal law with the variance seen is not to be trusted
+_NAN = float("nan")
+_UNDEFINED = Law(_NAN, _NAN)
+_UNKNOWN_ERROR = SquaredError(_NAN)
 
 
 @dataclass(frozen=True)
@@ -172,13 +92,17 @@ class _Gaps:
         weight: (B,), n_b / N; 0 for a bin that holds fewer than two questions.
         gap: (B,).
         error: (k, B), by how much each question moves each gap, in total 0; scaled to an unbiased variance.
+        unseen: (B,), variance of each gap that verdicts of a rare kind hide from `error`; for laws alone.
         influence: (n,), of each answer on `calibration`, with mean about its value.
+        rare: the bins with `unseen`.
     """
 
     weight: Floats
     gap: Floats
     error: Floats
+    unseen: Floats
     influence: Floats
+    rare: RareBins
 
     @property
     def calibration(self) -> float:
@@ -202,22 +126,68 @@ def _gaps(c: NDArray[np.floating], y: Floats, groups: Grouping, n_bins: int) -> 
     error = np.bincount(cell, rest, minlength=groups.size * n_bins).reshape(groups.size, n_bins)
     unbiased = np.sqrt(questions / np.maximum(questions - 1, 1))
     influence = (2 * gap[index] * rest + gap[index] ** 2) * (c.size / count.sum())
-    return _Gaps(count / count.sum(), gap, error / per_bin * unbiased, influence)
+    error = error / per_bin * unbiased
+    weight = count / count.sum()
+    seen = (error**2).sum(axis=0)
+    rare = _rare_bins(c.astype(np.float64), y, cell, weight, seen)
+    unseen = np.where(rare.weight > 0, rare.variance - seen, 0.0)
+    return _Gaps(weight, gap, error, unseen, influence, rare)
 
 
-def _law(value: float, influence: Floats, weight: Floats, error: Floats, groups: Grouping) -> Law:
-    """Law of an estimate with these influences (n,), quadratic in gaps with `weight` (B,) and errors (k, B)."""
+def _rare_bins(
+    c: Floats, y: Floats, cell: NDArray[np.intp], weight: Floats, seen: Floats
+) -> RareBins:
+    """Bins of verdicts 0 or 1, fewer than `_RARE` questions with one kind: noise is at least what confidences say.
+
+    Without it a bin whose answers are all right has no noise at all: 30 right of 30 at 0.99 were a proof
+    against 0.99. Graded verdicts vary less than c (1 - c): they are left as seen. A question's answers
+    count as one, as if all were the same.
+    """
+    n_bins = weight.size
+    index = cell % n_bins
+
+    def asked(which: NDArray[np.bool_]) -> Floats:
+        """Questions of each bin with such an answer, (B,)."""
+        return np.bincount(np.unique(cell[which]) % n_bins, minlength=n_bins).astype(np.float64)
+
+    graded = asked((y > 0) & (y < 1)) > 0
+    rare = (weight > 0) & ~graded & (np.minimum(asked(y == 1), asked(y == 0)) < _RARE)
+    answers = np.maximum(np.bincount(index, minlength=n_bins), 1)
+    questions = asked(np.ones(y.size, dtype=np.bool_))
+    confidence = np.bincount(index, c, minlength=n_bins) / answers
+    spread = np.bincount(index, c * (1 - c), minlength=n_bins) / answers
+    stated = spread / np.maximum(questions, 1)
+    return RareBins(np.where(rare, weight, 0.0), confidence, questions, np.maximum(stated, seen))
+
+
+def _law(
+    value: float,
+    influence: Floats,
+    weight: Floats,
+    error: Floats,
+    unseen: Floats,
+    groups: Grouping,
+) -> Law:
+    """Law of an estimate with these influences (n,), quadratic in gaps with `weight` (B,), errors (k, B), `unseen` (B,)."""
     moves = weight[:, None] * (error.T @ error)
-    square = moves @ moves
-    second, third = float(np.trace(square)), float(np.trace(square @ moves))
-    if second <= _ROUNDING * float((moves**2).sum()):  # two models that are the same one
-        second = third = 0.0
     first = _clustered_variance(influence, groups)
-    # The mean of `first` is the linear part's variance and 4 * second, from the noise of the gaps in it.
-    variance = max(first - 4 * second, 0.0) + 2 * second
-    if variance < _ROUNDING**2:
-        return Law(value, 0.0, 0.0)
-    return Law(value, variance, 8 * third)
+    # The mean of `first` is the linear part's variance and this, from the noise of the gaps in it.
+    noise_in_first = 4 * float(np.trace(moves @ moves))
+    law = Law(
+        value,
+        max(first - noise_in_first, 0.0),
+        _chi_squares(weight, error.T @ error + np.diag(unseen)),
+    )
+    return law if law.variance >= _ROUNDING**2 else Law(value, 0.0)
+
+
+def _chi_squares(weight: Floats, covariance: Floats) -> tuple[float, ...]:
+    """Weights of the chi-squares of sum_b weight_b e_b^2: the eigenvalues of weight times covariance (B, B)."""
+    values, vectors = np.linalg.eigh(covariance)
+    half = vectors * np.sqrt(np.maximum(values, 0.0))
+    found = np.linalg.eigvalsh(half.T @ (weight[:, None] * half))
+    largest = np.abs(found).max(initial=0.0)
+    return tuple(float(one) for one in found if abs(one) > 1e-6 * largest)
 
 
 def _clustered_variance(influence: Floats, groups: Grouping) -> float:
@@ -264,16 +234,16 @@ def _calibration(c: NDArray[np.floating], y: Floats, groups: Grouping, n_bins: i
     gaps = _gaps(c, y, groups, n_bins) if c.size else None
     if gaps is None:
         return _UNKNOWN_ERROR
-    law = _law(gaps.calibration, gaps.influence, gaps.weight, gaps.error, groups)
-    covariance = gaps.error.T @ gaps.error
-    moves = gaps.weight[:, None] * covariance
+    law = _law(gaps.calibration, gaps.influence, gaps.weight, gaps.error, gaps.unseen, groups)
+    moves = gaps.weight[:, None] * (gaps.error.T @ gaps.error + np.diag(gaps.unseen))
     return SquaredError(
         law.value,
         law.variance,
-        law.third,
+        third=8 * float(np.trace(moves @ moves @ moves)),
         noise=2 * float(np.trace(moves @ moves)),
         slope=4 * float(np.trace(moves * gaps.weight)),
         third_slope=24 * float(np.trace(moves @ moves * gaps.weight)),
+        rare=gaps.rare,
     )
 
 
@@ -283,7 +253,7 @@ def _refinement(c: NDArray[np.floating], y: Floats, groups: Grouping) -> Law:
         return _UNDEFINED
     loss = (c.astype(np.float64) - y) ** 2
     value = float(loss.mean()) - gaps.calibration
-    return _law(value, loss - gaps.influence, -gaps.weight, gaps.error, groups)
+    return _law(value, loss - gaps.influence, -gaps.weight, gaps.error, gaps.unseen, groups)
 
 
 @dataclass(frozen=True)
@@ -335,14 +305,17 @@ def paired_laws(
     first, second = _gaps(ca, ya, groups, DEFAULT_BINS), _gaps(cb, yb, groups, DEFAULT_BINS)
     if first is None or second is None:
         return _NO_PAIRS
+    if np.array_equal(ca, cb) and np.array_equal(ya, yb):
+        return PairedLaws(Law(0.0, 0.0), Law(0.0, 0.0), first.calibration, second.calibration)
     weight = np.concatenate([first.weight, -second.weight])
     error = np.hstack([first.error, second.error])
+    unseen = np.concatenate([first.unseen, second.unseen])
     value = first.calibration - second.calibration
     influence = first.influence - second.influence
     loss = (ca.astype(np.float64) - ya) ** 2 - (cb.astype(np.float64) - yb) ** 2
     return PairedLaws(
-        _law(value, influence, weight, error, groups),
-        _law(float(loss.mean()) - value, loss - influence, -weight, error, groups),
+        _law(value, influence, weight, error, unseen, groups),
+        _law(float(loss.mean()) - value, loss - influence, -weight, error, unseen, groups),
         first.calibration,
         second.calibration,
     )

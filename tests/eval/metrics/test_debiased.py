@@ -150,6 +150,46 @@ def test_two_calibrated_models_are_not_told_apart_because_one_is_blunt(n):
     assert blunt <= most and sharp <= most
 
 
+@pytest.mark.parametrize(
+    ("stated_a", "stated_b", "n"),
+    [(0.95, 0.6, 300), (0.9, 0.5, 50), (0.99, 0.97, 50), (0.99, 0.97, 300), (0.99, 0.6, 50)],
+)
+def test_two_calibrated_models_of_one_confidence_each_are_not_told_apart(stated_a, stated_b, n):
+    """Near the ends and in one bin each; with a Pearson III law and the variance seen: 5 to 36 %."""
+    rng = np.random.default_rng(8)
+    worse = better = 0
+    for _ in range(RUNS):
+        a, b = np.full(n, stated_a), np.full(n, stated_b)
+        verdicts_a, verdicts_b = (
+            (rng.random(n) < a).astype(float),
+            (rng.random(n) < b).astype(float),
+        )
+        low, high = paired_laws((a, verdicts_a), (b, verdicts_b)).calibration.interval()
+        worse += low > 0
+        better += high < 0
+    assert max(worse, better) <= binom.ppf(0.999, RUNS, 0.025)
+
+
+def test_thirty_right_of_thirty_are_no_proof_against_099():
+    right = np.ones(30)
+    law = paired_laws((np.full(30, 0.99), right), (right, right)).calibration
+    low, high = law.interval()
+    # gaps 0.01 and 0: the squares differ by 0.0001, whose noise at 0.99 * 0.01 / 30 = 0.00033 is larger
+    assert law.value == pytest.approx(0.0001) and low < 0 < high and law.p_value() > 0.3
+
+
+@pytest.mark.parametrize(("stated", "accuracy"), [(1.0, 0.98), (1.0, 0.95), (0.98, 0.98)])
+def test_the_interval_covers_near_one(stated, accuracy):
+    """50 answers, of which all may be right: with the variance seen the interval was a point in 36 % of runs."""
+    rng = np.random.default_rng(9)
+    held = 0
+    for _ in range(RUNS):
+        y = (rng.random(50) < accuracy).astype(float)
+        low, high = bootstrap_interval("ece_debiased", np.full(50, stated), y)
+        held += low <= stated - accuracy + 1e-12 and high >= stated - accuracy - 1e-12
+    assert held >= binom.ppf(0.002, RUNS, 0.95)
+
+
 def test_a_real_difference_is_found_whichever_is_blunt():
     """The blunt model is off by 0.2, then the sharp one."""
     rng = np.random.default_rng(6)
