@@ -68,8 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
         comparisons = compare_records(
             arguments.records, arguments.models, arguments.protocols, arguments.metrics
         )
-        for comparison in comparisons:
-            print(comparison.sentence())
+        # A pair without a common answer says the same of every metric: once is enough.
+        for sentence in dict.fromkeys(comparison.sentence() for comparison in comparisons):
+            print(sentence)
         table = comparison_table(comparisons)
     print(f"# {table.title}\n\n{to_markdown(table)}")
     if arguments.out:

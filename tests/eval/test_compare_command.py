@@ -93,7 +93,30 @@ def test_models_without_a_common_question_are_an_error(make_record, tmp_path, ca
     for name in ("a", "b"):
         write_records(tmp_path / f"{name}.verbal.jsonl", [make_record(f"only-{name}", model=name)])
     assert main(["compare", "--records", str(tmp_path)]) == 1
-    assert "b and a share no question" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: b and a cannot be compared by Verbal, for they have no question in common: "
+        "ask both the same questions\n"
+    )
+
+
+def test_a_pair_that_cannot_be_compared_is_named_and_the_others_are_compared(
+    make_record, tmp_path, capsys
+):
+    for model, confidence in (("a", 0.5), ("b", 0.9), ("mute", None)):
+        answers = [
+            make_record(f"q{i}", model=model, confidence=confidence, correct=float(i % 2))
+            for i in range(40)
+        ]
+        write_records(tmp_path / f"{model}.verbal.jsonl", answers)
+    metrics = ["--metrics", "ece_debiased", "brier"]
+    assert main(["compare", "--records", str(tmp_path), *metrics]) == 0
+    told = capsys.readouterr().out
+    assert "b has less accurate confidences than a: Brier score 0.410 against 0.250" in told
+    for other in ("a", "b"):
+        why = (
+            f"mute and {other} cannot be compared by Verbal, for no confidence of mute can be read"
+        )
+        assert told.count(why) == 1
 
 
 def test_a_file_that_is_no_report_is_an_error(tmp_path, capsys):
