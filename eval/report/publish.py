@@ -16,6 +16,7 @@ from eval.figures.fixed_dynamic import (
 from eval.figures.reliability import draw_reliability
 from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
+from eval.out_paths import check_out_directory
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
 from eval.report.cut_off import cut_off
@@ -79,8 +80,10 @@ def publish(sources: Sources, out: Path) -> None:
     """Write every file of the report; print its summary and the table over all questions.
 
     Raises:
-        UserError: what the readers of the sources refuse.
+        UserError: what the readers of the sources refuse; or `out` is no directory that can be written.
     """
+    for directory in (out, out / "tables"):
+        check_out_directory(directory)
     records = load_records(sources.records, lean=True)
     coefficients = _coefficients(sources.coefficients)
     report = _numbers(sources, records)
