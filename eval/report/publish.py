@@ -20,7 +20,9 @@ from eval.out_paths import check_out_directory
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
 from eval.report.cut_off import cut_off
+from eval.report.html.examples import Examples, choose_examples
 from eval.report.html.page import render_page
+from eval.report.html.pictures import Picture, read_pictures
 from eval.report.markdown import render_report, render_summary, warnings_of
 from eval.report.merged import merged_by_sc
 from eval.report.numbers import (
@@ -85,6 +87,9 @@ def publish(sources: Sources, out: Path) -> None:
     for directory in (out, out / "tables"):
         check_out_directory(directory)
     records = load_records(sources.records, lean=True)
+    # What a wrong source stops comes before the metrics, which take minutes.
+    examples = choose_examples(records)
+    pictures = _pictures(sources.questions, examples)
     coefficients = _coefficients(sources.coefficients)
     report = _numbers(sources, records)
     groups = by_model_and_protocol(records)
@@ -99,7 +104,7 @@ def publish(sources: Sources, out: Path) -> None:
     write_text(out / "report.md", render_report(report, summary, tables))
     write_text(
         out / "report.html",
-        render_page(report, records, summary, tables, coefficients, sources.questions),
+        render_page(report, records, summary, tables, coefficients, examples, pictures),
     )
     print(render_summary(summary, tables, warnings_of(report)))
     print(
@@ -141,6 +146,11 @@ def _common_seed(settings: Mapping[str, Mapping[str, Any]]) -> int | None:
     """The seed that all record files were made with, None if they differ or none is known."""
     seeds = {values["seed"] for values in settings.values() if "seed" in values}
     return seeds.pop() if len(seeds) == 1 else None
+
+
+def _pictures(questions: Path | None, examples: Examples) -> dict[str, Picture]:
+    wanted = {example.question_id for example in examples.shown}
+    return read_pictures(questions, wanted) if questions else {}
 
 
 def _coefficients(file: Path | None) -> dict[str, Coefficients]:

@@ -1,9 +1,10 @@
-"""What every command refuses: a place that cannot be written, an empty record file; each in one line with its remedy."""
+"""What every command refuses in one line: a place that cannot be written, an empty record file, a wrong parquet."""
 
 import pytest
 
 from eval.__main__ import _parser, main
 from eval.records import write_records
+from eval.report import publish
 
 TABLES = ("selective", "blind", "compare")
 DIRECTORIES = ("report", "figure reliability")
@@ -51,6 +52,19 @@ def test_an_empty_record_file_is_one_line(directory, tmp_path, capsys, name):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {empty} is empty: make it anew with")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet"])
+def test_a_wrong_question_file_is_refused_before_any_metric(
+    directory, tmp_path, capsys, monkeypatch, content
+):
+    wrong = tmp_path / "wrong.parquet"
+    if content is not None:
+        wrong.write_bytes(content)
+    monkeypatch.setattr(publish, "summarise_all", lambda records: pytest.fail("metrics first"))
+    assert main(command("report", directory, tmp_path / "out", "--questions", wrong)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and str(wrong) in line
 
 
 @pytest.mark.parametrize("option", ["--protocols", "--protocol"])
