@@ -6,6 +6,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.records import write_records
+from eval.report.seeds import seed_table
 
 
 def test_models_of_one_directory(records_directory, tmp_path, capsys):
@@ -64,6 +65,19 @@ def test_seeds_give_mean_and_range(published, tmp_path):
     )
     assert "seeds 3, 4" in out.read_text()
     assert f"{first + 0.05:.3f} [{first:.3f}, {first + 0.1:.3f}]" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ([None], "Over 1 run (seed unknown), "),
+        ([None, None, None], "Over 3 runs (seeds unknown), "),
+        ([3, None], "Over 2 runs (seeds 3, unknown), "),
+    ],
+)
+def test_runs_of_unknown_seeds_are_told_so(seeds, told):
+    reports = [{"models": {}, "ece_ratios": {}, "seed": seed} for seed in seeds]
+    assert seed_table(reports).title.startswith(told)
 
 
 def test_reports_with_other_estimators_are_not_averaged(published, tmp_path, capsys):
