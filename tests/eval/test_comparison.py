@@ -242,6 +242,15 @@ def test_a_headline_says_whom_it_left_out(make_record):
     )
 
 
+def test_a_headline_names_no_model_that_the_tables_leave_empty(make_record):
+    base, rl = answers(make_record, "base", 0.95), answers(make_record, "rl", 0.5, n=9)
+    few = "Not compared, with fewer than 10 answers that can be read: RL (Algorithm 1)."
+    assert headline(base + rl) == (
+        f"Verbal: base has a Brier score of 0.453 and a debiased ECE of 0.443. {few}"
+    )
+    assert headline(rl) == f"Verbal: no model has enough answers. {few}"
+
+
 def test_checkpoints_alone_are_not_called_unreadable(make_record):
     alone = answers(make_record, "rl@8", 0.65)
     assert headline(alone).startswith("Verbal: there are checkpoints of a training only")
