@@ -13,8 +13,10 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from reward_fns.errors import UserError
 from reward_fns.files import PARTIAL_SUFFIX, read_jsonl, read_mapping, write_text
@@ -137,8 +139,16 @@ def answer_key(question_id: str, sample: int) -> str:
 
 
 def question_key(answer: Answer) -> str:
-    """Names an answer's question with its dataset: all answers to it are resampled together."""
-    return f"{answer.dataset}/{answer.question_id}"
+    """Names an answer's question with its dataset: all answers to it are resampled together.
+
+    The first slash ends the tag: question c of a/b is not question b/c of a.
+    """
+    return f"{_quoted(answer.dataset)}/{answer.question_id}"
+
+
+@cache
+def _quoted(tag: str) -> str:
+    return quote(tag, safe="")
 
 
 def _check_unit(name: str, value: object) -> None:
