@@ -87,7 +87,7 @@ def publish(sources: Sources, out: Path) -> None:
     for directory in (out, out / "tables"):
         check_out_directory(directory)
     records = load_records(sources.records, lean=True)
-    # What a wrong source stops comes before the metrics, which take minutes.
+    # A wrong parquet is found out before the metrics, which take minutes.
     examples = choose_examples(records)
     pictures = _pictures(sources.questions, examples)
     coefficients = _coefficients(sources.coefficients)

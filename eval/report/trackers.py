@@ -53,13 +53,13 @@ def track(report: Mapping[str, Any], kinds: Sequence[str], out: Path) -> None:
     for kind in dict.fromkeys(kinds):
         try:
             TRACKERS[kind](steps, settings, out)
-        except (
-            Exception
-        ) as error:  # each package has errors of its own, and this is its business alone
+        except UserError as error:
+            failed.append(f"--track {kind}: {error}")
+        except Exception as error:  # each package has errors of its own
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             failed.append(f"--track {kind}: {reason}{_REMEDIES.get(kind, '')}")
-            continue
-        print(f"{kind}: {sum(map(len, steps.values()))} numbers")
+        else:
+            print(f"{kind}: {sum(map(len, steps.values()))} numbers")
     if failed:
         raise UserError(f"the report is written to {out}; {'; '.join(failed)}")
 

@@ -74,6 +74,6 @@ def test_a_tracker_that_refuses_is_one_line_behind_the_report_and_keeps_none_fro
     told = capsys.readouterr()
     line = told.err.splitlines()[-1]
     assert line.startswith(f"error: the report is written to {out}; --track mlflow: ")
-    assert "pip install mlflow" in line
-    assert "--track wandb: " in line and "set WANDB_API_KEY, or WANDB_MODE=offline" in line
+    assert "pip install mlflow; --track wandb: " in line
+    assert "set WANDB_API_KEY, or WANDB_MODE=offline" in line
     assert (out / "report.html").is_file() and "tensorboard: " in told.out
