@@ -40,8 +40,9 @@ class BlindTest:
 
     Attributes:
         images: a kind of `shown_images.IMAGES`, or the directory's name where the records do not say.
-        confidence, ece: on the answers whose confidence can be read in both; `readable` of the n.
-        accuracy: on all n answers that are in both.
+        confidence, ece: on the answers whose confidence can be read in both; `readable` of the n, to `questions`
+            distinct questions.
+        accuracy: on all n answers that are in both; with n = 0 no value is defined.
     """
 
     images: str
@@ -51,17 +52,22 @@ class BlindTest:
     accuracy: Change
     ece: Change
     readable: int
+    questions: int
     n: int
 
     def sentence(self) -> str:
         """What became of the confidence, in words and numbers."""
         what = f"{model_title(self.model)}, {protocol_title(self.protocol)}, {_title(self.images)}"
+        if self.n == 0:
+            return f"{what}: no question is in both directories: ask the same questions"
         return f"{what}: {self._told()} ({_numbers(self.confidence)}); accuracy {_numbers(self.accuracy)}."
 
     def _told(self) -> str:
         _, low, high = self.confidence.difference
-        if self.readable < FEWEST_QUESTIONS:
-            return f"fewer than {FEWEST_QUESTIONS} answers do not tell whether confidence falls"
+        if self.readable == 0:
+            return "no confidence can be read in both"
+        if self.questions < FEWEST_QUESTIONS:
+            return f"fewer than {FEWEST_QUESTIONS} questions do not tell whether confidence falls"
         if math.isnan(low) or low <= 0 <= high:
             return "no change of the confidence can be told"
         return "confidence falls" if high < 0 else "confidence rises"
@@ -98,28 +104,21 @@ def blind_tests(
         for model, protocol in pairs:
             a, b = of_plain[model][protocol], groups[model][protocol]
             found.append(blind_test(images[model], a, b))
+    if not any(test.n for test in found):
+        raise UserError(found[0].sentence())
     return found
 
 
 def blind_test(
     images: str, plain: Sequence[AnswerRecord], corrupted: Sequence[AnswerRecord]
 ) -> BlindTest:
-    """Compare the records of one model and protocol.
-
-    Raises:
-        UserError: no question is in both.
-    """
+    """Compare the records of one model and protocol; of n = 0 answers where no question is in both."""
     of_plain = {(question_key(record), record.sample): record for record in plain}
     common = [
         (of_plain[key], record)
         for record in corrupted
         if (key := (question_key(record), record.sample)) in of_plain
     ]
-    if not common:
-        first = corrupted[0]
-        raise UserError(
-            f"the records of {first.model} by {first.protocol} have no question in common: ask the same questions"
-        )
     readable = [(a, b) for a, b in common if a.confidence is not None and b.confidence is not None]
     return BlindTest(
         images=images,
@@ -129,6 +128,7 @@ def blind_test(
         accuracy=_change(METRICS["accuracy"].rows, common, _verdict),
         ece=_change(METRICS["ece"].rows, readable, _stated),
         readable=len(readable),
+        questions=len({question_key(a) for a, _ in readable}),
         n=len(common),
     )
 

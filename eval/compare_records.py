@@ -17,7 +17,7 @@ def compare_records(
     protocols: Sequence[str] | None,
     metrics: Sequence[str],
 ) -> list[Comparison]:
-    """Every pair of models of the directories on their common questions.
+    """Every pair of models of the directories on their common questions; a pair without any says so (n = 0).
 
     Args:
         directories: of record files; a model that stands in two of them is named `<directory>:<model>`.
@@ -25,8 +25,8 @@ def compare_records(
         metrics: names in `comparison.COMPARED`.
 
     Raises:
-        UserError: what `records.load_records` refuses; an unknown model or protocol; fewer than two models; a pair
-            without a question in common.
+        UserError: what `records.load_records` refuses; an unknown model or protocol; fewer than two models; no pair
+            that can be compared.
     """
     records = _named_apart(directories)
     there = ordered_models(record.model for record in records)
@@ -44,14 +44,10 @@ def compare_records(
             f"a comparison needs two models, and there is only {', '.join(groups)}: name another directory"
         )
     comparisons = compare_all(groups, metrics, with_checkpoints=True)
-    for comparison in comparisons:
-        if comparison.n == 0:
-            raise UserError(
-                f"{comparison.a} and {comparison.b} share no question with a readable confidence by the protocol "
-                f"{comparison.protocol}: compare models that were asked the same questions"
-            )
     if not comparisons:
         raise UserError("no two of these models were evaluated by the same protocol")
+    if not any(comparison.n for comparison in comparisons):
+        raise UserError(comparisons[0].phrase())
     return comparisons
 
 

@@ -72,10 +72,12 @@ Verdict = Literal["better", "worse", "undecided", "undefined"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Metric of model A against that of model B, on the n questions that both have a confidence for.
+    """Metric of model A against that of model B, on the n answers that both have a confidence for.
 
     Attributes:
-        readable_a, readable_b: share of the common questions whose confidence can be read, in [0, 1].
+        questions: distinct ones among the n answers; None where each answers one of its own.
+        readable_a, readable_b: share of the common answers whose confidence can be read, in [0, 1]; NaN where none is
+            in common.
         worst: the difference on all common questions, with what cannot be read at its worst; None where all can be.
         debiased: for the plain ECE, the difference of the debiased ones on the same questions; else None.
         p_value: two-sided, of no difference; for the plain ECE the larger one of its own and the debiased one's.
@@ -98,6 +100,7 @@ class Comparison:
     p_value: float = math.nan
     p_adjusted: float | None = None
     family: int = 1
+    questions: int | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -106,13 +109,18 @@ class Comparison:
         if math.isnan(low) or math.isnan(high):
             return "undefined"
         sign = _sign(self.difference)
-        if self.n < FEWEST_QUESTIONS or sign == 0 or self._unreadable_winner(sign):
+        if self._few_questions() or sign == 0 or self._unreadable_winner(sign):
             return "undecided"
         if self.worst is not None and _sign(self.worst) != sign:
             return "undecided"
         if not self._debiased_agrees(sign) or self._lost_among_many():
             return "undecided"
         return "better" if self._a_wins(sign) else "worse"
+
+    def _few_questions(self) -> bool:
+        """Answers to one question depend on each other: more samples of it are no more questions."""
+        questions = self.n if self.questions is None else self.questions
+        return questions < FEWEST_QUESTIONS
 
     def _a_wins(self, sign: int) -> bool:
         return (sign < 0) == METRICS[self.metric].lower_is_better
@@ -129,6 +137,8 @@ class Comparison:
     def phrase(self) -> str:
         """The verdict in words."""
         a, b = model_title(self.a), model_title(self.b)
+        if self.n == 0:
+            return f"{a} and {b} cannot be compared by {protocol_title(self.protocol)}{self._why_not()}"
         if self.verdict == "undefined":
             return f"{a} and {b} cannot be compared: {_TITLES[self.metric]} is undefined for one of them"
         if self.verdict == "undecided":
@@ -136,7 +146,7 @@ class Comparison:
         return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
 
     def _why_undecided(self) -> str:
-        if self.n < FEWEST_QUESTIONS:
+        if self._few_questions():
             return f" by fewer than {FEWEST_QUESTIONS} questions"
         sign = _sign(self.difference)
         if sign and self._unreadable_winner(sign):
@@ -154,6 +164,19 @@ class Comparison:
         if sign:
             return f" once adjusted for {self.family} comparisons (Holm)"
         return ""
+
+    def _why_not(self) -> str:
+        """Of a pair without an answer to compare."""
+        if math.isnan(self.readable_a):
+            return ", for they have no question in common: ask both the same questions"
+        unread = [
+            model_title(model)
+            for model, share in ((self.a, self.readable_a), (self.b, self.readable_b))
+            if share == 0
+        ]
+        if unread:
+            return f", for no confidence of {' and of '.join(unread)} can be read"
+        return ", for on no question can both confidences be read"
 
     def numbers(self) -> str:
         """Both values, their difference with its interval, and n."""
@@ -223,6 +246,7 @@ def compare_columns(a: Columns, b: Columns, metrics: Sequence[str]) -> list[Comp
             a=a.model,
             b=b.model,
             n=int(both.sum()),
+            questions=np.unique(read_a.question).size,
             value_a=estimate_value(metric, read_a.confidence, read_a.correct, read_a.question),
             value_b=estimate_value(metric, read_b.confidence, read_b.correct, read_b.question),
             difference=_interval(found[metric]),
@@ -265,7 +289,7 @@ def _p_value(metric: str, found: Mapping[str, Difference]) -> float:
 
 
 def _share(answers: Columns) -> float:
-    return float(answers.readable.mean()) if answers.key.size else 0.0
+    return float(answers.readable.mean()) if answers.key.size else math.nan
 
 
 def _at_worst(answers: Columns) -> Columns:
@@ -382,7 +406,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     notes = (
         "Both models on the questions on which both confidences can be read; A − B with its 95 % interval: a paired "
         "bootstrap's, for the debiased ECE and refinement that of their own law. Brier is the squared debiased ECE "
-        f"and refinement. Undecided: the interval holds 0 (to three digits), n is below {FEWEST_QUESTIONS}, the better "
+        f"and refinement. Undecided: the interval holds 0 (to three digits), there are fewer than {FEWEST_QUESTIONS} "
+        "questions, the better "
         f"one is readable on less than {LEAST_READABLE:.0%}, the outcome changes once what cannot be read is taken at "
         "its worst, the debiased ECE does not say what the plain one says, or the adjusted p-value is not below "
         f"{SIGNIFICANCE}. {_families(comparisons)} Intervals are those of one pair, not adjusted.",

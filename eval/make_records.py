@@ -15,6 +15,7 @@ from data_prep.engines import Engine, NoLogprobs, open_engine
 from data_prep.verl_rows import Question, load_questions
 from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
+from eval.out_paths import check_out_directory
 from eval.protocols import (
     BY_EQUIVALENCE,
     FROM_PROBABILITIES,
@@ -95,8 +96,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         expert = make_expert(plan.expert)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if plan.out.exists() and not plan.out.is_dir():
-        raise UserError(f"--out {plan.out} is a file: name a directory for the record files")
+    check_out_directory(plan.out)
     if plan.thinking is not None and plan.thinking not in THINKING:
         known = ", ".join(" ".join(tags) for tags in THINKING)
         raise UserError(f"--thinking {' '.join(plan.thinking)}: the protocols read {known}")

@@ -11,10 +11,12 @@ A file grows under the name `<file>.partial` and is renamed when all is there, s
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from reward_fns.errors import UserError
 from reward_fns.files import PARTIAL_SUFFIX, read_jsonl, read_mapping, write_text
@@ -137,8 +139,16 @@ def answer_key(question_id: str, sample: int) -> str:
 
 
 def question_key(answer: Answer) -> str:
-    """Names an answer's question with its dataset: all answers to it are resampled together."""
-    return f"{answer.dataset}/{answer.question_id}"
+    """Names an answer's question with its dataset: all answers to it are resampled together.
+
+    The first slash ends the tag: question c of a/b is not question b/c of a.
+    """
+    return f"{_quoted(answer.dataset)}/{answer.question_id}"
+
+
+@cache
+def _quoted(tag: str) -> str:
+    return quote(tag, safe="")
 
 
 def _check_unit(name: str, value: object) -> None:
@@ -221,13 +231,14 @@ def read_answers(path: Path, lean: bool = False) -> list[Answer]:
         lean: see `read_records`.
 
     Raises:
-        UserError: the file is missing, a line is malformed (named by its number), or an answer stands twice.
+        UserError: the file is missing or empty, a line is malformed (named by its number), or an answer stands twice.
     """
     _require(path)
     answers = [
         _parse(Answer, _lean(data) if lean else data, f"{path} line {n}")
         for n, data in enumerate(read_jsonl(path), start=1)
     ]
+    _require_some(answers, path)
     _unique((answer.key for answer in answers), path)
     return answers
 
@@ -243,7 +254,8 @@ def read_records(
         lean: leave out what no report shows (`_UNREPORTED`), which is most of a large file.
 
     Raises:
-        UserError: a file is missing, a line is malformed (named by its number), an answer is missing or stands twice.
+        UserError: a file is missing or empty, a line is malformed (named by its number), an answer is missing or stands
+            twice.
     """
     _require(path)
     model, protocol = path.name.split(".")[:2]
@@ -266,6 +278,7 @@ def read_records(
                 f"(sample {confidence.sample}): make both with `python -m eval calibration`"
             )
         records.append(join(answers[confidence.key], sys.intern(protocol), confidence))
+    _require_some(records, path)
     _unique((record.key for record in records), path)
     return records
 
@@ -345,6 +358,13 @@ def file_sha256(path: Path) -> str:
 def _require(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"no records at {path}: make them with `python -m eval calibration`")
+
+
+def _require_some(records: Sequence[Answer], path: Path) -> None:
+    if not records:
+        raise UserError(
+            f"{path} is empty: make it anew with `python -m eval calibration`, or remove it"
+        )
 
 
 def _unique(keys: Iterable[str], path: Path) -> None:

@@ -102,14 +102,19 @@ class ParsedResponse:
         claims: the list items that hold both a text and a tag, in order, repetitions included.
         confidence: the overall confidence in [0, 1]; None where there is none or it is a defect.
         defects: names out of `DEFECTS`, in that order, each at most once.
-        confidence_span: where the number of the last readable confidence line stands, without a
-            percent sign; does not count when responses are compared.
+        confidence_spans: where the number of each confidence line stands, without a percent sign; a
+            number may be stated twice. They do not count when responses are compared.
     """
 
     claims: tuple[Claim, ...]
     confidence: float | None
     defects: tuple[str, ...] = ()
-    confidence_span: Span | None = field(default=None, compare=False, repr=False)
+    confidence_spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def confidence_span(self) -> Span | None:
+        """The last of `confidence_spans`."""
+        return self.confidence_spans[-1] if self.confidence_spans else None
 
     @property
     def well_formed(self) -> bool:
@@ -156,7 +161,7 @@ class _Reader:
         self.spans = spans
         self.claims: list[Claim] = []
         self.confidences: set[float] = set()
-        self.confidence_span: Span | None = None
+        self.confidence_spans: list[Span] = []
         self.defects: set[str] = set()
         self.items = 0
         self.parts: list[str] = []
@@ -220,7 +225,7 @@ class _Reader:
         elif 0 <= number <= 1:
             self.confidences.add(number)
             start = self.text.rindex(match[1], 0, end)
-            self.confidence_span = (start, start + len(match[1]))
+            self.confidence_spans.append((start, start + len(match[1])))
         else:
             self.defects.add("confidence_out_of_range")
 
@@ -305,7 +310,7 @@ def parse_response(
         tuple(reader.claims),
         next(iter(reader.confidences)) if readable else None,
         tuple(name for name in DEFECTS if name in defects),
-        reader.confidence_span if readable else None,
+        tuple(reader.confidence_spans) if readable else (),
     )
 
 

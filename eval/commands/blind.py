@@ -44,15 +44,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the comparison, and write it if asked.
 
     Raises:
-        UserError: see `blind.blind_tests`; or the ending of `--out` is wrong.
+        UserError: see `blind.blind_tests`; or `--out` cannot be written.
     """
     from eval.blind import blind_table, blind_tests
+    from eval.out_paths import check_out_table
     from eval.tables.table import render
-    from reward_fns.errors import UserError
     from reward_fns.files import write_text
 
-    if arguments.out and arguments.out.suffix not in (".md", ".csv", ".tex"):
-        raise UserError(f"--out {arguments.out}: the name must end in .md, .csv or .tex")
+    check_out_table(arguments.out)
     tests = blind_tests(arguments.plain, arguments.corrupted, arguments.protocols)
     for test in tests:
         print(test.sentence())

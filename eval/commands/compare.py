@@ -51,25 +51,25 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the comparison, and write it if asked.
 
     Raises:
-        UserError: a file is wrong, a model is unknown, or the ending of `--out` is.
+        UserError: a file is wrong, a model is unknown, or `--out` cannot be written.
     """
     from eval.compare_records import compare_records
     from eval.comparison import comparison_table
+    from eval.out_paths import check_out_table
     from eval.report.seeds import read_reports, seed_table
     from eval.tables.table import render, to_markdown
-    from reward_fns.errors import UserError
     from reward_fns.files import write_text
 
-    if arguments.out and arguments.out.suffix not in (".md", ".csv", ".tex"):
-        raise UserError(f"--out {arguments.out}: the name must end in .md, .csv or .tex")
+    check_out_table(arguments.out)
     if arguments.reports:
         table = seed_table(read_reports(arguments.reports))
     else:
         comparisons = compare_records(
             arguments.records, arguments.models, arguments.protocols, arguments.metrics
         )
-        for comparison in comparisons:
-            print(comparison.sentence())
+        # A pair without a common answer says the same of every metric: once is enough.
+        for sentence in dict.fromkeys(comparison.sentence() for comparison in comparisons):
+            print(sentence)
         table = comparison_table(comparisons)
     print(f"# {table.title}\n\n{to_markdown(table)}")
     if arguments.out:

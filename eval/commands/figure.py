@@ -47,7 +47,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         one.add_argument("--out", type=Path, required=True, metavar="DIR")
         shown = " ".join(default) if default else "all"
         one.add_argument(
-            "--protocol", nargs="+", metavar="NAME", default=default, help=f"default: {shown}"
+            "--protocols",
+            "--protocol",
+            nargs="+",
+            metavar="NAME",
+            default=default,
+            help=f"only these (default: {shown})",
         )
 
 
@@ -55,11 +60,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw, and print the files' names.
 
     Raises:
-        UserError: the records are wrong, or hold nothing that the figure shows.
+        UserError: the records are wrong, `--out` is no directory, or the records hold nothing that the figure shows.
     """
     from eval.chosen_records import load_chosen
+    from eval.out_paths import check_out_directory
 
-    groups = load_chosen(arguments.records, arguments.protocol)
+    check_out_directory(arguments.out)
+    groups = load_chosen(arguments.records, arguments.protocols)
     if arguments.figure == "reliability":
         from eval.figures.reliability_by import draw_reliability_by
 

@@ -45,12 +45,14 @@ def run_fit(arguments: argparse.Namespace) -> None:
     """Fit and write.
 
     Raises:
-        UserError: no such records, or too few.
+        UserError: no such records, or too few; or `--out` cannot be written.
     """
+    from eval.out_paths import check_out_file
     from eval.posthoc.fit import fit
     from eval.records import check_not_stale, read_records, records_path
     from reward_fns.files import write_json
 
+    check_out_file(arguments.out)
     path = records_path(arguments.records, arguments.model, arguments.protocol)
     check_not_stale(path)
     about = {"model": arguments.model, "protocol": arguments.protocol}

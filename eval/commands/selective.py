@@ -36,7 +36,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--records", type=Path, required=True, metavar="DIR", help="directory of record files"
     )
     parser.add_argument(
-        "--protocol", nargs="+", metavar="NAME", help="only these protocols (default: all)"
+        "--protocols",
+        "--protocol",
+        nargs="+",
+        metavar="NAME",
+        help="only these (default: all)",
     )
     parser.add_argument(
         "--accuracy",
@@ -56,21 +60,20 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the tables; write them and the figure if asked.
 
     Raises:
-        UserError: the records are wrong, none is by the protocol, or the ending of `--out` is wrong.
+        UserError: the records are wrong, none is by the protocol, or `--out` cannot be written.
     """
     from eval.chosen_records import load_chosen
     from eval.figures.risk_coverage import draw_risk_coverage
+    from eval.out_paths import check_out_table
     from eval.selective import selective
     from eval.tables.selective_tables import selective_table, vote_table
     from eval.tables.table import render
     from eval.vote import votes
-    from reward_fns.errors import UserError
     from reward_fns.files import write_text
 
     out = arguments.out
-    if out and out.suffix not in (".md", ".csv", ".tex"):
-        raise UserError(f"--out {out}: the name must end in .md, .csv or .tex")
-    groups = load_chosen(arguments.records, arguments.protocol)
+    check_out_table(out)
+    groups = load_chosen(arguments.records, arguments.protocols)
     parts = [part for protocols in groups.values() for part in protocols.values()]
     tables = {"": selective_table([selective(part, arguments.accuracy) for part in parts])}
     if found := [vote for part in parts for vote in votes(part)]:

@@ -14,7 +14,7 @@ from typing import Any
 from eval.figures.style import INK, SERIES, figure_title, line_places, new_figure, save_figure, tidy
 from eval.model_names import checkpoint, model_title, ordered_models, protocol_title
 from eval.records import VERBAL
-from eval.report.numbers import POOLED
+from eval.report.numbers import ALL_QUESTIONS, POOLED
 from eval.tables.report_tables import Models, protocols_of
 from eval.tables.table import Interval, interval
 
@@ -73,11 +73,14 @@ def _course(family: str, models: Models, sliced: Mapping[str, Any]) -> Course:
         )
         cells = [sliced.get(model, {}).get(protocol, {}).get(dimension, {}) for model in names]
         subsets = dict.fromkeys(
-            name.removeprefix(prefix) for part in cells for name in part if name.startswith(prefix)
+            name.removeprefix(prefix)
+            for part in cells
+            for name in part
+            if name.rpartition("/")[0] == prefix.removesuffix("/")
         )
         for subset in subsets:
             lines[subset] = [interval(part.get(f"{prefix}{subset}"), "ece") for part in cells]
-        panels["all questions" if dataset == POOLED else dataset] = lines
+        panels[ALL_QUESTIONS if dataset == POOLED else dataset] = lines
     return Course(family, protocol, tuple(_label(name, family) for name in names), panels)
 
 

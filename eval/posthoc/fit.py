@@ -115,13 +115,19 @@ def by_folds(
         folds: parts of the questions, >= 2; drawn with `seed`.
 
     Raises:
-        UserError: as `fit`.
+        UserError: fewer questions than folds; or, of the answers that one fold leaves, as `fit`.
     """
     questions = sorted({record.question_id for record in records})
+    if len(questions) < folds:
+        several = len(questions) > 1
+        raise UserError(
+            f"--folds {folds}: the records answer {len(questions)} question{'s' if several else ''}, and every fold "
+            f"needs one: {f'name at most {len(questions)}, or ' if several else ''}ask more questions"
+        )
     order = np.random.default_rng(seed).permutation(len(questions))
     fold_of = {questions[i]: position % folds for position, i in enumerate(order)}
     maps = [
-        fit(method, [record for record in records if fold_of[record.question_id] != fold])
+        _fit_without(fold, method, [r for r in records if fold_of[r.question_id] != fold], folds)
         for fold in range(folds)
     ]
     return [
@@ -130,3 +136,11 @@ def by_folds(
         else maps[fold_of[record.question_id]].apply(record.confidence)
         for record in records
     ]
+
+
+def _fit_without(fold: int, method: str, records: Sequence[AnswerRecord], folds: int) -> Calibrator:
+    """`fit`, whose counts are those of a part: the message says so."""
+    try:
+        return fit(method, records)
+    except UserError as error:
+        raise UserError(f"without fold {fold + 1} of {folds} there are {error}") from error

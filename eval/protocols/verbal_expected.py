@@ -86,12 +86,13 @@ def stated_number(response: str, confidence: float | None) -> Stated | None:
     """
     if confidence is None:
         return None
-    span = parse_response(response, spans=True).confidence_span
-    if span is None:  # read leniently: the one number that says so
-        found = [m.span() for m in _NUMBER.finditer(response) if _value(response, m) == confidence]
-        if len(found) != 1:
-            return None
-        span = found[0]
+    found = parse_response(response, spans=True).confidence_spans
+    if not found:  # read leniently: the one number that says so
+        numbers = _NUMBER.finditer(response)
+        found = tuple(m.span() for m in numbers if _value(response, m) == confidence)
+    if len(found) != 1:  # of two the second is certain, given the first
+        return None
+    span = found[0]
     written = response[span[0] : span[1]]
     if _PERCENT.match(response, span[1]):
         known = written.isdecimal() and str(int(written)) == written

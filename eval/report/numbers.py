@@ -20,8 +20,10 @@ from eval.model_names import BASE, ordered_models, ordered_protocols
 from eval.records import AnswerRecord
 from eval.report.cores import on_both_cores
 from eval.slices import SliceRows, quarter_edges, slice_rows
+from reward_fns.errors import UserError
 
-POOLED = "pooled"
+POOLED, ALL_QUESTIONS = "pooled", "all questions"
+"""What stands beside the datasets' tags: in report.json, and as a figure's panel."""
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
 ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
     "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
@@ -149,7 +151,11 @@ def summarise_all(
     Returns:
         model -> protocol -> dataset or "pooled" -> `summarise`; and
         model -> protocol -> dimension other than "dataset" (see `slices.DIMENSIONS`) -> slice -> `summarise`.
+
+    Raises:
+        UserError: a tag that would stand for something else.
     """
+    _check_tags(records)
     edges = quarter_edges(records)
     groups = by_model_and_protocol(records)
     models: dict[str, dict[str, Cells]] = {model: {} for model in groups}
@@ -172,6 +178,22 @@ def summarise_all(
             models[answers.model][answers.protocol] = cells.pop("dataset")
             sliced[answers.model][answers.protocol] = cells
     return models, sliced
+
+
+def _check_tags(records: Sequence[AnswerRecord]) -> None:
+    """Two slices of one name would be one, and the other's numbers lost."""
+    for dataset in sorted({record.dataset for record in records}):
+        if dataset in (POOLED, ALL_QUESTIONS):
+            raise UserError(
+                f"a dataset has the tag {dataset!r}, by which a report means the questions of all datasets: rename it "
+                "in the questions and records"
+            )
+    for subset in sorted({record.subset for record in records}):
+        if "/" in subset:
+            raise UserError(
+                f"a subset is called {subset!r}, and a report writes DATASET/SUBSET: rename it without the slash in "
+                "the questions and records"
+            )
 
 
 def _cells(work: tuple[Columns, SliceRows]) -> dict[str, Cells]:

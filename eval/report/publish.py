@@ -16,10 +16,13 @@ from eval.figures.fixed_dynamic import (
 from eval.figures.reliability import draw_reliability
 from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
+from eval.out_paths import check_out_directory
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
 from eval.report.cut_off import cut_off
+from eval.report.html.examples import Examples, choose_examples
 from eval.report.html.page import render_page
+from eval.report.html.pictures import Picture, read_pictures
 from eval.report.markdown import render_report, render_summary, warnings_of
 from eval.report.merged import merged_by_sc
 from eval.report.numbers import (
@@ -79,9 +82,14 @@ def publish(sources: Sources, out: Path) -> None:
     """Write every file of the report; print its summary and the table over all questions.
 
     Raises:
-        UserError: what the readers of the sources refuse.
+        UserError: what the readers of the sources refuse; or `out` is no directory that can be written.
     """
+    for directory in (out, out / "tables"):
+        check_out_directory(directory)
     records = load_records(sources.records, lean=True)
+    # A wrong parquet is found out before the metrics, which take minutes.
+    examples = choose_examples(records)
+    pictures = _pictures(sources.questions, examples)
     coefficients = _coefficients(sources.coefficients)
     report = _numbers(sources, records)
     groups = by_model_and_protocol(records)
@@ -96,7 +104,7 @@ def publish(sources: Sources, out: Path) -> None:
     write_text(out / "report.md", render_report(report, summary, tables))
     write_text(
         out / "report.html",
-        render_page(report, records, summary, tables, coefficients, sources.questions),
+        render_page(report, records, summary, tables, coefficients, examples, pictures),
     )
     print(render_summary(summary, tables, warnings_of(report)))
     print(
@@ -138,6 +146,11 @@ def _common_seed(settings: Mapping[str, Mapping[str, Any]]) -> int | None:
     """The seed that all record files were made with, None if they differ or none is known."""
     seeds = {values["seed"] for values in settings.values() if "seed" in values}
     return seeds.pop() if len(seeds) == 1 else None
+
+
+def _pictures(questions: Path | None, examples: Examples) -> dict[str, Picture]:
+    wanted = {example.question_id for example in examples.shown}
+    return read_pictures(questions, wanted) if questions else {}
 
 
 def _coefficients(file: Path | None) -> dict[str, Coefficients]:

@@ -73,9 +73,21 @@ def seed_table(reports: Sequence[Mapping[str, Any]]) -> Table:
         Column(name)
         for name in ("protocol", "model", "ECE / base", *_VALUES.values(), "parse failures", "runs")
     ]
-    seeds = ", ".join(str(report.get("seed")) for report in reports)
-    title = f"Over {len(reports)} runs (seeds {seeds}), all questions: mean [lowest, highest]"
+    title = f"Over {_runs(reports)}, all questions: mean [lowest, highest]"
     return Table("seeds", title, tuple(columns), tuple(rows))
+
+
+def _runs(reports: Sequence[Mapping[str, Any]]) -> str:
+    """How many there are and with which seeds.
+
+    >>> _runs([{"seed": 0}, {"seed": None}]), _runs([{}])
+    ('2 runs (seeds 0, unknown)', '1 run (seed unknown)')
+    """
+    s = "" if len(reports) == 1 else "s"
+    seeds = [report.get("seed") for report in reports]
+    named = ["unknown" if seed is None else str(seed) for seed in seeds]
+    told = "unknown" if set(named) == {"unknown"} else ", ".join(named)
+    return f"{len(reports)} run{s} (seed{s} {told})"
 
 
 def _mean_and_range(values: Sequence[float | None]) -> str:

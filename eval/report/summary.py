@@ -11,7 +11,7 @@ from eval.comparison import LEAST_READABLE, Comparison, key_comparisons
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
 from eval.tables.report_tables import Models, protocols_of
-from eval.tables.table import number
+from eval.tables.table import FEWEST_ANSWERS, number, tabulated
 
 _VERDICTS = ("ece_debiased", "brier", "auroc")
 
@@ -55,7 +55,7 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
 
     The Brier score cannot be won by bluntness, as a low ECE can: stating the mean for all costs refinement. A model
     is named first only where it is told apart from every other; else those that may be the best are listed, in the
-    order of training. One whose confidence can be read on less than `LEAST_READABLE` of its answers is not among them.
+    order of training. Those that `why_left_out` names are not among them.
 
     Args:
         pairs: the protocol's comparisons by Brier score.
@@ -68,11 +68,14 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
     }
     if not cells:
         return f"{title}: there are checkpoints of a training only; their course stands below."
-    known = {model: cell for model, cell in cells.items() if _in_the_running(cell)}
-    left_out = _left_out([model for model in cells if model not in known])
-    if not known:
+    reasons = {model: why_left_out(cell) for model, cell in cells.items()}
+    known = {model: cell for model, cell in cells.items() if not reasons[model]}
+    left_out = _left_out(reasons)
+    if set(reasons.values()) == {_UNREADABLE}:
         share = f"{LEAST_READABLE:.0%}"
         return f"{title}: no model states a confidence that can be read on {share} of its answers."
+    if not known:
+        return f"{title}: no model has enough answers.{left_out}"
     best = min(known, key=lambda model: known[model]["brier"])
     if len(known) == 1:
         return f"{title}: {_with_values(best, known[best])}.{left_out}"
@@ -89,16 +92,35 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
     return f"{title}: it is not decided whose confidences are the most accurate: {values}{rest}.{left_out}"
 
 
-def _left_out(models: Sequence[str]) -> str:
-    if not models:
-        return ""
-    share = f"{LEAST_READABLE:.0%}"
-    return f" Not compared, with confidences readable on less than {share}: {_listed(models)}."
+_UNREADABLE = f"confidences readable on less than {LEAST_READABLE:.0%}"
+_FEW = f"fewer than {FEWEST_ANSWERS} answers that can be read"
 
 
-def _in_the_running(cell: Mapping[str, Any]) -> bool:
-    readable = cell["n"] and 1 - cell["parse_failures"] / cell["n"] >= LEAST_READABLE
-    return bool(readable) and cell["brier"] is not None and cell["brier"] == cell["brier"]
+def why_left_out(cell: Mapping[str, Any]) -> str:
+    """Why a model is named neither best nor tied; "" if it may be.
+
+    Whoever has no values in the tables (`tabulated`) has none in a sentence.
+    """
+    if not cell["n"] or 1 - cell["parse_failures"] / cell["n"] < LEAST_READABLE:
+        return _UNREADABLE
+    return _FEW if tabulated(cell, "brier") is None else ""
+
+
+def _left_out(reasons: Mapping[str, str]) -> str:
+    """A sentence a reason.
+
+    Args:
+        reasons: model -> `why_left_out`.
+    """
+    models = {
+        reason: [model for model, why in reasons.items() if why == reason]
+        for reason in (_UNREADABLE, _FEW)
+    }
+    return "".join(
+        f" Not compared, with {reason}: {_listed(names)}."
+        for reason, names in models.items()
+        if names
+    )
 
 
 def _with_values(model: str, cell: Mapping[str, Any]) -> str:

@@ -45,13 +45,29 @@ def track(report: Mapping[str, Any], kinds: Sequence[str], out: Path) -> None:
         out: the report's directory; its name is the run's.
 
     Raises:
-        UserError: a package is not installed.
+        UserError: a package is not installed, or refuses (no key, no network); the others got the numbers.
     """
     steps = series(report["models"])
     settings = {"seed": report.get("seed"), "command": report.get("command")}
-    for kind in kinds:
-        TRACKERS[kind](steps, settings, out)
-        print(f"{kind}: {sum(map(len, steps.values()))} numbers")
+    failed = []
+    for kind in dict.fromkeys(kinds):
+        try:
+            TRACKERS[kind](steps, settings, out)
+        except UserError as error:
+            failed.append(f"--track {kind}: {error}")
+        except Exception as error:  # each package has errors of its own
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            failed.append(f"--track {kind}: {reason}{_REMEDIES.get(kind, '')}")
+        else:
+            print(f"{kind}: {sum(map(len, steps.values()))} numbers")
+    if failed:
+        raise UserError(f"the report is written to {out}; {'; '.join(failed)}")
+
+
+_REMEDIES = {
+    "wandb": " (set WANDB_API_KEY, or WANDB_MODE=offline)",
+    "mlflow": " (set MLFLOW_TRACKING_URI)",
+}
 
 
 def _package(name: str, distribution: str) -> Any:

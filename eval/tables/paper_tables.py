@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eval import paper
+from eval.file_stems import distinct_stems
 from eval.model_names import model_title, protocol_title
 from eval.tables.report_tables import ESTIMATOR_NOTES, protocols_of
 from eval.tables.table import Cell, Column, Table, interval
@@ -36,11 +37,12 @@ def paper_tables(sliced: Mapping[str, Any]) -> list[Table]:
     }
     names = {name for protocols in cells.values() for part in protocols.values() for name in part}
     datasets = sorted({name.rpartition("/")[0] for name in names})
-    tables = [_calibration_table(dataset, cells) for dataset in datasets]
+    stems = distinct_stems(datasets)
+    tables = [_calibration_table(dataset, stems[dataset], cells) for dataset in datasets]
     return [*tables, _accuracy_table(datasets, cells)] if tables else []
 
 
-def _calibration_table(dataset: str, cells: BySubset) -> Table:
+def _calibration_table(dataset: str, stem: str, cells: BySubset) -> Table:
     in_paper = paper.dataset_of(dataset)
     columns = [Column("model"), Column("protocol")]
     for subset in paper.SUBSETS:
@@ -63,7 +65,7 @@ def _calibration_table(dataset: str, cells: BySubset) -> Table:
                 rows.append(tuple(row))
     notes = (*([_PAPER_NOTE] if in_paper else []), _sizes(dataset, cells), *ESTIMATOR_NOTES)
     return Table(
-        f"calibration_{_file_stem(dataset)}",
+        f"calibration_{stem}",
         f"Calibration on {in_paper or dataset} by subset",
         tuple(columns),
         tuple(rows),
@@ -128,9 +130,3 @@ def _sizes(dataset: str, cells: BySubset) -> str:
         )
         counts.append(f"{subset} {n:,}")
     return f"{dataset}, answers a model (n): {', '.join(counts)}."
-
-
-def _file_stem(dataset: str) -> str:
-    return "".join(
-        character if character.isalnum() or character in "-." else "_" for character in dataset
-    )

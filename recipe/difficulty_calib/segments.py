@@ -6,7 +6,7 @@ the luck of the answer. Here a response falls into segments (``algorithm.adv_est
     segment   tokens                          reward r
     claim     the claims' texts               w_claim * factuality
     tag       "I'm sure.", "I'm not sure."    w_tag * (alignment + consistency)
-    number    the number of the confidence    -w_number * delta * (o - target)^2
+    number    the confidence and its "%"      -w_number * delta * (o - target)^2
     rest      bullets, headings, the end      0; -delta for a malformed response, on all of its tokens
 
 The advantage of a token is its segment's r minus the mean of it over the group's well-formed responses
@@ -18,10 +18,14 @@ The number's target y is the expert's verdict o_expert (``instance``), the mean 
 chance of being right. The group's mean has less variance, and says nothing of this answer against the
 group's others; hence the half.
 
+A confidence that is stated on two lines is paid on both: the reward reads the two as one number, and
+different ones are a defect. The percent sign says what number the digits are, and is paid with them.
+
 Responses that the expert could not judge get advantage 0 and count in no mean.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,11 +36,13 @@ from numpy.typing import NDArray
 
 from reward_fns.claims import parse_response
 from reward_fns.errors import ConfigurationError
+from reward_fns.response_text import Span
 
 REST, CLAIM, TAG, NUMBER = range(4)
 NAMES = {CLAIM: "claim", TAG: "tag", NUMBER: "number", REST: "rest"}
 TARGETS = ("instance", "group", "hybrid")
 _EPSILON = 1e-6
+_PERCENT = re.compile(r"[^\S\r\n]*%")  # on the number's line
 
 Kinds = NDArray[np.int8]
 Floats = NDArray[np.float64]
@@ -99,10 +105,11 @@ def token_kinds(pieces: Sequence[str], thinking: tuple[str, str] | None = None) 
     >>> token_kinds(["1.", " It", " is 7.", " I'm sure.", "\\n", "Confidence:", " 0", ".5"]).tolist()
     [0, 1, 1, 2, 0, 0, 3, 3]
     """
-    parsed = parse_response("".join(pieces), thinking, spans=True)
+    text = "".join(pieces)
+    parsed = parse_response(text, thinking, spans=True)
     spans = [(CLAIM, claim.text_span) for claim in parsed.claims]
     spans += [(TAG, claim.tag_span) for claim in parsed.claims]
-    spans += [(NUMBER, parsed.confidence_span)]
+    spans += [(NUMBER, _with_percent_sign(text, span)) for span in parsed.confidence_spans]
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
     begins = ends - [len(piece) for piece in pieces]
     kinds = np.full(len(pieces), REST, dtype=np.int8)
@@ -110,6 +117,11 @@ def token_kinds(pieces: Sequence[str], thinking: tuple[str, str] | None = None) 
         if span is not None:
             kinds[(begins < span[1]) & (ends > span[0])] = kind
     return kinds
+
+
+def _with_percent_sign(text: str, span: Span) -> Span:
+    sign = _PERCENT.match(text, span[1])
+    return (span[0], sign.end()) if sign else span
 
 
 def decoded_pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:

@@ -11,8 +11,9 @@ import pytest
 from data_prep.engines import Completion
 from eval import make_records
 from eval.__main__ import main
-from eval.blind import blind_test
-from eval.records import read_answers, read_records
+from eval.blind import blind_table, blind_test
+from eval.records import read_answers, read_records, write_records
+from eval.tables.table import render
 from reward_fns.expert import AnswerVerdict, Source
 
 REPOSITORY = Path(__file__).parents[2]
@@ -183,7 +184,39 @@ def test_pairs_are_by_question_and_what_cannot_be_read_stays_in_the_accuracy(mak
     # Resamples draw q0 twice (-0.4), both, or q2 twice (-0.6).
     assert found.confidence.difference[1:] == (pytest.approx(-0.6), pytest.approx(-0.4))
     assert (found.accuracy.plain, found.accuracy.corrupted) == (1.0, 0.0)
-    assert "fewer than 30 answers do not tell" in found.sentence()
+    assert "fewer than 30 questions do not tell" in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("confidence", "samples", "told"),
+    [
+        (None, 1, "no confidence can be read in both (no value); accuracy 1.000 to 1.000"),
+        (0.2, 2, "fewer than 30 questions do not tell whether confidence falls (0.700 to 0.200"),
+    ],
+)
+def test_a_test_without_enough_questions_says_so_and_no_nan(make_record, confidence, samples, told):
+    places = [(f"q{i}", k) for i in range(20) for k in range(samples)]
+    plain = [make_record(q, sample=k) for q, k in places]
+    other = [make_record(q, sample=k, confidence=confidence) for q, k in places]
+    test = blind_test("noise", plain, other)
+    assert told in test.sentence() and test.n == 20 * samples
+    assert "nan" not in test.sentence() + render(blind_table([test]), ".csv")
+
+
+def test_a_pair_without_a_common_question_is_named_and_the_others_are_tested(
+    make_record, tmp_path, capsys
+):
+    for directory, id_of_b in (("plain", "q0"), ("noise", "another")):
+        for model, question_id in (("a", "q0"), ("b", id_of_b)):
+            record = make_record(question_id, model=model)
+            write_records(tmp_path / directory / f"{model}.verbal.jsonl", [record])
+    arguments = ["--plain", str(tmp_path / "plain"), "--corrupted", str(tmp_path / "noise")]
+    assert main(["blind", *arguments]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("a, Verbal, noise: ") and "0.700 to 0.700" in told[0]
+    assert told[1] == (
+        "b, Verbal, noise: no question is in both directories: ask the same questions"
+    )
 
 
 @pytest.mark.timeout(600)

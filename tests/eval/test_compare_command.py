@@ -6,6 +6,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.records import write_records
+from eval.report.seeds import seed_table
 
 
 def test_models_of_one_directory(records_directory, tmp_path, capsys):
@@ -66,6 +67,19 @@ def test_seeds_give_mean_and_range(published, tmp_path):
     assert f"{first + 0.05:.3f} [{first:.3f}, {first + 0.1:.3f}]" in out.read_text()
 
 
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ([None], "Over 1 run (seed unknown), "),
+        ([None, None, None], "Over 3 runs (seeds unknown), "),
+        ([3, None], "Over 2 runs (seeds 3, unknown), "),
+    ],
+)
+def test_runs_of_unknown_seeds_are_told_so(seeds, told):
+    reports = [{"models": {}, "ece_ratios": {}, "seed": seed} for seed in seeds]
+    assert seed_table(reports).title.startswith(told)
+
+
 def test_reports_with_other_estimators_are_not_averaged(published, tmp_path, capsys):
     report = json.loads((published / "report.json").read_text())
     other = tmp_path / "other.json"
@@ -93,7 +107,30 @@ def test_models_without_a_common_question_are_an_error(make_record, tmp_path, ca
     for name in ("a", "b"):
         write_records(tmp_path / f"{name}.verbal.jsonl", [make_record(f"only-{name}", model=name)])
     assert main(["compare", "--records", str(tmp_path)]) == 1
-    assert "b and a share no question" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: b and a cannot be compared by Verbal, for they have no question in common: "
+        "ask both the same questions\n"
+    )
+
+
+def test_a_pair_that_cannot_be_compared_is_named_and_the_others_are_compared(
+    make_record, tmp_path, capsys
+):
+    for model, confidence in (("a", 0.5), ("b", 0.9), ("mute", None)):
+        answers = [
+            make_record(f"q{i}", model=model, confidence=confidence, correct=float(i % 2))
+            for i in range(40)
+        ]
+        write_records(tmp_path / f"{model}.verbal.jsonl", answers)
+    metrics = ["--metrics", "ece_debiased", "brier"]
+    assert main(["compare", "--records", str(tmp_path), *metrics]) == 0
+    told = capsys.readouterr().out
+    assert "b has less accurate confidences than a: Brier score 0.410 against 0.250" in told
+    for other in ("a", "b"):
+        why = (
+            f"mute and {other} cannot be compared by Verbal, for no confidence of mute can be read"
+        )
+        assert told.count(why) == 1
 
 
 def test_a_file_that_is_no_report_is_an_error(tmp_path, capsys):

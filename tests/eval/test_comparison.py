@@ -50,6 +50,20 @@ def test_samples_of_a_question_are_paired_one_by_one(make_record):
     assert compare(a, b, "brier").n == 1
 
 
+def test_a_verdict_takes_thirty_questions_and_not_thirty_answers(make_record):
+    def asked(model, confidence, questions):
+        return [
+            make_record(f"q{i}", model=model, sample=k, confidence=confidence, correct=float(i % 2))
+            for i in range(questions)
+            for k in range(2)
+        ]
+
+    few = compare(asked("rl", 0.5, 29), asked("base", 0.9, 29), "brier")
+    assert (few.n, few.questions, few.verdict) == (58, 29, "undecided")
+    assert "by fewer than 30 questions" in few.sentence()
+    assert compare(asked("rl", 0.5, 30), asked("base", 0.9, 30), "brier").verdict == "better"
+
+
 def test_better_means_lower_ece_and_higher_auroc(make_record):
     def verdict(metric, low, high, n=30):
         return Comparison(
@@ -226,6 +240,15 @@ def test_a_headline_says_whom_it_left_out(make_record):
         "Verbal: base has a Brier score of 0.453 and a debiased ECE of 0.443. Not compared, with "
         "confidences readable on less than 95%: RL (Algorithm 1)."
     )
+
+
+def test_a_headline_names_no_model_that_the_tables_leave_empty(make_record):
+    base, rl = answers(make_record, "base", 0.95), answers(make_record, "rl", 0.5, n=9)
+    few = "Not compared, with fewer than 10 answers that can be read: RL (Algorithm 1)."
+    assert headline(base + rl) == (
+        f"Verbal: base has a Brier score of 0.453 and a debiased ECE of 0.443. {few}"
+    )
+    assert headline(rl) == f"Verbal: no model has enough answers. {few}"
 
 
 def test_checkpoints_alone_are_not_called_unreadable(make_record):

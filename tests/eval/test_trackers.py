@@ -1,7 +1,10 @@
 """The report's numbers arrive in each tracker as its own package reads them back."""
 
+import sys
+
 import pytest
 
+from eval.__main__ import main
 from eval.report import trackers
 from reward_fns.errors import UserError
 
@@ -54,3 +57,23 @@ def test_mlflow_reads_them_back(tmp_path, monkeypatch):
 def test_a_package_that_is_not_there_is_one_line():
     with pytest.raises(UserError, match="pip install no-such-tracker"):
         trackers._package("no_such_tracker", "no-such-tracker")
+
+
+def test_a_tracker_that_refuses_is_one_line_behind_the_report_and_keeps_none_from_the_others(
+    records_directory, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # not installed
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # no key in its .netrc
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    out = tmp_path / "out"
+    kinds = ["mlflow", "wandb", "tensorboard"]
+    options = ["--records", str(records_directory), "--out", str(out), "--track", *kinds]
+    assert main(["report", *options]) == 1
+    told = capsys.readouterr()
+    line = told.err.splitlines()[-1]
+    assert line.startswith(f"error: the report is written to {out}; --track mlflow: ")
+    assert "pip install mlflow; --track wandb: " in line
+    assert "set WANDB_API_KEY, or WANDB_MODE=offline" in line
+    assert (out / "report.html").is_file() and "tensorboard: " in told.out

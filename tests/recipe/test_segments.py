@@ -78,6 +78,26 @@ def test_a_word_like_the_heading_s_in_a_claim_is_no_number(tokenizer):
     assert "0.9" in text_of(pieces, kinds, CLAIM)
 
 
+@pytest.mark.parametrize(
+    ("lines", "paid"),
+    [
+        ("Confidence: 85%", ["85%"]),
+        ("Confidence: 85 %.", ["85 %"]),
+        ("Confidence: 0.7\nOverall confidence: 0.7", ["0.7", "0.7"]),
+        ("Confidence: 70%\nOverall confidence: 0.7", ["70%", "0.7"]),
+        ("Confidence: 0.7\n%", ["0.7"]),
+    ],
+)
+def test_all_that_states_the_number_is_paid_for_it(lines, paid):
+    """A character a token: what is paid is what is marked."""
+    pieces = list(f"1. It is 85% and 0.7. I'm sure.\n{lines}")
+    kinds = token_kinds(pieces)
+    assert parse_response("".join(pieces)).well_formed
+    said = [part for part in text_of(pieces, kinds, NUMBER).split("|") if part]
+    assert said == paid
+    assert text_of(pieces, kinds, CLAIM).strip("|") == "It is 85% and 0.7."
+
+
 @pytest.mark.parametrize("text", ["The digit is 7.", "", "1. The digit is 7.\nConfidence: 2"])
 def test_a_malformed_response_has_no_number(tokenizer, text):
     pieces = decoded_pieces(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -229,6 +229,13 @@ def test_spans_name_the_pieces_in_the_response():
     assert Claim("The digit is 7.", False) == parsed.claims[0]
 
 
+def test_a_confidence_that_is_stated_twice_has_two_spans():
+    text = "1. The digit is 7. I'm sure.\nConfidence: 70%\nOverall confidence: 0.7"
+    found = parse_response(text)
+    assert [text[slice(*span)] for span in found.confidence_spans] == ["70", "0.7"]
+    assert found.confidence_span == found.confidence_spans[-1]
+
+
 def test_a_claim_goes_on_over_lines_until_its_tag():
     text = "1. The digit\n   is 7.\n\n   I'm\n   sure.\n2. Its colour is red.\r\nI'm not sure.\nConfidence: 0.5"
     assert parse_response(text) == ParsedResponse((SEVEN, RED), 0.5)

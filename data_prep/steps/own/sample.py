@@ -12,9 +12,11 @@ A record of `own.jsonl`:
     logprob   sum over the tokens of the claim's text, without bullet and tag, <= 0
     label     the judge's, 0 or 1
 
-An answer that is not well-formed teaches nothing and is left out, and so is one whose tokens cannot be found in it.
+An answer that is not well-formed teaches nothing and is left out, and so is one whose tokens cannot be found in it,
+or to one of whose claims the engine gives no finite log-probability.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -109,7 +111,10 @@ class _Draft:
         self.n = len(completions)
         self.answers = _distinct(completions)
         if not self.answers:
-            self.fail("no answer in the claim format", f"none of {self.n} is well-formed")
+            self.fail(
+                "no answer in the claim format",
+                f"none of {self.n} is well-formed, each claim with a log-probability",
+            )
 
     def request(self, answer: Record) -> AnswerRequest:
         """To the judge."""
@@ -216,10 +221,13 @@ def _distinct(completions: Sequence[Completion]) -> list[Record]:
             places = token_places(completion.text, completion.tokens)
         except UserError:
             continue  # without its tokens an answer says nothing of its own chance
-        claims = []
-        for claim in parsed.claims:
-            assert claim.text_span is not None  # parsed with spans
-            logprob = span_logprob(claim.text_span, places, completion.tokens)
-            claims.append({"text": claim.text, "logprob": round(logprob, 6), "label": None})
+        spans = [claim.text_span for claim in parsed.claims if claim.text_span is not None]
+        logprobs = [round(span_logprob(span, places, completion.tokens), 6) for span in spans]
+        if not all(map(math.isfinite, logprobs)):
+            continue  # likewise
+        claims = [
+            {"text": claim.text, "logprob": logprob, "label": None}
+            for claim, logprob in zip(parsed.claims, logprobs, strict=True)
+        ]
         found[key] = {"count": 1, "correct": None, "claims": claims}
     return list(found.values())

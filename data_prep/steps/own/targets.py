@@ -28,15 +28,20 @@ from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl, write_json
 
 DECIMALS = 1
-"""Of a stated confidence: more would be digits that no model of the data can tell apart."""
+"""Of a stated confidence: more would be digits that no model of the data can tell apart.
+
+Chances keep 0.01 away from 0 and 1 (`claim_map`), stated confidences do not: a chance above 0.95 is
+written as 1.0, for of the eleven numbers it is the nearest, of the least squared error. Writing 0.9
+for 0.97 would teach the model to be under-confident where it is most often right.
+"""
 
 
 def run(context: Context) -> Counts:
     """Write `targets.jsonl` and `own_map.json`.
 
     Raises:
-        UserError: too few answers, or confidences without spread: SFT on one number for all answers
-            unlearns to tell right from wrong.
+        UserError: a log-probability that is no number; too few answers; or confidences without spread:
+            SFT on one number for all answers unlearns to tell right from wrong.
     """
     source, map_file = context.run / "own.jsonl", context.run / "own_map.json"
     records = list(read_jsonl(source)) if wanted(context) else []
@@ -48,6 +53,7 @@ def run(context: Context) -> Counts:
             return Counts(0, 0)
     answers = columns(records)
     folds = context.config.own.folds
+    _check_finite(answers, source)
     _check(answers, folds)
     of_answer, of_claim = cross_fitted(answers, folds, context.seed("folds"))
     _check_spread(of_answer, context.config.own.least_spread)
@@ -70,6 +76,18 @@ def columns(records: Sequence[Record]) -> Answers:
         label=np.array([claim["label"] for _, claim in claims], dtype=np.float64),
         answer_of=np.array([index for index, _ in claims], dtype=np.intp),
     )
+
+
+def _check_finite(answers: Answers, source: Path) -> None:
+    """No map has a place for -inf or NaN, which step `own` leaves out."""
+    wrong = np.flatnonzero(~np.isfinite(answers.logprob))
+    if wrong.size:
+        question = answers.question[answers.answer_of[wrong[0]]]
+        raise UserError(
+            f"{source}: a claim of the question {question} has the log-probability "
+            f"{answers.logprob[wrong[0]]:g} ({wrong.size} of {answers.logprob.size} claims have none "
+            "that is finite): remove the file and run again, `own` leaves such answers out"
+        )
 
 
 def _check(answers: Answers, folds: int) -> None:

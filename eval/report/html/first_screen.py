@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.comparison import LEAST_READABLE
 from eval.model_names import BASE, checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
-from eval.report.summary import ProtocolSummary
+from eval.report.summary import ProtocolSummary, why_left_out
 from eval.tables.report_tables import ESTIMATOR_NOTES, Models, metric_column, protocols_of
 from eval.tables.table import Cell, Column, Table, show, tabulated
 
@@ -95,8 +94,8 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
 def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
     """The base (else the first model) and, of the others, the one with the lowest Brier score.
 
-    Checkpoints within a run stand aside if there are other models, and so do models whose confidence can be read on
-    less than `LEAST_READABLE` of the answers.
+    Checkpoints within a run stand aside if there are other models, and so do models that the headline leaves out
+    (`why_left_out`).
     """
     cells = {model: cells[protocol][POOLED] for model, cells in models.items() if protocol in cells}
     whole = [model for model in cells if checkpoint(model)[1] is None] or list(cells)
@@ -106,12 +105,10 @@ def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
         for model in whole
         if model != first and (value := cells[model]["brier"]) is not None and not math.isnan(value)
     }
-    readable = {
-        model: value
-        for model, value in brier.items()
-        if 1 - cells[model]["parse_failures"] / cells[model]["n"] >= LEAST_READABLE
+    in_the_running = {
+        model: value for model, value in brier.items() if not why_left_out(cells[model])
     }
-    candidates = readable or brier
+    candidates = in_the_running or brier
     return (first, min(candidates, key=lambda model: candidates[model])) if candidates else (first,)
 
 
@@ -130,7 +127,7 @@ def verdict_sentence(
 
 
 def _against_base(protocol: str, shown: str, comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """ " (MODEL against base: ECE ...)"; "" if it is not compared."""
+    """ " (MODEL against base: ECE ...)", which says so where it is undecided; "" if it is not compared."""
     for comparison, model, sign in _with_base(protocol, comparisons):
         if model == shown:
             column = Column("", signed=True)
@@ -140,6 +137,7 @@ def _against_base(protocol: str, shown: str, comparisons: Sequence[Mapping[str, 
             ece = "debiased ECE" if comparison["metric"] == DEBIASED else "ECE"
             n = f"{comparison['n']:,} paired answers"
             pair = f"{model_title(model)} against {model_title(BASE)}"
+            pair += ", undecided" if comparison["verdict"] == "undecided" else ""
             return f" ({pair}: {ece} {value} {ends}, {n})"
     return ""
 

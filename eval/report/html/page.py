@@ -22,7 +22,7 @@ from markupsafe import Markup
 from eval.figures.checkpoints import checkpoint_courses
 from eval.model_names import model_title, protocol_title
 from eval.records import VERBAL, AnswerRecord
-from eval.report.html.examples import REASONS, choose_examples
+from eval.report.html.examples import REASONS, Examples
 from eval.report.html.first_screen import FirstScreen, first_screen
 from eval.report.html.parts import (
     example_payload,
@@ -34,7 +34,7 @@ from eval.report.html.parts import (
     without_empty_paper_columns,
 )
 from eval.report.html.payload import course_payload, reliability_payload, training_payload
-from eval.report.html.pictures import read_pictures
+from eval.report.html.pictures import Picture
 from eval.report.html.provenance import facts, provenance_tables
 from eval.report.markdown import THEORY, warnings_of
 from eval.report.summary import ProtocolSummary
@@ -71,7 +71,8 @@ def render_page(
     summary: Sequence[ProtocolSummary],
     tables: Sequence[Table],
     coefficients: Mapping[str, Coefficients],
-    questions: Path | None,
+    examples: Examples,
+    pictures: Mapping[str, Picture],
 ) -> str:
     """The page as text.
 
@@ -80,14 +81,9 @@ def render_page(
         records: the records that it was made from.
         tables: all tables; each finds its section by its name.
         coefficients: dataset -> coefficients; {} for none.
-        questions: parquet for the example answers' images; None: no images.
-
-    Raises:
-        UserError: the parquet cannot be read, see `pictures.read_pictures`.
+        examples: the example answers.
+        pictures: question id -> image, of those example questions that have one.
     """
-    examples = choose_examples(records)
-    wanted = {example.question_id for example in examples.shown}
-    pictures = read_pictures(questions, wanted) if questions else {}
     charts = training_payload(report["training"])
     charts += course_payload(checkpoint_courses(report["models"], report["slices"]))
     heat = heat_payload(coefficients)

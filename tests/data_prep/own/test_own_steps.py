@@ -8,6 +8,7 @@ import scripted
 from data_prep.pipeline.config import load_config
 from data_prep.pipeline.runner import run_steps
 from data_prep.pipeline.step_table import STEPS
+from data_prep.steps.own.targets import _check_finite, columns
 from reward_fns.claims import FORMAT_INSTRUCTION, parse_response
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl, read_mapping
@@ -153,6 +154,45 @@ def test_an_answer_whose_tokens_cannot_be_placed_is_left_out(run, tmp_path):
     counts = [sum(a["count"] for a in r["answers"]) for r in read_jsonl(folder / "own.jsonl")]
     # One of another sample's claims counts with that one.
     assert len(counts) > 90 and min(counts) >= 3 and 3 in counts
+
+
+class Infinite(scripted.ScriptedEngine):
+    """Gives one of four answers the probability 0 or none."""
+
+    def _answer(self, text, seed, sampling):
+        completion = super()._answer(text, seed, sampling)
+        if not sampling.top_logprobs or seed % 4:
+            return completion
+        nothing = float("nan") if seed % 8 else float("-inf")
+        lost = [scripted.Token(token.text, nothing, {}) for token in completion.tokens]
+        return scripted.Completion(completion.text, tuple(lost))
+
+
+def test_an_answer_without_a_finite_log_probability_is_left_out(run, tmp_path):
+    folder = run(tmp_path, UP_TO_TARGETS, {"kind": f"{__name__}:Infinite"})
+    counts = [sum(a["count"] for a in r["answers"]) for r in read_jsonl(folder / "own.jsonl")]
+    assert len(counts) > 90 and 3 in counts
+
+
+@pytest.mark.parametrize("logprob", [float("-inf"), float("nan")])
+def test_such_a_log_probability_in_the_file_is_named_with_its_question(logprob, tmp_path):
+    claim = {"text": "A dog.", "logprob": -1.0, "label": 1}
+    answers = [{"count": 1, "correct": 1.0, "claims": [claim]} for _ in range(2)]
+    records = [{"question_id": f"q{i}", "dataset": "d", "answers": answers} for i in range(3)]
+    lost = {"count": 1, "correct": 0.0, "claims": [claim, {**claim, "logprob": logprob}]}
+    records[1] = {**records[1], "answers": [answers[0], lost]}
+    with pytest.raises(
+        UserError, match=f"own.jsonl: .* question d/q1 .* {logprob:g} .1 of 7 .*remove"
+    ):
+        _check_finite(columns(records), tmp_path / "own.jsonl")
+
+
+def test_the_nearest_of_the_eleven_numbers_is_stated(whole):
+    texts = [text for record in read_jsonl(whole / "targets.jsonl") for text in record["texts"]]
+    stated = [(parse_response(text["text"]).confidence, text["chance"]) for text in texts]
+    assert all(abs(number - chance) <= 0.05 + 1e-4 for number, chance in stated)
+    at_the_ends = {chance for number, chance in stated if number in (0, 1)}
+    assert at_the_ends and all(0.01 <= chance <= 0.99 for chance in at_the_ends)
 
 
 class Down(scripted.ScriptedExpert):

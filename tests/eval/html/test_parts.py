@@ -28,6 +28,13 @@ def test_the_best_trained_model_is_that_of_the_lowest_brier_score_that_can_be_re
     assert shown_models(models, "verbal") == ("base", "rl_segments")
 
 
+def test_a_model_of_few_answers_has_no_diagram_beside_the_base():
+    """0.01 of nine answers is a number that no table shows."""
+    models = {"base": cell(0.1), "sft": cell(0.01, n=9), "rl": cell(0.2)}
+    assert main_table(models, ["verbal"]).rows[1][2:4] == (None, None)
+    assert shown_models(models, "verbal") == ("base", "rl")
+
+
 def test_without_a_base_the_first_model_takes_its_place():
     assert shown_models({"a": cell(0.1), "b": cell(0.3)}, "verbal") == ("a", "b")
     assert shown_models({"only": cell()}, "verbal") == ("only",)
@@ -49,7 +56,7 @@ def test_readable_is_the_share_of_all_answers():
     assert row[-2:] == (pytest.approx(0.93), 100)
 
 
-def comparison(a, b, difference, ends, metric="ece"):
+def comparison(a, b, difference, ends, metric="ece", verdict="better"):
     return {
         "protocol": "verbal",
         "metric": metric,
@@ -58,6 +65,7 @@ def comparison(a, b, difference, ends, metric="ece"):
         "n": 1234,
         "difference": difference,
         "difference_interval": ends,
+        "verdict": verdict,
     }
 
 
@@ -78,6 +86,10 @@ def test_the_sentence_has_the_difference_from_the_base_whichever_way_it_was_take
         comparison("sft", "base", -0.25, [-0.35, -0.15], "ece_debiased"),
     ]
     assert "debiased ECE −0.250 [−0.350, −0.150]" in verdict_sentence(main, both, "sft")
+    # Fewer than 30 questions, or Holm: an interval without 0 is no verdict.
+    open_one = comparison("sft", "base", -0.2, [-0.3, -0.1], verdict="undecided")
+    told = verdict_sentence(main, [open_one], "sft")
+    assert "(SFT against base, undecided: ECE −0.200 [−0.300, −0.100], 1,234 paired" in told
     without = "By Verbal, SFT has the lowest ECE, 0.100; it is fine."
     assert verdict_sentence(main, others, "sft") == without
     undefined = [comparison("sft", "base", None, [None, None])]

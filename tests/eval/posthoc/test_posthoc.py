@@ -98,6 +98,24 @@ def test_too_few_answers_or_none_with_spread_are_refused(records):
         fit("isotonic", [replace(record, confidence=0.5) for record in records])
 
 
+@pytest.mark.parametrize(
+    ("questions", "folds", "told"),
+    [
+        (4, 5, "--folds 5: the records answer 4 questions, .*: name at most 4, or ask more"),
+        (1, 2, "--folds 2: the records answer 1 question, and every fold needs one: ask more"),
+        # 60 answers to 60 questions in two folds: 30 are left to fit on
+        (60, 2, "without fold 1 of 2 there are 30 answers .* a map needs 50 answers"),
+    ],
+)
+def test_too_few_questions_for_the_folds_are_told_by_their_number(records, questions, folds, told):
+    part = [
+        replace(record, question_id=f"q{i % questions}", sample=i // questions)
+        for i, record in enumerate(records[: max(60, questions)])
+    ]
+    with pytest.raises(UserError, match=told):
+        by_folds("isotonic", part, folds)
+
+
 @pytest.fixture
 def directory(tmp_path, records):
     def write(out, part):

@@ -40,6 +40,8 @@ def test_the_values_are_those_of_the_answers_own_format(response, stated, name, 
         (CLAIM, None),
         (CLAIM + "Confidence: 0.875", 0.875),
         (CLAIM + "Confidence: 70.5%", 0.705),
+        # Given the first line the second is certain.
+        (CLAIM + "Confidence: 0.7\nOverall confidence: 0.7", 0.7),
         # Read leniently, and 0.7 stands there twice: which of them is it?
         ("It is 0.7 m long.\n## Confidence: 0.7", 0.7),
     ],
