@@ -15,6 +15,7 @@ from data_prep.engines import Engine, NoLogprobs, open_engine
 from data_prep.verl_rows import Question, load_questions
 from eval import answers
 from eval.answers import Decoding, answer_questions, is_whole
+from eval.decoding import MethodByName, with_decoding
 from eval.out_paths import check_out_directory
 from eval.protocols import (
     BY_EQUIVALENCE,
@@ -64,6 +65,7 @@ class Plan:
         thinking: tags of a thinking block before the answer, as the reward's option of that name.
         images: what the model is shown, one of `shown_images.IMAGES`.
         replicas: of each model that vLLM loads; None for one a visible GPU.
+        method: how transformers decodes; None for the model as it is, by any engine.
     """
 
     questions: Path
@@ -78,6 +80,12 @@ class Plan:
     thinking: tuple[str, str] | None = None
     images: str = AS_IS
     replicas: int | None = None
+    method: MethodByName | None = None
+
+    @property
+    def method_settings(self) -> dict[str, str]:
+        """For the records' settings; nothing for plain decoding, so that older records stay."""
+        return {} if self.method is None else self.method.settings
 
 
 def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list[Path]:
@@ -100,11 +108,14 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
     if plan.thinking is not None and plan.thinking not in THINKING:
         known = ", ".join(" ".join(tags) for tags in THINKING)
         raise UserError(f"--thinking {' '.join(plan.thinking)}: the protocols read {known}")
+    if plan.method is not None:
+        plan.method.check_temperature(plan.decoding.temperature)
     questions = load_questions(plan.questions, plan.limit)
     _check_references(expert, questions, plan.correctness)
     shown = ShownImages(plan.images, questions, plan.decoding.seed)
     shared = {
         **shown.settings,
+        **plan.method_settings,
         "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
         "expert": expert.name,
@@ -114,7 +125,10 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
     }
     protocols = _protocols(plan, expert)
     # All models are checked, and outdated answers set aside, before the first long run.
-    configs = {name: with_replicas(config, plan.replicas) for name, config in models.items()}
+    configs = {
+        name: with_replicas(with_decoding(config, plan.method), plan.replicas)
+        for name, config in models.items()
+    }
     engines = {name: open_engine(config, plan.out / "models") for name, config in configs.items()}
     for name, engine in engines.items():
         settings = {**asdict(plan.decoding), **shared, "model_sha256": engine.fingerprint}
@@ -192,6 +206,7 @@ def _one_model(
                 "model_sha256": engine.fingerprint,
                 "answers_sha256": answers_sha256,
                 **shown.settings,
+                **plan.method_settings,
                 **protocol.settings,
             },
         )

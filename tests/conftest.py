@@ -1,6 +1,6 @@
 """Of every test: nothing is fetched from a hub or reported to anybody, verl runs on the CPU.
 
-Shared: a random LLaVA in hub layout, a LoRA adapter for it, a parquet of questions.
+Shared: a random LLaVA in hub layout and a random Qwen2.5-VL, a LoRA adapter for it, a parquet of questions.
 """
 
 import io
@@ -37,6 +37,15 @@ def tiny_llava(tmp_path_factory):
     tokenizer = model.build_tokenizer([ANSWER])
     model.save(model.build_model(tokenizer), model.build_processor(tokenizer), directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen(tmp_path_factory):
+    from tiny_qwen import write_tiny_qwen
+
+    path = tmp_path_factory.mktemp("qwen") / "tiny-qwen2.5-vl"
+    write_tiny_qwen(path, Path(__file__).parents[1] / "data_prep" / "pocket" / "base_model")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_prep.engines.interface import Sampling, Token, sum_by_text
+from data_prep.engines.steering import Adjust
 
 _BLANK = "▁"  # how SentencePiece writes the blank before a word
 
@@ -14,10 +15,18 @@ class Draw:
     Args:
         seeds: one a row of the batch.
         never: ids that are not drawn (`placeholders`); their log-probabilities are noted all the same.
+        adjust: from the model's logits to those that are drawn from; noted are the model's.
     """
 
-    def __init__(self, seeds: Sequence[int], sampling: Sampling, never: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        sampling: Sampling,
+        never: Sequence[int] = (),
+        adjust: Adjust | None = None,
+    ) -> None:
         self._seeds, self._sampling, self._never = seeds, sampling, list(never)
+        self._adjust = adjust
         self._generators: list[Any] = []
         self._steps: list[
             tuple[Any, Any, Any]
@@ -27,7 +36,8 @@ class Draw:
         """From the model's logits (B, V) to 0 at the drawn token and -inf elsewhere."""
         import torch
 
-        allowed = scores.float().clone()
+        adjusted = scores if self._adjust is None else self._adjust(input_ids, scores)
+        allowed = adjusted.float().clone()
         allowed[:, self._never] = -torch.inf
         if self._sampling.temperature == 0:
             drawn = allowed.argmax(-1, keepdim=True)
@@ -57,16 +67,24 @@ class Draw:
     def tokens(self, row: int, ids: Sequence[int], tokenizer: Any) -> tuple[Token, ...]:
         """The tokens of one row, given the ids that it generated; none if no log-probabilities were asked for."""
         return tuple(
-            Token(
-                _text(token_id, tokenizer),
-                drawn[row].item(),
-                sum_by_text(
-                    (_text(i, tokenizer), p)
-                    for i, p in zip(ids_[row].tolist(), top[row].tolist(), strict=True)
-                ),
-            )
+            _token(token_id, drawn[row], top[row], ids_[row], tokenizer)
             for token_id, (drawn, top, ids_) in zip(ids, self._steps, strict=False)
         )
+
+
+def text_tokens(logprobs: Any, ids: Sequence[int], top: int, tokenizer: Any) -> tuple[Token, ...]:
+    """The tokens `ids` of one answer, given the log-probabilities (T, V) at their positions."""
+    most = logprobs.topk(min(top, logprobs.shape[-1]), -1)
+    return tuple(
+        _token(token_id, logprobs[i, token_id], most.values[i], most.indices[i], tokenizer)
+        for i, token_id in enumerate(ids)
+    )
+
+
+def _token(token_id: int, logprob: Any, top: Any, top_ids: Any, tokenizer: Any) -> Token:
+    choices = zip(top_ids.tolist(), top.tolist(), strict=True)
+    by_text = sum_by_text((_text(i, tokenizer), p) for i, p in choices)
+    return Token(_text(token_id, tokenizer), logprob.item(), by_text)
 
 
 def _text(token_id: int, tokenizer: Any) -> str:

@@ -8,6 +8,7 @@ in every batch, but for ties within the rounding of the padded forward pass (abo
 which is a draw from p: on a CPU both engines give the same samples, again up to ties.
 
 Prompts are padded on the left to the longest of a batch; requests with an image and those without are asked apart.
+The option `decoding` changes how tokens are chosen (`steering`).
 """
 
 from collections.abc import Collection, Sequence
@@ -22,12 +23,14 @@ from data_prep.engines.interface import (
     ScoredAnswer,
     ScoredToken,
     ScoringRequest,
+    Token,
     all_answered,
 )
 from data_prep.engines.models import ReadyModel
 from data_prep.engines.placeholders import placeholder_ids
 from data_prep.engines.scoring import answer_ids, shared_start
-from data_prep.engines.seeded_draw import Draw
+from data_prep.engines.seeded_draw import Draw, text_tokens
+from data_prep.engines.steering import DecodingMethod, PlainDecoding, Search
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,15 +42,19 @@ class TransformersEngine:
 
     Args:
         batch_size: answers that are generated together, >= 1.
+        decoding: how tokens are chosen; None for the model as it is.
 
     Raises:
         UserError: batch_size out of range.
     """
 
-    def __init__(self, model: ReadyModel, batch_size: int = 32) -> None:
+    def __init__(
+        self, model: ReadyModel, batch_size: int = 32, decoding: DecodingMethod | None = None
+    ) -> None:
         if batch_size < 1:
             raise UserError(f"the transformers engine needs batch_size >= 1, got {batch_size}")
         self._directory, self._batch_size = model, batch_size
+        self._decoding = decoding or PlainDecoding()
         self._model: Any = None
         self._processor: Any = None
         self._limit = 0  # positions that the model has
@@ -213,15 +220,24 @@ class TransformersEngine:
                 self._batch(rest, sampling, answers)
             return
         room = [min(sampling.max_tokens, self._limit - length) for length in lengths]
-        draw = Draw([row.seed for row in rows], sampling, self._never)
-        generated = self._generated(inputs, draw, max(room))
+        seeds = [row.seed for row in rows]
+        steering = self._decoding.steering(self._model, inputs, seeds, sampling)
+        draw = Draw(seeds, sampling, self._never, steering.adjust)
+        generated = (
+            self._generated(inputs, draw, max(room))
+            if steering.search is None
+            else self._searched(inputs, steering.search, max(room))
+        )
         tokenizer = self._processor.tokenizer
         for number, (row, ids, most) in enumerate(zip(rows, generated, room, strict=True)):
             ids = _ended(ids[:most], self._ends)
             into = answers[row.number]
             assert isinstance(into, list)  # a refused request has no rows left
             reason = "stop" if ids and ids[-1] in self._ends else "length"
-            tokens = draw.tokens(number, ids, tokenizer)
+            if steering.search is None:
+                tokens = draw.tokens(number, ids, tokenizer)
+            else:
+                tokens = self._read_tokens(row, ids, sampling.top_logprobs)
             into.append(Completion(_text(ids, tokenizer), tokens, reason))
 
     def _inputs(self, rows: "Sequence[_Row]") -> Any:
@@ -234,11 +250,24 @@ class TransformersEngine:
 
     def _generated(self, inputs: Any, draw: Draw, max_tokens: int) -> list[list[int]]:
         """Ids of the answers, padded on the right."""
+        # `Draw` leaves one token to choose.
+        return self._from_generate(inputs, max_tokens, draw)
+
+    def _searched(self, inputs: Any, search: Search, max_tokens: int) -> list[list[int]]:
+        """As `_generated`, of a search that draws nothing."""
+        from transformers import SuppressTokensLogitsProcessor
+
+        never = SuppressTokensLogitsProcessor(list(self._never), self._model.device)
+        return self._from_generate(inputs, max_tokens, never, custom_generate=search)
+
+    def _from_generate(
+        self, inputs: Any, max_tokens: int, processor: Any, **options: Any
+    ) -> list[list[int]]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
         config = GenerationConfig(
-            do_sample=False,  # `Draw` leaves one token to choose
+            do_sample=False,
             repetition_penalty=1.0,  # else the model's own default
             max_new_tokens=max_tokens,
             eos_token_id=self._ends,
@@ -246,10 +275,25 @@ class TransformersEngine:
         )
         with torch.inference_mode():
             output = self._model.generate(
-                **inputs, generation_config=config, logits_processor=LogitsProcessorList([draw])
+                **inputs,
+                generation_config=config,
+                logits_processor=LogitsProcessorList([processor]),
+                **options,
             )
         ids: list[list[int]] = output[:, inputs["input_ids"].shape[1] :].tolist()
         return ids
+
+    def _read_tokens(self, row: "_Row", ids: Sequence[int], top: int) -> tuple[Token, ...]:
+        """The tokens of an answer that was searched for, by one more forward pass over it."""
+        import torch
+
+        if not top or not ids:
+            return ()
+        inputs = self._inputs([row])
+        length = inputs["input_ids"].shape[1]
+        with torch.inference_mode():
+            logits = self._model(**_longer(inputs, ids)).logits[0, length - 1 : -1]
+        return text_tokens(_logprobs(logits), ids, top, self._processor.tokenizer)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "image), another question's, or noise; see `python -m eval blind`",
     )
     parser.add_argument(
+        "--decoding",
+        metavar="vcd|opera[:NAME=VALUE,...]",
+        help="decode by a method against hallucination, with transformers: "
+        "vcd:alpha=1,beta=0.1,steps=500, or opera:beams=5,alpha=1 with --temperature 0; "
+        "see eval/decoding/README.md",
+    )
+    parser.add_argument(
         "--replicas",
         type=_positive,
         metavar="N",
@@ -136,6 +143,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> None:
     """Write the record files. Raises UserError, see `calibration.calibrate`."""
     from eval.answers import Decoding
+    from eval.decoding import MethodByName
     from eval.make_records import Plan, calibrate
     from eval.protocols import DEFAULT, PROTOCOLS
 
@@ -163,5 +171,6 @@ def run(arguments: argparse.Namespace) -> None:
             thinking=arguments.thinking and tuple(arguments.thinking),
             images=arguments.images,
             replicas=arguments.replicas,
+            method=MethodByName(arguments.decoding) if arguments.decoding else None,
         ),
     )

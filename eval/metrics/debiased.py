@@ -168,7 +168,7 @@ def _law(
     unseen: Floats,
     groups: Grouping,
 ) -> Law:
-    """Law of an estimate with these influences (n,), quadratic in gaps with `weight` (B,), errors (k, B), `unseen` (B,)."""
+    """Law of an estimate with influences (n,), quadratic in gaps with `weight`, `unseen` (B,) and errors (k, B)."""
     moves = weight[:, None] * (error.T @ error)
     first = _clustered_variance(influence, groups)
     # The mean of `first` is the linear part's variance and this, from the noise of the gaps in it.
