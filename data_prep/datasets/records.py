@@ -132,10 +132,12 @@ def huggingface(
     Images are left encoded.
     """
     import datasets
+    from PIL import Image
 
     reading = _reading(dataset, root, images, task, collection, fields)
-    for path in (root, *sorted(root.rglob("*"))):
-        note(path)
+    for path in (root, *root.rglob("*")):
+        if path.suffix.lower() not in Image.registered_extensions():  # pictures are not read here
+            note(path)
     try:
         if (root / "dataset_dict.json").exists():
             rows = datasets.load_from_disk(str(root))[split]
