@@ -59,7 +59,8 @@ def matching(root: Path, pattern: str, source: str = "") -> list[Path]:
     named = root / pattern
     if there(named) and named.is_file():
         return [named]
-    found = sorted(Path(name) for name in glob(str(named), recursive=True) if Path(name).is_file())
+    matches = (root / name for name in glob(pattern, root_dir=root, recursive=True))
+    found = sorted(path for path in matches if path.is_file())
     if not found:
         raise UserError(f"no file {named}{f' ({source})' if source else ''}: correct root and file")
     for path in (*found, root, *(path.parent for path in found)):

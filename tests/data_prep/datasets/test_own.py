@@ -141,12 +141,13 @@ def test_a_record_may_bring_its_own_tag_and_task(put, read):
 
 
 def test_shards_are_read_in_the_order_of_their_names_and_numbered_through(read, tmp_path):
-    (tmp_path / "data").mkdir()
+    (tmp_path / "[data]").mkdir()
     for shard in (1, 0):
         rows = [{"question": f"{shard}-{i}", "image": "a.png"} for i in range(2)]
         table = pa.Table.from_pylist([*rows, {"question": "", "image": "a.png"}])
-        pq.write_table(table, tmp_path / "data" / f"train-{shard}.parquet")
-    questions, rejected = read("mine", kind="parquet", file="data/train-*.parquet")
+        pq.write_table(table, tmp_path / "[data]" / f"train-{shard}.parquet")
+    options = {"root": str(tmp_path / "[data]"), "kind": "parquet", "file": "train-*.parquet"}
+    questions, rejected = read("mine", **options)
     assert [(q.question_id, q.question) for q in questions] == [
         ("mine/0", "0-0"),
         ("mine/1", "0-1"),
