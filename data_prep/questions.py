@@ -9,7 +9,9 @@ Exactly one of image_path and image_bytes is set. Rows are written and read in g
 their number.
 """
 
+import hashlib
 import io
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +180,38 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
     except (pyarrow.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not a questions file ({reason}): make it anew") from error
+
+
+def pictures_state(path: Path) -> str:
+    """A digest of the names and sizes of all pictures that a questions file names.
+
+    Their times do not count, so that a copied data set is the same one; those in the file itself are in its own digest.
+
+    Raises:
+        UserError: as `read_questions`.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    digest = hashlib.sha256()
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["image_path"]):
+                for name in batch.column(0).to_pylist():
+                    if name is not None:
+                        digest.update(f"{name}\0{_size(name)}\n".encode(errors="surrogateescape"))
+    except (OSError, pyarrow.ArrowException, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is not a questions file ({reason}): make it anew") from error
+    return digest.hexdigest()
+
+
+def _size(name: str) -> int:
+    """In bytes, -1 for a file that is not there."""
+    try:
+        return os.stat(name).st_size
+    except OSError:
+        return -1
 
 
 _TEXT = ("question_id", "dataset", "task", "question", "image_id", "ground_truth")

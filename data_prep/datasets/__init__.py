@@ -1,4 +1,5 @@
-"""Datasets: one adapter each for the fourteen of the paper's Table 13, the pocket ones, and one's own.
+"""Datasets: one adapter each for the fourteen of the paper's Table 13, one that reads them all from RLAIF-V, the pocket
+ones, and one's own.
 
 An adapter reads files as their publisher ships them and yields a `SourceQuestion` a question, or `Rejected` for a
 record that it cannot read. An image stays where it lies and is not looked at. Image ids start with the name of the
@@ -28,10 +29,11 @@ from data_prep.datasets import (
     ocr_vqa,
     pocket,
     records,
+    rlaif_v,
     textvqa,
     vqa,
 )
-from data_prep.datasets.common import Item
+from data_prep.datasets.common import Item, is_url
 from data_prep.questions import SPLITS, Rejected
 from reward_fns.errors import UserError
 
@@ -52,6 +54,7 @@ DATASETS: dict[str, Callable[..., Iterator[Item]]] = {
     "ART500K": art500k.art500k,
     "COCO": coco.coco,
     "MovieNet": movienet.movienet,
+    "rlaif_v": rlaif_v.rlaif_v,
     "pocket": pocket.pocket,
     "jsonl": records.jsonl,
     "parquet": records.parquet,
@@ -66,7 +69,8 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     Args:
         config: name, the tag of the questions; kind, a key of `DATASETS` (default: the name); root, the folder of its
             files; one of limit, the first so many questions, and sample, so many drawn at random (a function of the
-            question ids and `seed` alone; reads the dataset to its end and holds the sample); use_for, the side that
+            question ids and `seed` alone; reads the dataset to its end and holds the sample; a dataset that has fewer
+            is an error); use_for, the side that
             all of its questions go to (default: the step `splits` divides them); and the adapter's own. A rejected
             record does not count, and comes as it is met.
 
@@ -84,6 +88,11 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     root, seed = options.pop("root", None), options.pop("seed", 0)
     if not root:
         raise UserError(f"dataset {name} needs root, the folder of its files")
+    for key, value in {"root": root, **options}.items():
+        if is_url(value):
+            raise UserError(
+                f"dataset {name}: {key} is a URL ({value}): download the files, and give their path"
+            )
     limit, sample = (_number(name, key, options.pop(key, None)) for key in ("limit", "sample"))
     if limit is not None and sample is not None:
         raise UserError(f"dataset {name} has both limit and sample; leave one out")
@@ -112,7 +121,7 @@ def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
         )
     if limit is not None:
         return _first(items, limit)
-    return items if sample is None else _sampled(items, sample, seed)
+    return items if sample is None else _sampled(name, items, sample, seed)
 
 
 def _when_read(
@@ -138,8 +147,12 @@ def _first(items: Iterator[Item], limit: int) -> Iterator[Item]:
             return
 
 
-def _sampled(items: Iterator[Item], sample: int, seed: int) -> Iterator[Item]:
-    """The rejected ones as they come, then the questions with the smallest hashes, in the order of the files."""
+def _sampled(name: str, items: Iterator[Item], sample: int, seed: int) -> Iterator[Item]:
+    """The rejected ones as they come, then the questions with the smallest hashes, in the order of the files.
+
+    Raises:
+        UserError: there are fewer questions.
+    """
     kept: list[tuple[int, int, Item]] = []  # a heap whose first has the largest hash, as -hash
     for position, item in enumerate(items):
         if isinstance(item, Rejected):
@@ -151,5 +164,10 @@ def _sampled(items: Iterator[Item], sample: int, seed: int) -> Iterator[Item]:
             heapq.heappush(kept, entry)
         elif entry > kept[0]:
             heapq.heapreplace(kept, entry)
+    if len(kept) < sample:
+        raise UserError(
+            f"dataset {name} has {len(kept)} questions, sample asks for {sample}: leave sample out to take all, or "
+            "choose another split"
+        )
     for _, _, item in sorted(kept, key=lambda entry: entry[1]):
         yield item

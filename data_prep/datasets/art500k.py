@@ -13,7 +13,8 @@ Toy dataset: `toy_dataset_label.csv` with a header, fields parted by tabs, image
 
 Both are read as a stream, without quoting (titles hold stray quotes). In the whole list two fields are swapped in some
 lines, so the path is the last field that names an image. The reference says what is known of the work, in the order
-title, artist, date, style, genre, ...; a work of which nothing is known is rejected.
+title, artist, date, style, genre, ...; a work of which nothing is known is rejected. One picture may lie in the folders
+of its artist and of its style; what stands behind "##" in its name is its own, and is the picture's id.
 """
 
 import ast
@@ -28,6 +29,7 @@ from data_prep.datasets.common import (
     published,
     read_lines,
     record_of,
+    there,
 )
 from data_prep.datasets.detail import detail_question
 from data_prep.questions import SourceQuestion
@@ -57,7 +59,7 @@ def art500k(dataset: str, root: Path, *, images: str | None = None) -> Iterator[
         UserError: neither list is there, or the names of the columns cannot be read.
     """
     toy = root / "toy_dataset_label.csv"
-    if toy.exists() and not (root / "label_list.csv").exists():
+    if not there(root / "label_list.csv") and there(toy):
         lines = read_lines(toy)
         header = next(lines, ("", b""))[1]
         columns = [name.strip() for name in fields_of(header, "\t", quoted=False)] if header else []
@@ -103,7 +105,7 @@ def _question(
         dataset=dataset,
         task="Detail",
         question=detail_question(question_id, "artwork"),
-        image_id=f"art500k/{path.strip()}",
+        image_id=f"art500k/{path.strip().rpartition('##')[2]}",
         image=directory / path.strip(),
         ground_truth=" ".join(known),
         answers=tuple(facts[label] for label in ("Title", "Artist") if facts[label]),

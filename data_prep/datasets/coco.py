@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep.datasets.common import Item, attempt, folder, published, read_object, text
+from data_prep.datasets.common import Item, attempt, folder, published, read_object, text, there
 from data_prep.datasets.detail import detail_question
 from data_prep.questions import Rejected, SourceQuestion
 
@@ -24,7 +24,7 @@ def coco(
 ) -> Iterator[Item]:
     """COCO; `split` is one that has captions: train2017, val2017, train2014 or val2014."""
     name = f"captions_{split}.json"
-    if not (root / name).exists():
+    if not there(root / name):
         name = f"annotations/{name}"
     path = published(root, name, 'cocodataset.org, "Download", "Train/Val annotations"')
     directory = folder(root, images, split)

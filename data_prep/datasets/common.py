@@ -4,11 +4,13 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from glob import glob
+from pathlib import Path, PurePosixPath
 from typing import Any, ParamSpec, TypeVar
 
-from data_prep.questions import Rejected, SourceQuestion
+from data_prep.datasets.sources import note
+from data_prep.questions import ROW_GROUP, Rejected, SourceQuestion
 from reward_fns.errors import UserError
 
 Item = SourceQuestion | Rejected
@@ -17,7 +19,86 @@ Built = TypeVar("Built")
 
 _CHUNK = 1 << 20
 _ARRAY = re.compile(r"\s*\[\s*")
-_SEPARATOR = re.compile(r"\s*(?:,\s*|(?=\]))")
+_OBJECT = re.compile(r"\s*\{\s*")
+_COLON = re.compile(r"\s*:\s*")
+_SEPARATOR = re.compile(r"\s*(?:,\s*|(?=[\]}]))")
+_COCO = re.compile(r"(?P<named>COCO_(?:train|val|test)20\d\d_)?(?<!\d)(?P<number>\d{12})$")
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+
+
+def coco_number(name: str, of_coco: bool) -> int | None:
+    """The number in COCO of a picture, by the name of its file; None if it does not bear one.
+
+    Args:
+        of_coco: the picture is known to be COCO's, so that the number may stand alone (as in 2017's names).
+
+    >>> coco_number("val2014/COCO_val2014_000000262148.jpg", False), coco_number("000000262148.jpg", True)
+    (262148, 262148)
+    """
+    found = _COCO.search(PurePosixPath(name).stem)
+    return int(found["number"]) if found and (of_coco or found["named"]) else None
+
+
+def is_url(value: object) -> bool:
+    """Whether it is text that names a place on the network, or a file by a URL."""
+    return isinstance(value, str) and _URL.match(value) is not None
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file or folder; noted as something that the dataset depends on."""
+    note(path)
+    return path.exists()
+
+
+def matching(root: Path, pattern: str, source: str = "") -> list[Path]:
+    """The files `root / pattern`, a name or a glob ("data/train-*.parquet"), in the order of their names.
+
+    Raises:
+        UserError: there is none.
+    """
+    named = root / pattern
+    if there(named) and named.is_file():
+        return [named]
+    matches = (root / name for name in glob(pattern, root_dir=root, recursive=True))
+    found = sorted(path for path in matches if path.is_file())
+    if not found:
+        raise UserError(f"no file {named}{f' ({source})' if source else ''}: correct root and file")
+    for path in (*found, root, *(path.parent for path in found)):
+        note(path)
+    return found
+
+
+def parquet_rows(
+    paths: Iterable[Path], columns: Sequence[str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("FILE row N", row) of parquet files, a row group's part at a time.
+
+    Args:
+        columns: those that are read; None for all.
+
+    Raises:
+        UserError: a file is no parquet, or lacks a column; names the file.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    for path in paths:
+        number = 0
+        try:
+            with pyarrow.parquet.ParquetFile(path) as table:
+                lacking = [name for name in columns or () if name not in table.schema_arrow.names]
+                if lacking:
+                    raise UserError(
+                        f"{path} has no column {lacking[0]}: it is not the published file"
+                    )
+                for batch in table.iter_batches(batch_size=ROW_GROUP, columns=columns):
+                    for row in batch.to_pylist():
+                        yield f"{path.name} row {number}", row
+                        number += 1
+        except pyarrow.ArrowException as error:
+            raise UserError(
+                f"{path} is not a readable parquet file ({str(error).splitlines()[0]}): make it anew"
+            ) from error
 
 
 def published(root: Path, name: str, source: str) -> Path:
@@ -30,7 +111,7 @@ def published(root: Path, name: str, source: str) -> Path:
         UserError: it is not there.
     """
     path = root / name
-    if not path.exists():
+    if not there(path):
         raise UserError(
             f"no {path}: unpack it there as published ({source}), or correct root and split"
         )
@@ -106,22 +187,58 @@ def read_array(path: Path) -> Iterator[Any]:
     Raises:
         UserError: the file holds no array, or is torn or malformed; names the item.
     """
+    yield from _read_items(path, _ARRAY, "]", "JSON array", _decode_value)
+
+
+def read_members(path: Path) -> Iterator[tuple[str, Any]]:
+    """(name, value) of the members of a JSON file that holds an object, as `read_array`.
+
+    Raises:
+        UserError: the file holds no object, or is torn or malformed; names the member by its number.
+    """
+    yield from _read_items(path, _OBJECT, "}", "JSON object", _decode_member)
+
+
+def _decode_value(decoder: json.JSONDecoder, buffer: str, position: int) -> tuple[Any, int]:
+    return decoder.raw_decode(buffer, position)
+
+
+def _decode_member(
+    decoder: json.JSONDecoder, buffer: str, position: int
+) -> tuple[tuple[str, Any], int]:
+    name, end = decoder.raw_decode(buffer, position)
+    colon = _COLON.match(buffer, end)
+    if not isinstance(name, str) or colon is None:
+        raise json.JSONDecodeError("no member of an object", buffer, end)
+    value, end = decoder.raw_decode(buffer, colon.end())
+    return (name, value), end
+
+
+def _read_items(
+    path: Path,
+    opening: re.Pattern[str],
+    closing: str,
+    kind: str,
+    decode: Callable[[json.JSONDecoder, str, int], tuple[Any, int]],
+) -> Iterator[Any]:
     decoder, index, position = json.JSONDecoder(), 0, 0
     try:
         with path.open(encoding="utf-8") as file:
             buffer = file.read(_CHUNK)
-            start = _ARRAY.match(buffer)
+            start = opening.match(buffer)
             if start is None:
                 raise UserError(
-                    f"{path} holds no JSON array: it is not the file that its publisher has by this name"
+                    f"{path} holds no {kind}: it is not the file that its publisher has by this name"
                 )
             position = start.end()
-            while not buffer.startswith("]", position):
+            while not buffer.startswith(closing, position):
                 try:
-                    item, end = decoder.raw_decode(buffer, position)
+                    item, end = decode(decoder, buffer, position)
                     separator = _SEPARATOR.match(buffer, end)
                     if separator is None:  # it stands in the next chunk, or a number goes on there
-                        raise json.JSONDecodeError("no comma or end of the array", buffer, end)
+                        raise json.JSONDecodeError(
+                            "no comma or end of the file's list", buffer, end
+                        )
                 except json.JSONDecodeError as error:
                     more = file.read(max(_CHUNK, len(buffer)))
                     if not more:

@@ -54,7 +54,8 @@ def _categories(path: Path) -> Iterator[tuple[str, str]]:
             record = record_of(line, _CATEGORIES)
         except ValueError as error:
             raise UserError(f"{path.parent / place} {error}: fetch it anew") from error
-        name = record["category"].rpartition("/")[2].removeprefix("Category:")
+        # The name may hold a slash: Sowjetischer_Ehrenfriedhof_Baruth/Mark.
+        name = record["category"].rpartition("/wiki/")[2].removeprefix("Category:")
         yield record["landmark_id"], unquote(name).replace("_", " ")
 
 

@@ -4,7 +4,7 @@
                                                   "fullAnswer": "Yes, ...", ...}, ...}
     images/2354786.jpg
 
-The file is loaded whole (val_balanced: 132,062 questions).
+Read as a stream (train_all: 14.3 million questions).
 
 Half of Visual Genome's images are COCO's, under other numbers. With Visual Genome's own `image_data.json` in root
 ([{"image_id": 2354786, "coco_id": 524313 | null, ...}, ...]) these get COCO's image id, so that a picture which both
@@ -21,8 +21,9 @@ from data_prep.datasets.common import (
     folder,
     published,
     read_array,
-    read_object,
+    read_members,
     text,
+    there,
 )
 from data_prep.questions import SourceQuestion
 from reward_fns.errors import UserError
@@ -35,8 +36,8 @@ def gqa(
     path = published(root, f"{split}_questions.json", 'GQA at Stanford, "Download", "Questions"')
     directory = folder(root, images, "images")
     mapping = root / "image_data.json"
-    coco = _coco_ids(mapping) if mapping.exists() else {}
-    for number, record in read_object(path).items():
+    coco = _coco_ids(mapping) if there(mapping) else {}
+    for number, record in read_members(path):
         yield attempt(
             dataset,
             f"{path.name} question {number}",

@@ -3,9 +3,10 @@
     dataset.json  {"0001847670": {"imageURL": "http://.../51....jpg", "questions": ["Who wrote this book?", ...],
                                   "answers": ["...", ...], "title": "...", "authorName": "...", "genre": "...",
                                   "split": 1}, ...}                         split: 1 train, 2 validation, 3 test
-    images/0001847670.jpg   as the publisher's loadDataset script saves them: the key, with the URL's suffix
+    images/0001847670.jpg   as the publisher's loadDataset script saves them: the key, with the URL's suffix; other
+                            scripts save all as .jpg, which is taken where there is no file with the suffix
 
-The file is loaded whole (207,572 covers).
+Read as a stream (207,572 covers).
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from data_prep.datasets.common import Item, attempt, folder, published, read_object, text
+from data_prep.datasets.common import Item, attempt, folder, published, read_members, text
+from data_prep.datasets.sources import note
 from data_prep.questions import Rejected, SourceQuestion
 from reward_fns.errors import UserError
 
@@ -32,7 +34,8 @@ def ocr_vqa(
         raise UserError(f"{dataset} has no split {split!r}: choose one of {', '.join(SPLITS)}")
     path = published(root, "dataset.json", 'ocr-vqa.github.io, "OCR-VQA", "Download"')
     directory = folder(root, images, "images")
-    for key, cover in read_object(path).items():
+    note(directory)  # its names decide on the suffix
+    for key, cover in read_members(path):
         place = f"{path.name} cover {key}"
         asked = attempt(dataset, place, _asked, cover, SPLITS[split])
         if isinstance(asked, Rejected):
@@ -61,6 +64,8 @@ def _question(
 ) -> SourceQuestion:
     answer = str(cover["answers"][index])
     suffix = PurePosixPath(urlsplit(text(cover, "imageURL")).path).suffix or ".jpg"
+    if suffix != ".jpg" and not (directory / f"{key}{suffix}").exists():
+        suffix = ".jpg" if (directory / f"{key}.jpg").exists() else suffix
     return SourceQuestion(
         question_id=f"{dataset}/{key}-{index}",
         dataset=dataset,

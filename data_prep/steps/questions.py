@@ -1,61 +1,49 @@
-"""Step `questions`: every dataset's questions into one file, records that cannot be read named and counted."""
+"""Step `questions`: every dataset's questions into one file, records that cannot be read named and counted.
 
-import hashlib
-import os
+It is done again when a file that it read has another content (`datasets.sources`), or the configuration is another.
+"""
+
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from data_prep.markdown import markdown_table
 from data_prep.pipeline.context import Context
 from data_prep.pipeline.step_log import Counts, Failure, RecordFile
 from data_prep.questions import Rejected, SourceQuestion, write_questions
 from reward_fns.errors import UserError
+from reward_fns.files import write_text
+from reward_fns.paper_tables import TABLES_1_AND_4
 
 TASKS = ("QA", "Detail")
+SOURCES = "sources.json"
+"""What was read, in the run's directory."""
 
 
-def identity(context: Context) -> Mapping[str, Any]:
-    """Names, sizes and times of all files under the datasets' roots: a changed file makes the step run again."""
-    return {
-        "files": [
-            _state(Path(str(value)))
-            for dataset in context.config.datasets
-            for value in dataset.values()
-        ]
-    }
+def unchanged(context: Context) -> bool:
+    """Whether the datasets' files are those that were read, by content; pictures are not read here."""
+    from data_prep.datasets import sources
 
-
-def _state(path: Path) -> str | None:
-    if path.is_file():
-        paths = [path]
-    elif path.is_dir():
-        paths = sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    else:
-        return None
-    digest = hashlib.sha256()
-    for file in paths:
-        if file.exists():
-            state = file.stat()
-            digest.update(
-                f"{file.relative_to(path)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
-            )
-    return digest.hexdigest()
+    return sources.unchanged(context.run / SOURCES)
 
 
 def run(context: Context) -> Counts:
-    """Write `questions.parquet`, and the list of rejected records."""
+    """Write `questions.parquet`, their number by dataset, and the list of rejected records."""
+    from data_prep.datasets import sources
+
     dropped: Counter[str] = Counter()
-    with RecordFile(context.failures) as failures:
+    counts: Counter[tuple[str, str]] = Counter()
+    with RecordFile(context.failures) as failures, sources.noting() as noted:
 
         def reject(failure: Failure) -> None:
             dropped[failure.reason] += 1
             failures.add(failure)
 
         taken = write_questions(
-            context.run / "questions.parquet", _accepted(context.config.datasets, reject)
+            context.run / "questions.parquet",
+            _counted(_accepted(context.config.datasets, reject), counts),
         )
     if not taken:
         reasons = (
@@ -63,7 +51,41 @@ def run(context: Context) -> Counts:
             or "the datasets are empty"
         )
         raise UserError(f"no question could be read ({reasons}): see {context.failures}")
+    write_text(context.run / "questions.md", table(counts))
+    sources.save(context.run / SOURCES, noted)
     return Counts(taken + dropped.total(), taken, dict(sorted(dropped.items())))
+
+
+def _counted(
+    questions: Iterator[SourceQuestion], counts: Counter[tuple[str, str]]
+) -> Iterator[SourceQuestion]:
+    for question in questions:
+        counts[question.dataset, question.task] += 1
+        yield question
+
+
+def table(counts: Mapping[tuple[str, str], int]) -> str:
+    """The number of questions by dataset and task; of the paper's datasets, beside its Table 13.
+
+    A dataset of Table 13 that has no question stands there with 0, if any of the others has one.
+    """
+    paper = {tag: (row[0], row[1]) for tag, row in TABLES_1_AND_4.items()}
+    rows: list[tuple[str, ...]]
+    if not any(tag in paper for tag, _ in counts):
+        rows = [("dataset", "task", "questions")]
+        rows += [(tag, task, str(n)) for (tag, task), n in counts.items()]
+        return markdown_table(rows) + "\n"
+    cells = dict.fromkeys((tag, task) for tag, (task, _) in paper.items())
+    rows = [("dataset", "task", "questions", "Table 13", "difference")]
+    total, expected = 0, 0
+    for tag, task in [*cells, *(cell for cell in counts if cell not in cells)]:
+        n = counts.get((tag, task), 0)
+        its = paper[tag][1] if (tag, task) in cells else None
+        shown = ("-", "-") if its is None else (str(its), f"{n - its:+d}" if n != its else "0")
+        rows.append((tag, task, str(n), *shown))
+        total, expected = total + n, expected + (its or 0)
+    rows.append(("all", "", str(total), str(expected), f"{total - expected:+d}"))
+    return markdown_table(rows) + "\n"
 
 
 def _accepted(

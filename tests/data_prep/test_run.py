@@ -1,18 +1,25 @@
 """The pipeline as a whole: what is done is not done again, what changed is; bad records are named, the others go on."""
 
 import json
+import os
 import subprocess
+from collections import Counter
 from pathlib import Path
 
+import miniature_rlaif_v
 import pytest
 import scripted
+import yaml
 
-from data_prep.datasets import open_dataset
+from data_prep.datasets import open_dataset, sources
 from data_prep.pipeline.config import load_config
 from data_prep.pipeline.manifest import Manifest
 from data_prep.pipeline.runner import run_steps
+from data_prep.pipeline.step_table import STEPS as ALL_STEPS
+from data_prep.questions import read_questions
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl
+from reward_fns.paper_tables import TABLES_1_AND_4
 
 CONFIGS = sorted((Path(__file__).parents[2] / "data_prep" / "configs").glob("*.yaml"))
 STEPS = ("questions", "sample", "verify", "pair", "label", "entities")
@@ -94,7 +101,7 @@ def test_a_finished_run_is_left_alone(make, capsys):
     [
         ("sample.n=5", ["sample", "verify", "pair", "label", "entities"]),
         ("verify.rule=closed", ["verify", "pair", "label", "entities"]),
-        ("pair.batch=3", ["pair", "label", "entities"]),
+        ("pair.batch=3", ["pair"]),  # the same pairs came out
         ("label.concurrency=2", ["label"]),
         ("entities.exclude=[]", ["entities"]),
         ("seed=1", list(STEPS)),
@@ -118,6 +125,128 @@ def test_a_changed_source_and_a_damaged_file_are_noticed(make, capsys, tmp_path)
     )
     make()
     assert _steps_run(capsys) == list(STEPS)
+
+
+def _touch(folder):
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+
+
+def _add_others(folder):
+    (folder / "more").mkdir()
+    (folder / "more" / "notes.txt").write_text("of no dataset")
+    (folder.parent / "jsonl").mkdir()  # named like an option's value
+
+
+def _add_an_empty_line(folder):
+    with (folder / "questions.jsonl").open("a") as file:
+        file.write("\n")
+
+
+def _replace_a_picture(folder):
+    (folder / "im0.png").write_bytes(scripted.png(0) + b"more")
+
+
+@pytest.mark.parametrize(
+    ("change", "redone"),
+    [
+        (_touch, []),  # as a copy of the data set
+        (_add_others, []),
+        (_add_an_empty_line, ["questions"]),  # the same questions came out
+        (_replace_a_picture, ["sample", "verify"]),  # which show it; the same votes came out
+    ],
+)
+def test_what_is_done_again_goes_by_content(make, capsys, tmp_path, monkeypatch, change, redone):
+    monkeypatch.chdir(tmp_path)
+    make()
+    change(tmp_path / "places")
+    capsys.readouterr()
+    make()
+    assert _steps_run(capsys) == redone
+    make()
+    assert _steps_run(capsys) == []
+
+
+def test_a_step_is_not_done_on_what_is_out_of_date(make):
+    run, _ = make()
+    first = (run / "entities.jsonl").read_bytes()
+    _, table = make(steps=STEPS[:2], overrides=["sample.n=5"])
+    assert [line.split()[0] for line in table.splitlines()] == ["step", *STEPS[:2]]
+    with pytest.raises(UserError, match="the step entities needs verify: run it first"):
+        make(steps=STEPS[-1:], overrides=["sample.n=5"])
+    make()
+    assert (run / "entities.jsonl").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "changed", ["lost", "gone", "other", "listed"], ids=lambda changed: f"a file {changed}"
+)
+def test_sources_are_the_same_by_content_alone(tmp_path, changed):
+    file, folder, gone = tmp_path / "a.json", tmp_path / "frames", tmp_path / "optional.json"
+    file.write_text("first")
+    (folder).mkdir()
+    (folder / "1.jpg").touch()
+    with sources.noting() as noted:
+        for path in (file, folder, gone):
+            sources.note(path)
+    kept = tmp_path / "sources.json"
+    sources.save(kept, noted)
+    os.utime(file, (1, 1))
+    assert sources.unchanged(kept) and sources.unchanged(kept)
+    if changed == "lost":
+        kept.unlink()
+    elif changed == "gone":
+        file.unlink()
+    elif changed == "other":
+        file.write_text("other")
+    else:
+        (folder / "2.jpg").touch()
+        (folder / "1.jpg").unlink()
+    assert not sources.unchanged(kept)
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path):
+    file, kept = tmp_path / "a.json", tmp_path / "sources.json"
+    file.write_text("first")
+    with sources.noting() as noted:
+        sources.note(file)
+        file.write_text("second one")
+    sources.save(kept, noted)
+    assert not sources.unchanged(kept)
+
+
+def test_the_paper_s_configuration_runs_on_a_miniature_of_rlaif_v(
+    tmp_path, tiny_encoder, monkeypatch, capsys
+):
+    monkeypatch.setenv("DATASETS", str(tmp_path))
+    monkeypatch.setenv("MODEL", "unused")
+    miniature_rlaif_v.write(tmp_path / "RLAIF-V-Dataset", miniature_rlaif_v.rows())
+    shipped = yaml.safe_load((CONFIGS[0].parent / "paper.yaml").read_text(encoding="utf-8"))
+    experts = dict.fromkeys(("extractor", "rewriter", "verifier", "judge"), scripted.EXPERT)
+    mine = {
+        "model": {"kind": "scripted:ScriptedEngine"},
+        "label": {"expert": scripted.EXPERT},
+        "pair": {"encoder": str(tiny_encoder)},
+        "sft": experts,
+        "entities": {"extractor": scripted.EXPERT},
+    }
+    for section, values in mine.items():
+        given = shipped.get(section) if isinstance(shipped.get(section), dict) else {}
+        shipped[section] = given | values
+    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(shipped), encoding="utf-8")
+    run = tmp_path / "run"
+    run_steps(load_config(tmp_path / "paper.yaml"), run, list(ALL_STEPS))
+    printed = capsys.readouterr().out
+    # Two questions a tag, beside Table 13: 2 - 3,025 for OCR-VQA, 28 - 83,132 in all.
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
+    assert ["OCR-VQA", "QA", "2", "3025", "-3023"] in cells
+    assert ["sharegpt4v-web-celebrity", "Detail", "2", "1895", "-1893"] in cells
+    assert ["all", "", "28", "83132", "-83104"] in cells
+    questions = list(read_questions(run / "questions.parquet"))
+    assert Counter(q.dataset for q in questions) == dict.fromkeys(TABLES_1_AND_4, 2)
+    for name in ("rl_train", "test", "sft"):
+        assert (run / f"{name}.parquet").is_file()
+    assert sum(record["split"] == "evaluation" for record in read_jsonl(run / "splits.jsonl")) > 0
 
 
 def test_two_runs_with_one_seed_are_identical_and_another_seed_is_not(make):

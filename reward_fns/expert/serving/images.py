@@ -31,7 +31,7 @@ def _mime(image: bytes) -> str | None:
     return None if found == "image/webp" and image[8:12] != b"WEBP" else found
 
 
-def _in_eight_bits(image: "Image.Image") -> "Image.Image":
+def in_eight_bits(image: "Image.Image") -> "Image.Image":
     """A grey picture of 16 bits in 8, by its full range; Pillow cuts at 255, which leaves it white."""
     return (
         image.point(lambda value: value * (1 / 257) + 0).convert("L")
@@ -59,7 +59,7 @@ def _converted(image: bytes, keep_upright: bool) -> bytes | None:
                 return None
             if opened.mode in _WITHOUT_A_SCALE:
                 raise _unreadable(image, f"numbers without a scale, mode {opened.mode}")
-            upright = _in_eight_bits(ImageOps.exif_transpose(opened))
+            upright = in_eight_bits(ImageOps.exif_transpose(opened))
             out = BytesIO()
             upright.convert("RGBA" if upright.has_transparency_data else "RGB").save(out, "PNG")
     except ExpertError:

@@ -92,6 +92,7 @@ LANDMARK_NAMES = (
     "landmark_id,category\n"
     "1,http://commons.wikimedia.org/wiki/Category:Haus_Neindorf\n"
     "2,http://commons.wikimedia.org/wiki/Category:Ch%C3%A2teau_d%27If\n"
+    "4,http://commons.wikimedia.org/wiki/Category:Sowjetischer_Ehrenfriedhof_Baruth/Mark\n"
 )
 
 
@@ -103,6 +104,7 @@ def test_google_landmark_names_the_landmark_as_its_category_does(put, read, tmp_
         "6e158a47eb2ca3f6,https://upload.example/a.jpg,1\n"
         'a1b2c3d4e5f60718,"https://upload.example/b,c.jpg",2\n'
         "0000000000000000,https://upload.example/d.jpg,3\n"
+        "000000000000000a,https://upload.example/e.jpg,4\n"
         "torn line\n",
     )
     questions, rejected = read("Google-Landmark")
@@ -117,9 +119,10 @@ def test_google_landmark_names_the_landmark_as_its_category_does(put, read, tmp_
         ("Haus Neindorf",),
     )
     assert questions[1].answers == ("Château d'If",)
+    assert questions[2].answers == ("Sowjetischer Ehrenfriedhof Baruth/Mark",)  # the name's slash
     assert [(item.place, item.detail) for item in rejected] == [
         ("train.csv line 4", "landmark_id 3 has no category"),
-        ("train.csv line 5", "has 1 fields instead of 3"),
+        ("train.csv line 6", "has 1 fields instead of 3"),
     ]
 
 
@@ -171,22 +174,25 @@ def test_art500k_reads_the_whole_list_with_the_names_of_its_head_file(
             "print",
         ],  # fields swapped
         ["", "", "u", "", "", "", "", "painting", "Artists2/K/X##3c.jpg"],
+        ["Claude Monet", "P", "u", "", "", "", "", "", "Art Style/Impressionism/P##1a.jpg"],
         ["too", "few"],
     ]
     put("head_info.csv", f"{ART_COLUMNS}\n")
     put("label_list.csv", "".join(delimiter.join(work) + "\n" for work in works))
     questions, rejected = read("ART500K")
-    first, second = questions
+    first, second, third = questions
     assert first == SourceQuestion(
         "ART500K/Artists1/M/P##1a",
         "ART500K",
         "Detail",
         detail_question("ART500K/Artists1/M/P##1a", "artwork"),
-        "art500k/Artists1/M/P##1a.jpg",
+        "art500k/1a.jpg",
         tmp_path / "Artists1/M/P##1a.jpg",
         'Title: The "Pond". Artist: Claude Monet. Style: Impressionism. Genre: landscape.',
         ('The "Pond"', "Claude Monet"),
     )
+    assert third.image_id == first.image_id  # the same picture under its style
+    assert third.question_id == "ART500K/Art Style/Impressionism/P##1a"
     assert (second.ground_truth, second.image) == (
         "Artist: Käthe Kollwitz. Date: 1903.",
         tmp_path / "Artists2/K/W##2b.jpg",
@@ -292,6 +298,15 @@ def test_movienet_asks_about_the_middle_of_each_film_and_tells_what_is_annotated
     ]
     with pytest.raises(UserError, match="per_film must be at least 1"):
         read("MovieNet", per_film=0)
+
+
+def test_movienet_frames_as_the_archive_unpacks_and_tags_without_a_list(put, read, tmp_path):
+    put("annotation/tt1.json", {"scene": [{"shot": [0, 0], "place_tag": "bar"}]})
+    put("meta/tt1.json", {"title": "A film", "genres": "Drama"})
+    put("240P/tt1/shot_0000_img_1.jpg", b"")
+    (question,), rejected = read("MovieNet")
+    assert not rejected and question.image == tmp_path / "240P/tt1/shot_0000_img_1.jpg"
+    assert question.ground_truth == "This is a frame of the film A film. Genre: Drama. Place: bar."
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,128 @@ def test_hugging_face_folder_keeps_images_encoded(read, tmp_path):
         read("mine", kind="huggingface", split="test")
 
 
+def test_a_record_may_bring_its_own_tag_and_task(put, read):
+    lines = [
+        {"question": "a", "image": "a.png", "origin": "COCO", "kind": "Detail"},
+        {"question": "b", "image": "b.png", "origin": "birds", "kind": "QA"},
+        {"question": "c", "image": "c.png", "origin": None},
+        {"question": "d", "image": "d.png", "origin": " "},
+    ]
+    put("mine.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    options = {"kind": "jsonl", "file": "mine.jsonl"}
+    questions, rejected = read("mine", **options, fields={"dataset": "origin", "task": "kind"})
+    assert [(q.question_id, q.dataset, q.task, q.image_id) for q in questions] == [
+        ("COCO/0", "COCO", "Detail", "coco/a.png"),
+        ("birds/1", "birds", "QA", "birds/b.png"),
+        ("mine/2", "mine", "QA", "mine/c.png"),
+    ]
+    assert [(item.place, item.detail) for item in rejected] == [
+        ("mine.jsonl line 4", "origin is empty")
+    ]
+    # Without fields a column of that name is just another column.
+    assert {q.dataset for q in read("mine", **options)[0]} == {"mine"}
+
+
+def test_shards_are_read_in_the_order_of_their_names_and_numbered_through(read, tmp_path):
+    (tmp_path / "[data]").mkdir()
+    for shard in (1, 0):
+        rows = [{"question": f"{shard}-{i}", "image": "a.png"} for i in range(2)]
+        table = pa.Table.from_pylist([*rows, {"question": "", "image": "a.png"}])
+        pq.write_table(table, tmp_path / "[data]" / f"train-{shard}.parquet")
+    options = {"root": str(tmp_path / "[data]"), "kind": "parquet", "file": "train-*.parquet"}
+    questions, rejected = read("mine", **options)
+    assert [(q.question_id, q.question) for q in questions] == [
+        ("mine/0", "0-0"),
+        ("mine/1", "0-1"),
+        ("mine/3", "1-0"),
+        ("mine/4", "1-1"),
+    ]
+    assert [item.place for item in rejected] == ["train-0.parquet row 2", "train-1.parquet row 2"]
+
+
+HUB = [{"answer": a, "answer_confidence": "yes", "answer_id": i} for i, a in enumerate("xyy")]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (HUB, ("x", "y", "y")),
+        ({"answer": ["x", "y", "y"], "answer_id": [0, 1, 2]}, ("x", "y", "y")),  # by columns
+        ([{"answer": "car", "raw_answer": "cars"}], ("cars",)),
+        (3, ("3",)),
+        ([2.0, 2.5], ("2", "2.5")),
+        (0, ("0",)),
+        ("y", ("y",)),
+        ([], ()),
+        (None, ()),
+    ],
+)
+def test_answers_in_the_shapes_of_the_hub(put, read, answers, expected):
+    put("mine.jsonl", json.dumps({"question": "a", "image": "a.png", "answers": answers}))
+    (question,), rejected = read("mine", kind="jsonl", file="mine.jsonl")
+    assert not rejected and question.answers == expected
+
+
+@pytest.mark.parametrize("answers", [[{"text": "x"}], [["x"]], [None], {"text": "x"}])
+def test_answers_in_no_known_shape_are_refused(put, read, answers):
+    put("mine.jsonl", json.dumps({"question": "a", "image": "a.png", "answers": answers}))
+    questions, (rejected,) = read("mine", kind="jsonl", file="mine.jsonl")
+    assert not questions and rejected.detail == (
+        "answers holds something that is no answer: give texts or numbers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "image_id"),
+    [
+        # The publishers' adapters have coco/262148 for VQAv2's COCO_val2014_000000262148.jpg.
+        ("mine", {"image": "val2014/COCO_val2014_000000262148.jpg"}, "coco/262148"),
+        ("VQAv2", {"image": "000000262148.jpg"}, "coco/262148"),
+        ("VQAv2", {"image": "a.jpg", "image_id": 262148}, "coco/262148"),
+        ("VQAv2", {"image": "a.jpg", "image_id": "262148"}, "coco/262148"),
+        ("OK-VQA", {"image": "a.jpg", "image_id": "COCO_val2014_000000262148"}, "coco/262148"),
+        ("TextVQA", {"image": "a.jpg", "image_id": "003a8ae2ef43b901"}, "openimages/003a8ae2ef43b901"),
+        ("mine", {"image": "000000262148.jpg"}, "mine/000000262148.jpg"),  # who knows whose
+        ("mine", {"image": "a.jpg", "image_id": 262148}, "mine/262148"),
+    ],
+)  # fmt: skip
+def test_an_image_has_the_id_that_its_publisher_s_files_give_it(put, read, name, record, image_id):
+    put("mine.jsonl", json.dumps({"question": "a"} | record))
+    (question,), _ = read(name, kind="jsonl", file="mine.jsonl")
+    assert question.image_id == image_id
+    if name == "mine" and "COCO_" not in record["image"]:
+        (question,), _ = read(name, kind="jsonl", file="mine.jsonl", collection="coco")
+        assert question.image_id == "coco/262148"
+
+
+@pytest.mark.parametrize(
+    ("image", "detail"),
+    [
+        ("https://images.example/a.jpg", "image is a URL"),
+        ("file:///data/a.jpg", "image is a URL"),
+        ({"bytes": None, "path": "https://images.example/a.jpg"}, "image is a URL"),
+        (["a.png", "b.png"], "image holds 2 images instead of one"),
+        ([], "image holds 0 images instead of one"),
+    ],
+)
+def test_an_image_that_is_a_url_or_several_is_refused_with_a_word(put, read, image, detail):
+    put("mine.jsonl", json.dumps({"question": "a", "image": image}))
+    questions, (rejected,) = read("mine", kind="jsonl", file="mine.jsonl")
+    assert not questions and rejected.detail.startswith(detail)
+
+
+def test_hugging_face_lists_of_one_image_stay_encoded(read, tmp_path):
+    content = png(9)
+    rows = {
+        "question": ["Which?"],
+        "images": [[{"bytes": content, "path": "COCO_val2014_000000000009.jpg"}]],
+    }
+    features = hf.Features({"question": hf.Value("string"), "images": hf.List(hf.Image())})
+    hf.Dataset.from_dict(rows, features).save_to_disk(str(tmp_path))
+    (question,), _ = read("mine", kind="huggingface", fields={"image": "images"})
+    assert (question.image, question.image_id) == (content, "coco/9")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

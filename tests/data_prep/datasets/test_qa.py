@@ -3,6 +3,7 @@
 import pytest
 
 from data_prep.questions import SourceQuestion
+from reward_fns.accuracy import vqa_accuracy
 from reward_fns.errors import UserError
 
 
@@ -73,6 +74,19 @@ def test_vqa_joins_questions_and_answers_by_id(put, read, tmp_path, name, prefix
             answers=("spectating", *["watching"] * 9),
         ),
     ]
+
+
+def test_ok_vqa_takes_what_was_said_and_not_its_stem(put, read):
+    said = ["cars"] * 6 + ["people advancing"] * 4
+    stems = ["car"] * 6 + ["people advance"] * 4
+    answers = [
+        {"answer": stem, "raw_answer": raw, "answer_confidence": "yes", "answer_id": i}
+        for i, (stem, raw) in enumerate(zip(stems, said, strict=True), start=1)
+    ]
+    vqa_files(put, "", answers)
+    question = read("OK-VQA")[0][1]
+    assert (question.ground_truth, question.answers) == ("cars", tuple(said))
+    assert vqa_accuracy("cars", question.answers) == 1.0
 
 
 def test_a_malformed_record_is_named_and_the_others_go_on(put, read):
@@ -208,6 +222,10 @@ def test_ocr_vqa_asks_each_question_of_the_covers_of_its_split(put, read, tmp_pa
         ("dataset.json cover 2 question 1", "list index out of range"),
         ("dataset.json cover 3", "no split"),
     ]
+    put("images/761183272.jpg", b"")  # saved as .jpg whatever the URL says
+    put("images/2.gif", b"")
+    names = [question.image.name for question in read("OCR-VQA")[0]]
+    assert names == ["761183272.jpg", "761183272.jpg", "2.gif"]
     with pytest.raises(
         UserError, match="OCR-VQA has no split 'dev': choose one of train, val, test"
     ):
@@ -230,7 +248,7 @@ def test_a_missing_broken_or_foreign_file_is_named_with_its_remedy(put, read, na
     if "mscoco" in file:
         put(file.replace("OpenEnded_", "").replace("questions", "annotations"), {"annotations": []})
     put(file, '{"questions": [')
-    with pytest.raises(UserError, match=f"{file} is not JSON .*: fetch it anew"):
+    with pytest.raises(UserError, match=f"{file} is (not JSON|broken at item 0) .*: fetch it anew"):
         read(name)
     put(file, "[]")
     with pytest.raises(UserError, match=f"{file} holds no JSON object"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def test_each_dataset_of_the_paper_has_an_adapter_under_its_tag():
         ),
         ({"name": "COCO", "root": "x", "sample": 1, "limit": 1}, "has both limit and sample"),
         (
+            {"name": "COCO", "root": "https://images.example/coco"},
+            r"root is a URL \(https://.*\): download the files, and give their path",
+        ),
+        ({"name": "COCO", "root": "x", "images": "file:///x"}, "images is a URL"),
+        (
             {"name": "COCO", "root": "x", "use_for": "test"},
             "use_for is one of train, sft, evaluation, got 'test'",
         ),
@@ -90,8 +96,10 @@ def test_a_sample_is_drawn_by_id_and_seed_and_keeps_the_order_of_the_file(put, r
     assert set(ids(read("mine", **config, sample=10)[0])) < set(
         drawn
     )  # a larger sample holds the smaller
+    assert ids(read("mine", **config, sample=200)[0]) == list(range(200))
     lines(put, 15)
-    assert ids(read("mine", **config, sample=20)[0]) == list(range(15))
+    with pytest.raises(UserError, match="mine has 15 questions, sample asks for 20: leave sample"):
+        read("mine", **config, sample=20)
 
 
 def test_a_sample_draws_every_question_about_equally_often(put, read):
@@ -100,6 +108,54 @@ def test_a_sample_draws_every_question_about_equally_often(put, read):
     counts = Counter(i for seed in range(400) for i in ids(read("mine", **config, seed=seed)[0]))
     # Binomial(400, 1/4): mean 100, standard deviation 8.7; 20 counts within five deviations.
     assert len(counts) == 20 and all(57 <= count <= 143 for count in counts.values())
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 7, 11, 1 << 20])
+def test_members_are_read_one_by_one_whatever_the_chunks(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(common, "_CHUNK", chunk)
+    members = {"a": {"b": [1, "x}, {"]}, "é鳥": 12345, "": None, "c": "d", "e": {}}
+    path = tmp_path / "a.json"
+    for text in (
+        json.dumps(members),
+        json.dumps(members, indent=2, ensure_ascii=False).replace(":", " : "),
+        " { } ",
+        '{"a": 7}',
+    ):
+        path.write_text(text, encoding="utf-8")
+        assert dict(common.read_members(path)) == json.loads(text)
+
+
+def test_a_large_object_is_never_whole_in_memory(tmp_path):
+    # 40 MB of members; the reader's buffers are a few chunks of 1 MiB, in which text takes one byte a character.
+    path = tmp_path / "large.json"
+    with path.open("w", encoding="utf-8") as file:
+        for index in range(20_000):
+            file.write("{" if index == 0 else ", ")
+            file.write(json.dumps(str(index)) + ": " + json.dumps({"text": "x" * 2000}))
+        file.write("}")
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in common.read_members(path)) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1, "b": ', "is broken at item 1"),
+        (b'{"a": 1, "b" 2}', "is broken at item 1"),
+        (b'{"a": 1, 2: 3}', "is broken at item 1"),
+        (b'{"a": 1]', "is broken at item 1"),
+        (b"[1]", "holds no JSON object"),
+    ],
+)
+def test_a_torn_or_foreign_object_is_an_error_that_names_the_item(tmp_path, content, message):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        dict(common.read_members(path))
 
 
 @pytest.mark.parametrize("chunk", [2, 3, 7, 11, 1 << 20])
