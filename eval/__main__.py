@@ -4,7 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import blind, calibration, compare, figure, posthoc, report, selective
+from eval.commands import (
+    blind,
+    calibration,
+    compare,
+    figure,
+    filter,
+    posthoc,
+    report,
+    selective,
+)
 from reward_fns.errors import UserError
 
 
@@ -21,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     selective.add_parser(commands)
     blind.add_parser(commands)
     figure.add_parser(commands)
+    filter.add_parser(commands)
     return parser
 
 
@@ -34,6 +44,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "selective": selective.run,
         "blind": blind.run,
         "figure": figure.run,
+        "filter": filter.run,
     }[arguments.command](arguments)
 
 

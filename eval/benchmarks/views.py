@@ -13,7 +13,7 @@ from reward_fns.claims import parse_response
 from reward_fns.lenient import statements as lenient_statements
 
 VIEWS = ("raw", "asserted", "hedged")
-_GUESS = "Perhaps: "
+GUESS = "Perhaps: "
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,4 @@ def counted_text(response: str, view: str) -> str:
 def judged_text(response: str, view: str) -> str:
     """The text that a judge reads; a guess is marked as one."""
     said = statements(response, view)
-    return "\n".join(f"{_GUESS if one.hedged else ''}{one.text}" for one in said)
+    return "\n".join(f"{GUESS if one.hedged else ''}{one.text}" for one in said)
