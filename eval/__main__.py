@@ -10,6 +10,7 @@ from eval.commands import (
     compare,
     figure,
     filter,
+    hallucination,
     posthoc,
     report,
     selective,
@@ -31,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     blind.add_parser(commands)
     figure.add_parser(commands)
     filter.add_parser(commands)
+    hallucination.add_parser(commands)
     return parser
 
 
@@ -45,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "blind": blind.run,
         "figure": figure.run,
         "filter": filter.run,
+        "hallucination": hallucination.run,
     }[arguments.command](arguments)
 
 
