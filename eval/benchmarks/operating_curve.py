@@ -8,8 +8,8 @@ without a confidence too). Of what is kept:
 
 Dropping claims at random keeps the rate and lowers the recall; so at equal recall the curve's rate below the rate of
 the whole is what the confidence is worth. Between two points of the curve the rate is interpolated: a user who picks
-one of the two thresholds at random is there, to first order. Two models on the same images are compared at the lower
-of their full recalls.
+one of the two thresholds at random is there, to first order. Two models on the same images are compared at a share of
+the lower of their full recalls.
 """
 
 from collections.abc import Sequence
@@ -72,8 +72,8 @@ def gain_at_equal_recall(
     """Hallucination rate of the first's curve minus that of another, at the same recall; negative is a gain.
 
     Args:
-        second: another model on the same images: at the lower of the two full recalls. None: of the same model with
-            claims dropped at random, at `share` of its full recall.
+        second: another model on the same images; None: the same model with claims dropped at random.
+        share: of the (lower) full recall, at which the two are compared.
 
     Returns:
         With the 95 % interval of a bootstrap over images; None where undefined.
@@ -145,7 +145,10 @@ def _gain(ours: _Counts, theirs: _Counts | None, weights: Floats, share: float) 
     other_rate, other_recall = _rates(theirs, weights)
     rows = zip(rate, recall, other_rate, other_recall, strict=True)
     return np.array(
-        [_at(h, r, min(r[0], s[0])) - _at(g, s, min(r[0], s[0])) for h, r, g, s in rows]
+        [
+            _at(h, r, share * min(r[0], s[0])) - _at(g, s, share * min(r[0], s[0]))
+            for h, r, g, s in rows
+        ]
     )
 
 

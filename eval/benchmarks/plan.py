@@ -11,9 +11,15 @@ from typing import Any
 
 from data_prep.engines import open_engine
 from eval.answers import Decoding
-from eval.benchmarks.loading import Benchmark, Mmhal, first, load
+from eval.benchmarks.loading import Benchmark, Mmhal, ObjHal, first, load
 from eval.benchmarks.rates import Rate
-from eval.benchmarks.results import Judging, ModelScores, score_model
+from eval.benchmarks.results import (
+    CurvePair,
+    Judging,
+    ModelScores,
+    compare_curves,
+    score_model,
+)
 from eval.benchmarks.stored_answers import (
     StoredAnswer,
     answer_items,
@@ -56,8 +62,16 @@ class Plan:
     replicas: int | None = None
 
 
-def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> dict[str, ModelScores]:
-    """Ask, judge and score all models; model -> numbers.
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of each model, and of each pair's operating curves where Object HalBench was asked."""
+
+    models: Mapping[str, ModelScores]
+    pairs: Sequence[CurvePair]
+
+
+def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evaluation:
+    """Ask, judge and score all models.
 
     Raises:
         UserError: a model, a benchmark's files or the judge's configuration is wrong, or the judge failed.
@@ -82,7 +96,10 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> dict[
         _warn_of_truncation(model, scores[model], plan.decoding.max_tokens)
     if expert is not None:
         print(f"judge {expert.name}: {stats_of(expert).summary()}")
-    return scores
+    objhal = benchmarks.get("objhal")
+    described = {model: found["objhal"] for model, found in answers.items() if "objhal" in found}
+    pairs = compare_curves(objhal, described, scores) if isinstance(objhal, ObjHal) else []
+    return Evaluation(scores, pairs)
 
 
 def _judge(plan: Plan, benchmarks: Mapping[str, Benchmark]) -> Expert | None:
@@ -177,11 +194,11 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def report_of(scores: Mapping[str, ModelScores], plan: Plan) -> dict[str, Any]:
+def report_of(found: Evaluation, plan: Plan) -> dict[str, Any]:
     """What `hallucination.json` holds."""
     judge = plan.judge
     return {
-        "models": as_json(scores),
+        **as_json(found),
         "benchmarks": sorted(plan.benchmarks),
         "judge": judge.get("model", judge["kind"]) if isinstance(judge, Mapping) else judge,
         "decoding": asdict(plan.decoding),

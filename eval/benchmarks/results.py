@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,35 @@ def score_confidence(benchmark: ObjHal, answers: Answers) -> dict[str, Confidenc
                 gain_at_equal_recall(described),
             )
     return scores
+
+
+@dataclass(frozen=True)
+class CurvePair:
+    """Mention rate of the first model's operating curve minus the second's, at the same recall; negative is a gain."""
+
+    first: str
+    second: str
+    gain: Interval | None
+
+
+def finest_source(scores: ModelScores) -> str | None:
+    """The source of confidence that tells claims apart best: P(sure), else the tags, else the stated confidence."""
+    sources = ("tag_probability", "tag", "stated")
+    return next((source for source in sources if source in scores.confidence), None)
+
+
+def compare_curves(
+    benchmark: ObjHal, answers: Mapping[str, Answers], scores: Mapping[str, ModelScores]
+) -> list[CurvePair]:
+    """Every pair of models, each by its finest source; a model without confidence drops claims at random."""
+    described = {
+        model: described_images(benchmark, answers[model], finest_source(scores[model]) or "tag")
+        for model in answers
+    }
+    return [
+        CurvePair(a, b, gain_at_equal_recall(described[a], described[b]))
+        for a, b in combinations(described, 2)
+    ]
 
 
 def score_model(

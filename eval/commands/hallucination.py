@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from eval.commands.arguments import json_or_text, model_spec, positive
 
 if TYPE_CHECKING:
-    from eval.benchmarks.operating_curve import Point
-    from eval.benchmarks.plan import Plan
-    from eval.benchmarks.results import ModelScores
+    from eval.benchmarks.plan import Evaluation, Plan
 
 _DESCRIPTION = """\
 Ask models the questions of hallucination benchmarks, judge and score the answers, and write Table 3 with the paper's
@@ -120,24 +118,24 @@ def run(arguments: argparse.Namespace) -> None:
     _write(evaluate(models, plan), plan)
 
 
-def _write(scores: "dict[str, ModelScores]", plan: "Plan") -> None:
+def _write(found: "Evaluation", plan: "Plan") -> None:
     from eval.benchmarks.plan import report_of
+    from eval.benchmarks.results import finest_source
     from eval.figures.operating_curve import draw_operating_curves
     from eval.tables.hallucination_tables import all_tables
     from eval.tables.table import render
     from reward_fns.files import write_json, write_text
 
-    write_json(plan.out / "hallucination.json", report_of(scores, plan))
-    for table in all_tables(scores):
+    write_json(plan.out / "hallucination.json", report_of(found, plan))
+    for table in all_tables(found.models, found.pairs):
         print(render(table, ".md"))
         for suffix in (".md", ".csv", ".tex"):
             write_text(plan.out / f"{table.name}{suffix}", render(table, suffix))
-    curves = {model: _best_known(one) for model, one in scores.items() if one.confidence}
+    sources = {model: finest_source(one) for model, one in found.models.items()}
+    curves = {
+        model: found.models[model].confidence[source].curve
+        for model, source in sources.items()
+        if source is not None
+    }
     if curves:
         draw_operating_curves(plan.out / "operating_curve.png", curves)
-
-
-def _best_known(scores: "ModelScores") -> "list[Point]":
-    """The curve of the finest source: P(sure), else the tags, else the stated confidence."""
-    sources = ("tag_probability", "tag", "stated")
-    return next(list(scores.confidence[s].curve) for s in sources if s in scores.confidence)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from eval.benchmarks.rates import Rate
-from eval.benchmarks.results import ConfidenceScores, ModelScores, ViewScores
+from eval.benchmarks.results import ConfidenceScores, CurvePair, ModelScores, ViewScores
 from eval.benchmarks.yes_no import YesNoScores
 from eval.model_names import model_title
 from eval.paper.hallucination import paper_method, reported
@@ -225,10 +225,30 @@ def _confidence_cells(one: ConfidenceScores) -> Sequence[Cell]:
     )
 
 
-def all_tables(scores: Mapping[str, ModelScores]) -> list[Table]:
+def pairs_table(pairs: Sequence[CurvePair]) -> Table | None:
+    """Operating curves against each other; None without two models."""
+    rows: list[tuple[Cell, ...]] = [
+        (model_title(one.first), model_title(one.second), one.gain) for one in pairs
+    ]
+    columns = (
+        Column("model"),
+        Column("against"),
+        Column("mention rate, difference", percent=True, digits=1, better="low", signed=True),
+    )
+    notes = (
+        "Hallucinated share of mentions where each has dropped its least confident claims until both are at 80 % of "
+        "the lower of their full recalls; negative: the first hallucinates less at equal recall. Paired over images.",
+        _INTERVALS,
+    )
+    title = "Operating curves at equal recall"
+    return Table("operating_pairs", title, columns, tuple(rows), notes) if rows else None
+
+
+def all_tables(scores: Mapping[str, ModelScores], pairs: Sequence[CurvePair]) -> list[Table]:
     """Every table that has rows."""
     more = [
         make(scores)
         for make in (objhal_table, mmhal_table, yes_no_table, amber_table, confidence_table)
     ]
-    return [table3(scores), *(table for table in more if table is not None)]
+    found = [table3(scores), *more, pairs_table(pairs)]
+    return [table for table in found if table is not None]

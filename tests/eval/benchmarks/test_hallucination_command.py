@@ -141,12 +141,20 @@ def test_the_numbers_by_hand_through_faults_and_a_rerun_that_pays_nothing(tmp_pa
 def test_reported_and_measured_rows_are_told_apart(tmp_path):
     data, out = miniature(tmp_path / "data"), tmp_path / "out"
     with JudgeServer(reply=rate) as server:
-        assert main(command(data, out, server, kinds=("objhal",))) == 0
+        arguments = command(data, out, server, kinds=("objhal",))
+        twin = arguments[2].removeprefix("sft=")
+        assert main([*arguments[:3], f"twin={twin}", *arguments[3:]]) == 0
         assert server.total == 0
     with (out / "hallucination.csv").open(newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    assert [row["source"] for row in rows] == ["reported"] * 11 + ["measured"]
+    assert [row["source"] for row in rows] == ["reported"] * 11 + ["measured"] * 2
     assert rows[9]["model"] == "Base-SFT" and float(rows[9]["ObjHal: response"]) == 0.0733
+    (pair,) = json.loads((out / "hallucination.json").read_text())["pairs"]
+    assert pair == {
+        "first": "sft",
+        "second": "twin",
+        "gain": {"value": 0, "low": 0, "high": 0},  # the same answers
+    }
 
 
 def test_an_unreadable_rating_is_kept_and_not_paid_for_again(tmp_path):
