@@ -9,7 +9,7 @@ from eval.commands import (
     calibration,
     compare,
     figure,
-    filter,
+    filter_claims,
     hallucination,
     posthoc,
     report,
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     selective.add_parser(commands)
     blind.add_parser(commands)
     figure.add_parser(commands)
-    filter.add_parser(commands)
+    filter_claims.add_parser(commands)
     hallucination.add_parser(commands)
     return parser
 
@@ -46,7 +46,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "selective": selective.run,
         "blind": blind.run,
         "figure": figure.run,
-        "filter": filter.run,
+        "filter": filter_claims.run,
         "hallucination": hallucination.run,
     }[arguments.command](arguments)
 

@@ -41,6 +41,7 @@ def draw_operating_curves(path: Path, curves: Mapping[str, Sequence[Point]]) -> 
     axis.xaxis.set_major_formatter(percent)
     axis.yaxis.set_major_formatter(percent)
     tidy(axis)
-    axis.legend(frameon=False, fontsize=8, labelcolor=INK)
+    if axis.get_lines():
+        axis.legend(frameon=False, fontsize=8, labelcolor=INK)
     figure_title(figure, "Dropping unsure claims")
     save_figure(figure, path)

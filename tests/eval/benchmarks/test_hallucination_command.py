@@ -157,6 +157,47 @@ def test_reported_and_measured_rows_are_told_apart(tmp_path):
     }
 
 
+def test_amber_needs_no_judge(tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    files = {
+        "query_generative": [{"id": 1, "image": "1.jpg", "query": "Describe this image."}],
+        "query_discriminative": [{"id": 2, "image": "1.jpg", "query": "Is there a dog?"}],
+        "annotations": [
+            {"id": 1, "type": "generative", "truth": ["sky", "dog"], "hallu": ["cat"]},
+            {"id": 2, "type": "discriminative-hallucination", "truth": "no"},
+        ],
+        "relation": {"sky": [], "dog": ["puppy"], "cat": []},
+    }
+    for name, content in files.items():
+        write(data / "amber" / f"{name}.json", content)
+    write(data / "amber" / "safe_words.txt", b"light")
+    write(data / "amber" / "image" / "1.jpg", png())
+    answers = {"Describe this image.": "A puppy and a cat.", "Is there a dog?": "Yes"}
+    write(data / "answers.json", answers)
+    with JudgeServer() as server:
+        assert main(command(data, out, server, kinds=("amber",))) == 0
+        assert server.total == 0
+    amber = found(out)["views"]["asserted"]["amber"]
+    # of puppy and cat the cat is not there, and likely; of sky and dog the dog is told
+    values = {name: rate["value"] for name, rate in amber.items()}
+    assert values == {"chair": 1 / 2, "cover": 1 / 2, "hal": 1, "cog": 1 / 2}
+    assert found(out)["yes_no"]["amber existence"]["accuracy"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    "response", ["", "1. Nothing. I'm sure.\nConfidence: 0.5", "1. A dog"], ids=str.split
+)
+def test_a_model_that_says_nothing_is_scored_too(tmp_path, response):
+    data, out = miniature(tmp_path / "data"), tmp_path / "out"
+    write(data / "answers.json", dict.fromkeys(ANSWERS, response))
+    with JudgeServer() as server:
+        assert main(command(data, out, server, kinds=("objhal", "pope"))) == 0
+    scores = found(out)
+    mentions = 2 if "dog" in response else 0
+    assert scores["views"]["asserted"]["objhal"]["mentions"]["numerator"] == mentions
+    assert scores["yes_no"]["pope all"]["unreadable"] == 2
+
+
 def test_an_unreadable_rating_is_kept_and_not_paid_for_again(tmp_path):
     data, out = miniature(tmp_path / "data", questions=2), tmp_path / "out"
 
