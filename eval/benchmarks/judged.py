@@ -1,8 +1,8 @@
 """What a judge said about each answer: asked through the expert layer, kept line by line.
 
-A reply that stays unreadable after the layer's own retries is a finding and is kept as null, so that a rerun does not
-pay for it again. Any other failure (no connection, a spent budget) is nobody's answer: what was judged is kept, and the
-next run asks for the rest.
+A reply that stays unreadable after the layer's own retries, or a refusal, is a finding and is kept as null with its
+reason, so that a rerun does not pay for it again. Any other failure (no connection, a spent budget) is nobody's answer:
+what was judged is kept, and the next run asks for the rest.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from reward_fns.expert.requests import Request, V
 from reward_fns.files import JsonlLog, read_jsonl
 
 BATCH = 64  # requests between two writes
-UNREADABLE = "unreadable"
+NO_VERDICT = ("unreadable", "refusal", "content_filter")
+"""Reasons of the expert layer for which asking again would bring no verdict either."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def ask_judge(
     """The judge's answer to each request; what the file holds already is not asked again.
 
     Args:
-        path: JSONL of `item_id`, `value`, `judge`; settings other than those it was made with move it aside.
+        path: JSONL of `item_id`, `value`, `judge`, and `reason` of a null; other settings than its own move it aside.
         requests: item_id -> request.
         read: verdict -> what is kept of it, as JSON has it.
         settings: what the requests depend on.
@@ -92,8 +93,8 @@ async def _ask(requests: list[Request[V]], expert: Expert) -> list[V | Exception
 
 
 def _line(item: str, answer: V | Exception, read: Callable[[V], Any]) -> dict[str, Any] | Exception:
-    if isinstance(answer, ExpertError) and answer.reason == UNREADABLE:
-        return {"item_id": item, "value": None, "judge": ""}
+    if isinstance(answer, ExpertError) and answer.reason in NO_VERDICT:
+        return {"item_id": item, "value": None, "judge": "", "reason": answer.reason}
     if isinstance(answer, Exception):
         return answer
     return {"item_id": item, "value": read(answer), "judge": answer.source.model}

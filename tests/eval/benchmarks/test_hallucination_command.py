@@ -219,6 +219,27 @@ def test_an_unreadable_rating_is_kept_and_not_paid_for_again(tmp_path):
     assert (scores["score"]["value"], scores["hallucination_rate"]["value"]) == (3, 1 / 2)
 
 
+def test_a_refusal_is_counted_apart_too(tmp_path):
+    data, out = miniature(tmp_path / "data", questions=2), tmp_path / "out"
+    with JudgeServer(reply=lambda prompt: "", message={"refusal": "I will not."}) as server:
+        assert main(command(data, out, server, kinds=("mmhal",))) == 0
+        assert server.total == 2
+    scores = found(out)["views"]["asserted"]["mmhal"]
+    assert scores["unreadable"] == 2 and scores["score"]["value"] is None
+
+
+def test_a_higher_limit_asks_only_for_the_rest(tmp_path):
+    data, out = miniature(tmp_path / "data"), tmp_path / "out"
+    with JudgeServer(reply=rate) as server:
+        for limit, asked in (("4", 4), ("6", 2)):
+            ScriptedModel.asked.clear()
+            calls = server.answers.total()
+            arguments = command(data, out, server, "--limit", limit, kinds=("mmhal",))
+            assert main(arguments) == 0
+            assert len(ScriptedModel.asked) == server.answers.total() - calls == asked
+    assert found(out)["views"]["asserted"]["mmhal"]["score"]["denominator"] == 6
+
+
 def test_the_judge_may_find_the_objects(tmp_path):
     data, out = miniature(tmp_path / "data"), tmp_path / "out"
     first, second = ["two Men", "a puppy", "sky"], ["red buses"]
