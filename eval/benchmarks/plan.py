@@ -11,15 +11,10 @@ from typing import Any
 
 from data_prep.engines import open_engine
 from eval.answers import Decoding
+from eval.benchmarks.confidence_scores import CurvePair, compare_curves
 from eval.benchmarks.loading import Benchmark, Mmhal, ObjHal, first, load
 from eval.benchmarks.rates import Rate
-from eval.benchmarks.results import (
-    CurvePair,
-    Judging,
-    ModelScores,
-    compare_curves,
-    score_model,
-)
+from eval.benchmarks.results import Judging, ModelScores, score_model
 from eval.benchmarks.stored_answers import (
     StoredAnswer,
     answer_items,
@@ -98,7 +93,8 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
         print(f"judge {expert.name}: {stats_of(expert).summary()}")
     objhal = benchmarks.get("objhal")
     described = {model: found["objhal"] for model, found in answers.items() if "objhal" in found}
-    pairs = compare_curves(objhal, described, scores) if isinstance(objhal, ObjHal) else []
+    confidence = {model: one.confidence for model, one in scores.items()}
+    pairs = compare_curves(objhal, described, confidence) if isinstance(objhal, ObjHal) else []
     return Evaluation(scores, pairs)
 
 

@@ -2,56 +2,40 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import amber, objhal, pope
 from eval.benchmarks import mmhal as mmhal_bench
 from eval.benchmarks.amber import AmberScores
-from eval.benchmarks.claim_confidence import SOURCES, rated_claims
-from eval.benchmarks.claim_truth import (
-    ClaimObjects,
-    Described,
-    ObjectCalibration,
-    object_calibration,
-)
+from eval.benchmarks.confidence_scores import Answers, ConfidenceScores, score_confidence
 from eval.benchmarks.judged import Judgements, ask_judge
 from eval.benchmarks.loading import AmberSet, Benchmark, Mmhal, ObjHal, Pope
 from eval.benchmarks.mmhal import MmhalScores, Rating
 from eval.benchmarks.objhal import ObjHalScores
-from eval.benchmarks.operating_curve import Point, gain_at_equal_recall, operating_curve
-from eval.benchmarks.stored_answers import StoredAnswer
 from eval.benchmarks.views import counted_text, judged_text
 from eval.benchmarks.vocabulary import Vocabulary
 from eval.benchmarks.yes_no import YesNoScores
-from eval.tables.table import Interval
 from reward_fns.expert import Expert, ObjectsRequest
-
-Answers = Mapping[str, StoredAnswer]
 
 
 @dataclass(frozen=True)
 class ViewScores:
     """What judge and extractor make of a model's answers in one view; None: not asked for.
 
-    `judges`: who judged, as its server states, and by which prompt.
+    Attributes:
+        objects_by: who found Object HalBench's objects; objects_unread: replies of a judge that could not be read, left
+            out of all its rates.
+        judges: who judged, as its server states, and by which prompt.
     """
 
     objhal: ObjHalScores | None = None
+    objects_by: str = ""
+    objects_unread: int = 0
     mmhal: MmhalScores | None = None
     mmhal_types: Mapping[str, MmhalScores] = field(default_factory=dict)
     amber: AmberScores | None = None
     judges: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ConfidenceScores:
-    """What one source of the claims' confidence is worth on Object HalBench; `gain` against random dropping."""
-
-    calibration: ObjectCalibration
-    curve: Sequence[Point]
-    gain: Interval | None
 
 
 @dataclass(frozen=True)
@@ -96,16 +80,18 @@ class Judging:
         )
 
 
-def score_objhal(benchmark: ObjHal, answers: Answers, view: str, judging: Judging) -> ObjHalScores:
-    """Scores of the descriptions in a view."""
+def score_objhal(
+    benchmark: ObjHal, answers: Answers, view: str, judging: Judging
+) -> tuple[ObjHalScores, str, int]:
+    """Scores of the descriptions in a view, who found the objects, and texts of which nobody could."""
     texts = {
         item.item_id: counted_text(answers[item.item_id].response, view) for item in benchmark.items
     }
     if judging.objects_by_judge:
-        mentioned = _objects_by_judge(texts, benchmark.vocabulary, view, judging)
+        mentioned, finder = _objects_by_judge(texts, benchmark.vocabulary, view, judging)
     else:
         found = benchmark.extractor.mentions(list(texts.values()))
-        mentioned = dict(zip(texts, found, strict=True))
+        mentioned, finder = dict(zip(texts, found, strict=True)), benchmark.extractor.name
     counts = [
         objhal.count_objects(
             mentioned[item.item_id], benchmark.truth[item.image_id], texts[item.item_id]
@@ -113,20 +99,20 @@ def score_objhal(benchmark: ObjHal, answers: Answers, view: str, judging: Judgin
         for item in benchmark.items
         if item.item_id in mentioned
     ]
-    return objhal.score(counts)
+    return objhal.score(counts), finder, len(texts) - len(counts)
 
 
 def _objects_by_judge(
     texts: Mapping[str, str], vocabulary: Vocabulary, view: str, judging: Judging
-) -> dict[str, tuple[str, ...]]:
-    """Objects of each text by the judge; texts whose reply stays unreadable are left out."""
+) -> tuple[dict[str, tuple[str, ...]], str]:
+    """Objects of each text by the judge, without those whose reply could not be read; and who judged."""
     requests = {item: ObjectsRequest(text) for item, text in texts.items() if text.strip()}
     said = judging.ask("objhal", f"{view}_objects", requests, lambda verdict: list(verdict.objects))
     found: dict[str, tuple[str, ...]] = {item: () for item in texts if item not in requests}
     for item, names in said.values.items():
         if names is not None:
             found[item] = tuple(filter(None, map(vocabulary.lookup, names)))
-    return {item: found[item] for item in texts if item in found}
+    return found, "; ".join(said.judges)
 
 
 def score_mmhal(
@@ -144,66 +130,6 @@ def score_mmhal(
         Rating(one.question_type, said.values[one.item.item_id]) for one in benchmark.questions
     ]
     return ratings, said.judges
-
-
-def described_images(benchmark: ObjHal, answers: Answers, source: str) -> list[Described]:
-    """The descriptions claim by claim, with the confidences of a source; objects by the offline extractor."""
-    rated = [
-        rated_claims(stored.response, source, stored.tag_probabilities)
-        for stored in (answers[item.item_id] for item in benchmark.items)
-    ]
-    found = iter(benchmark.extractor.mentions([claim.text for claims in rated for claim in claims]))
-    return [
-        Described(
-            item.item_id,
-            tuple(ClaimObjects(next(found), claim.confidence) for claim in claims),
-            benchmark.truth[item.image_id],
-        )
-        for item, claims in zip(benchmark.items, rated, strict=True)
-    ]
-
-
-def score_confidence(benchmark: ObjHal, answers: Answers) -> dict[str, ConfidenceScores]:
-    """What each source of confidence is worth; a source that no claim has is left out."""
-    scores = {}
-    for source in SOURCES:
-        described = described_images(benchmark, answers, source)
-        if any(c.confidence is not None for one in described for c in one.claims):
-            scores[source] = ConfidenceScores(
-                object_calibration(described),
-                operating_curve(described),
-                gain_at_equal_recall(described),
-            )
-    return scores
-
-
-@dataclass(frozen=True)
-class CurvePair:
-    """Mention rate of the first model's operating curve minus the second's, at the same recall; negative is a gain."""
-
-    first: str
-    second: str
-    gain: Interval | None
-
-
-def finest_source(scores: ModelScores) -> str | None:
-    """The source of confidence that tells claims apart best: P(sure), else the tags, else the stated confidence."""
-    sources = ("tag_probability", "tag", "stated")
-    return next((source for source in sources if source in scores.confidence), None)
-
-
-def compare_curves(
-    benchmark: ObjHal, answers: Mapping[str, Answers], scores: Mapping[str, ModelScores]
-) -> list[CurvePair]:
-    """Every pair of models, each by its finest source; a model without confidence drops claims at random."""
-    described = {
-        model: described_images(benchmark, answers[model], finest_source(scores[model]) or "tag")
-        for model in answers
-    }
-    return [
-        CurvePair(a, b, gain_at_equal_recall(described[a], described[b]))
-        for a, b in combinations(described, 2)
-    ]
 
 
 def score_model(
@@ -247,7 +173,8 @@ def _score_view(
     found: dict[str, Any] = {}
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, ObjHal):
-            found["objhal"] = score_objhal(benchmark, answers[name], view, judging)
+            scores, finder, unread = score_objhal(benchmark, answers[name], view, judging)
+            found |= {"objhal": scores, "objects_by": finder, "objects_unread": unread}
         elif isinstance(benchmark, Mmhal):
             ratings, found["judges"] = score_mmhal(benchmark, answers[name], view, judging)
             found["mmhal"] = mmhal_bench.score(ratings, judging.paper_unreadable)

@@ -119,8 +119,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _write(found: "Evaluation", plan: "Plan") -> None:
+    from eval.benchmarks.confidence_scores import finest_source
     from eval.benchmarks.plan import report_of
-    from eval.benchmarks.results import finest_source
     from eval.figures.operating_curve import draw_operating_curves
     from eval.tables.hallucination_tables import all_tables
     from eval.tables.table import render
@@ -131,7 +131,7 @@ def _write(found: "Evaluation", plan: "Plan") -> None:
         print(render(table, ".md"))
         for suffix in (".md", ".csv", ".tex"):
             write_text(plan.out / f"{table.name}{suffix}", render(table, suffix))
-    sources = {model: finest_source(one) for model, one in found.models.items()}
+    sources = {model: finest_source(one.confidence) for model, one in found.models.items()}
     curves = {
         model: found.models[model].confidence[source].curve
         for model, source in sources.items()

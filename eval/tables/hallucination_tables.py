@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from eval.benchmarks.confidence_scores import ConfidenceScores, CurvePair
 from eval.benchmarks.rates import Rate
-from eval.benchmarks.results import ConfidenceScores, CurvePair, ModelScores, ViewScores
+from eval.benchmarks.results import ModelScores, ViewScores
 from eval.benchmarks.yes_no import YesNoScores
 from eval.model_names import model_title
 from eval.paper.hallucination import paper_method, reported
@@ -89,6 +90,8 @@ def _row(model: str, view: str, found: ViewScores) -> tuple[Cell, ...]:
 def objhal_table(scores: Mapping[str, ModelScores]) -> Table | None:
     """All rates of Object HalBench; None if it was not asked."""
     rows: list[tuple[Cell, ...]] = []
+    finders: set[str] = set()
+    unread = 0
     for model, of_model in scores.items():
         for view, found in of_model.views.items():
             if (one := found.objhal) is not None:
@@ -97,6 +100,8 @@ def objhal_table(scores: Mapping[str, ModelScores]) -> Table | None:
                 rows.append(
                     (model_title(model), view, *map(_cell, rates), *(r.value for r in means))
                 )
+                finders.add(found.objects_by)
+                unread += found.objects_unread
     columns = (
         Column("model"),
         Column("view"),
@@ -108,7 +113,12 @@ def objhal_table(scores: Mapping[str, ModelScores]) -> Table | None:
         Column("mentions", digits=2),
         Column("words", digits=1),
     )
-    notes = ("CHAIR_s: of all responses; CHAIR_i: each object once a response.", _INTERVALS)
+    notes = (
+        f"Objects found by: {', '.join(sorted(finders))}; {unread} responses left out since the judge's reply could "
+        "not be read.",
+        "CHAIR_s: of all responses; CHAIR_i: each object once a response.",
+        _INTERVALS,
+    )
     return Table("objhal", "Object HalBench", columns, tuple(rows), notes) if rows else None
 
 

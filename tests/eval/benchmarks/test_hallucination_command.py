@@ -250,7 +250,9 @@ def test_the_judge_may_find_the_objects(tmp_path):
     with JudgeServer(reply=reply) as server:
         assert main(command(data, out, server, "--objects", "judge", kinds=("objhal",))) == 0
         assert server.total == 2
-    scores = found(out)["views"]["asserted"]["objhal"]
+    view = found(out)["views"]["asserted"]
+    assert view["objects_by"].startswith("judge-2026, prompt ") and view["objects_unread"] == 0
+    scores = view["objhal"]
     # man and dog are there, the bus is not; the sky is no object
     assert scores["mentions"]["value"] == 3 / 2
     assert scores["mention_rate"]["value"] == 1 / 3
