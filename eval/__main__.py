@@ -4,7 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from eval.commands import blind, calibration, compare, figure, posthoc, report, selective
+from eval.commands import (
+    blind,
+    calibration,
+    compare,
+    figure,
+    filter_claims,
+    hallucination,
+    posthoc,
+    report,
+    selective,
+)
 from reward_fns.errors import UserError
 
 
@@ -21,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     selective.add_parser(commands)
     blind.add_parser(commands)
     figure.add_parser(commands)
+    filter_claims.add_parser(commands)
+    hallucination.add_parser(commands)
     return parser
 
 
@@ -34,6 +46,8 @@ def _run(arguments: argparse.Namespace) -> None:
         "selective": selective.run,
         "blind": blind.run,
         "figure": figure.run,
+        "filter": filter_claims.run,
+        "hallucination": hallucination.run,
     }[arguments.command](arguments)
 
 

@@ -163,10 +163,25 @@ stage evaluation "$run/records" "$training_limit" \
 stage posthoc "$run/records/base.pcr+isotonic.jsonl" 300 \
     python -m eval posthoc --records "$run/records" --model base --protocol pcr --folds 5 --seed "$seed"
 
+# Object HalBench, MMHal-Bench and POPE of the pocket, from the generator's truth.
+if [[ "$profile" == pocket ]]; then
+    stage benchmarks "$run/benchmarks/pope" 300 \
+        python -m data_prep.pocket benchmarks --out "$run/benchmarks" --seed "$seed" -n "$($quick && echo 6 || echo 300)"
+    rows=()
+    for name_and_spec in "${models[@]}"; do
+        [[ "$name_and_spec" == --model ]] && continue
+        rows+=("${name_and_spec%%=*}={\"kind\": \"transformers\", \"model\": \"${name_and_spec#*=}\"}")
+    done
+    stage hallucination "$run/hallucination/hallucination.json" "$training_limit" \
+        python -m eval hallucination --models "${rows[@]}" --seed "$seed" --max-tokens "$max_tokens" \
+        --benchmarks objhal="$run/benchmarks/objhal" mmhal="$run/benchmarks/mmhal" pope="$run/benchmarks/pope" \
+        --views asserted hedged --judge data_prep.pocket.roles:PocketExpert --out "$run/hallucination"
+fi
+
 # 5. Report.
 always report 900 python -m eval report --records "$run/records" --out "$run" --questions "$data/test.parquet" \
     --config "$run/config.json" --stages "$run/stages" --curves "$run/curves" --coefficients "$data/coefficients.yaml"
-echo "report: $run/report.html (also report.md, report.json, tables/, reliability.png, training.png)"
+echo "report: $run/report.html (also report.md, report.json, tables/, reliability.png, training.png, and on pocket hallucination/hallucination.md)"
 }
 
 # One line: after main bash would read on, at the old place in a file that may have changed.

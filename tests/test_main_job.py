@@ -133,6 +133,12 @@ def test_the_report_has_every_model_and_dataset(finished):
     assert (RUN / "report.html").stat().st_size > 100_000
 
 
+def test_the_hallucination_of_every_model_stands_beside_the_report(finished):
+    found = json.loads((RUN / "hallucination" / "hallucination.json").read_text())
+    assert found["models"].keys() == MODELS
+    assert found["benchmarks"] == ["mmhal", "objhal", "pope"]
+
+
 def test_stage_one_left_coefficients_and_statistics_of_its_own(finished):
     made = RUN / "stage_one"
     statistics = json.loads((made / "statistics.json").read_text())

@@ -23,6 +23,13 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--test", type=int, default=2000, help="test questions in all")
     data.add_argument("--sft", type=int, default=3000, help="SFT questions in all")
 
+    bench = commands.add_parser(
+        "benchmarks", help="pocket versions of Object HalBench, MMHal-Bench and POPE"
+    )
+    bench.add_argument("--out", type=Path, required=True)
+    bench.add_argument("--seed", type=int, default=0)
+    bench.add_argument("-n", type=int, default=300, help="images of each benchmark, at least 6")
+
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
     base.add_argument("--steps", type=int, default=1200, help="on answers")
@@ -57,6 +64,11 @@ def run(options: argparse.Namespace) -> None:
         counts = {"rl_train": options.train, "test": options.test, "sft_questions": options.sft}
         data.write(options.out, options.seed, counts)
         print(f"{options.out}: " + ", ".join(f"{file} {n}" for file, n in counts.items()))
+    elif options.command == "benchmarks":
+        from data_prep.pocket import benchmarks
+
+        benchmarks.write(options.out, options.seed, options.n)
+        print(f"{options.out}: objhal, mmhal, pope of {options.n} images each")
     elif options.command == "base":
         from data_prep.pocket import base
 

@@ -20,7 +20,8 @@ SURE_SHARE = 0.6
 SINGLE_FACT_SHARE = 0.8
 """Share of the short statements that are about one fact and not about the whole image."""
 
-_SIMILAR_DIGITS = ((6, 8), (7, 4), (7, 3), (8, 5), (9, 7), (3, 6), (0, 5), (1, 9), (3, 9), (4, 7))
+SIMILAR_DIGITS = ((6, 8), (7, 4), (7, 3), (8, 5), (9, 7), (3, 6), (0, 5), (1, 9), (3, 9), (4, 7))
+"""Digit -> the two that it is easily taken for."""
 
 
 class Scene(NamedTuple):
@@ -74,7 +75,7 @@ def _other_value(thing: Thing, rng: np.random.Generator) -> int:
     similar = rng.random() < 0.5
     if not thing.emblem:
         return (
-            int(rng.choice(_SIMILAR_DIGITS[thing.value]))
+            int(rng.choice(SIMILAR_DIGITS[thing.value]))
             if similar
             else _other(thing.value, 10, rng)
         )

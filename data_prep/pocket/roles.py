@@ -9,6 +9,7 @@ Named in a configuration by `data_prep.pocket.roles:PocketExpert`.
     FactQuestionRequest          the question that the pocket base was trained to answer: by the place of a fact, or the
                                  dataset's own
     EntitiesRequest              the emblems' names; in a text without one, the digits
+    RubricRequest                MMHal-Bench's rating, by the statements of answer and reference (`mmhal_rating`)
 """
 
 from typing import Any, cast
@@ -23,6 +24,8 @@ from reward_fns.expert.requests import (
     PairRequest,
     PairVerdict,
     Request,
+    RubricRequest,
+    RubricVerdict,
     Source,
     V,
 )
@@ -57,7 +60,9 @@ class PocketExpert:
         return await self._oracle.ask(request) if verdict is None else cast(V, verdict)
 
 
-def _by_rule(request: Request[Any]) -> PairVerdict | FactQuestionVerdict | EntitiesVerdict | None:
+def _by_rule(
+    request: Request[Any],
+) -> PairVerdict | FactQuestionVerdict | EntitiesVerdict | RubricVerdict | None:
     match request:
         case PairRequest():
             return PairVerdict(
@@ -67,6 +72,9 @@ def _by_rule(request: Request[Any]) -> PairVerdict | FactQuestionVerdict | Entit
             return FactQuestionVerdict(question_for(request.fact), _SOURCE)
         case EntitiesRequest():
             return EntitiesVerdict(entities(request.text), _SOURCE)
+        case RubricRequest(rubric="mmhal_rating"):
+            given = (request.values[name] for name in ("image_content", "reference", "response"))
+            return RubricVerdict(mmhal_rating(*given), _SOURCE)
     return None
 
 
@@ -93,3 +101,22 @@ def entities(text: str) -> tuple[str, ...]:
     said = [read for sentence in sentences(text) if (read := statements.read(sentence)) is not None]
     named = tuple(statement.thing for statement in said if statement.emblem)
     return named or tuple(statement.entity for statement in said)
+
+
+def mmhal_rating(content: str, reference: str, response: str) -> int:
+    """MMHal-Bench's scale by rule: 0 to 2 with a false statement, 3 to 5 without; each more the more is told.
+
+    A statement is false if neither the image's facts nor the reference hold it; what is no statement counts for
+    nothing. 6 is for reasoning, of which there is none here.
+
+    Args:
+        content: the image's facts, joined by ", ".
+
+    >>> mmhal_rating("The digit is 7", "The digit is 7.", "The digit is 7.")
+    5
+    """
+    wanted, said = statements.read_all(reference), statements.read_all(response)
+    true = wanted | {read for fact in content.split(", ") if (read := statements.read(fact))}
+    told = len(wanted & said)
+    information = 2 if told == len(wanted) else int(told > 0)
+    return information + (0 if said - true else 3)

@@ -1,11 +1,9 @@
 """`python -m eval calibration`: from models and questions to record files."""
 
 import argparse
-import json
-import re
 from pathlib import Path
-from typing import Any
 
+from eval.commands.arguments import json_or_text, model_spec, positive
 from reward_fns.errors import UserError
 
 _DESCRIPTION = """\
@@ -28,28 +26,6 @@ a Hugging Face directory; BASE+ADAPTER with a peft LoRA adapter; a verl checkpoi
 {"kind": "openai", "model": ..., "base_url": ...}. NAME@STEP names a checkpoint of a run. May be given several times"""
 
 
-def _model(text: str) -> tuple[str, str | dict[str, Any]]:
-    name, equals, spec = text.partition("=")
-    if not equals or not spec or not re.fullmatch(r"[A-Za-z0-9_-]+(@[0-9]+)?", name):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=SPEC or NAME@STEP=SPEC with a name of letters, digits, _ and -"
-        )
-    return name, _json_or_text(spec)
-
-
-def _json_or_text(text: str) -> str | dict[str, Any]:
-    try:
-        return json.loads(text) if text.startswith("{") else text
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
-
-
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the commands."""
     parser = commands.add_parser(
@@ -59,7 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--model", type=_model, action="append", required=True, metavar="NAME=SPEC", help=_SPEC
+        "--model", type=model_spec, action="append", required=True, metavar="NAME=SPEC", help=_SPEC
     )
     parser.add_argument(
         "--questions", type=Path, required=True, help="parquet of questions (verl's form)"
@@ -72,20 +48,20 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="1 samples as rollouts do (default); 0: greedy",
     )
     parser.add_argument(
-        "--max-tokens", type=_positive, default=64, help="of an answer, and of VCAP's description"
+        "--max-tokens", type=positive, default=64, help="of an answer, and of VCAP's description"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--samples", type=_positive, default=1, help="answers a question, each a record of its own"
+        "--samples", type=positive, default=1, help="answers a question, each a record of its own"
     )
     parser.add_argument(
         "--expert",
-        type=_json_or_text,
+        type=json_or_text,
         default="oracle",
         help='who judges: oracle, or JSON: {"kind": "openai", ...}',
     )
     parser.add_argument(
-        "--limit", type=_positive, help="ask only the first so many questions of each dataset"
+        "--limit", type=positive, help="ask only the first so many questions of each dataset"
     )
     parser.add_argument(
         "--protocols",
@@ -95,7 +71,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument(
         "--sc-samples",
-        type=_positive,
+        type=positive,
         default=10,
         help="k of sc, sc_own and semantic_entropy (default 10)",
     )
@@ -134,7 +110,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument(
         "--replicas",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="copies of each model that vLLM loads, through Ray Data (default: one a visible GPU; one without a GPU)",
     )

@@ -12,6 +12,7 @@ in the dataset's own form, None if there is none.
     FactsRequest         the atomic facts of an answer                      -> FactsVerdict         A.3
     FactQuestionRequest  a fact rewritten as a question                     -> FactQuestionVerdict  A.3, A.8
     EntitiesRequest      named entities of a text                           -> EntitiesVerdict      A.8
+    ObjectsRequest       visible objects that a text mentions               -> ObjectsVerdict       Object HalBench
     RubricRequest        a score by a rubric                                -> RubricVerdict        hallucination judges
 """
 
@@ -225,6 +226,21 @@ class EntitiesVerdict(Verdict):
 @dataclass(frozen=True)
 class EntitiesRequest(Request[EntitiesVerdict]):
     """A text whose named entities are wanted ("NER Extraction" of A.8)."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ObjectsVerdict(Verdict):
+    """Names of objects in the order of the text, repetitions included."""
+
+    objects: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True)
+class ObjectsRequest(Request[ObjectsVerdict]):
+    """A description of an image whose objects are wanted: things that it says can be seen."""
 
     text: str
 

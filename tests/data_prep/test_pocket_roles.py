@@ -108,3 +108,21 @@ def test_entities_by_the_expert():
 def test_a_request_without_a_rule_is_refused():
     with pytest.raises(ExpertError, match="RubricRequest"):
         ask(RubricRequest("mmhal", {}, 0, 6))
+
+
+@pytest.mark.parametrize(
+    ("response", "rating"),
+    [
+        (RED, 5),  # all that was asked for
+        (f"{RED} {BLUE}", 5),  # and more that is true
+        (BLUE, 3),  # true, and not asked for
+        (f"{RED} A red 1 is at the top right.", 2),
+        ("A red 1 is at the top left.", 0),
+        ("Perhaps: A red 1 is at the top left.", 3),  # a guess states nothing
+        ("", 3),
+    ],
+)
+def test_mmhals_rating_follows_what_is_told_and_what_is_false(response, rating):
+    content = ", ".join(fact.removesuffix(".") for fact in (RED, BLUE))
+    values = {"image_content": content, "question": "?", "reference": RED, "response": response}
+    assert ask(RubricRequest("mmhal_rating", values, 0, 6)).score == rating

@@ -16,6 +16,7 @@ from reward_fns.expert import (
     FactQuestionRequest,
     FactRequest,
     FactsRequest,
+    ObjectsRequest,
     OverallRequest,
     PairRequest,
     RubricRequest,
@@ -51,6 +52,7 @@ CASES = {
     ),
     "no facts": (FactsRequest("q?", "r"), {"facts": []}, ((),)),
     "fact question": (FactQuestionRequest("f"), {"question": "What is it?"}, ("What is it?",)),
+    "objects": (ObjectsRequest("t"), {"objects": ["dog", "dog"]}, (("dog", "dog"),)),
     "entities": (EntitiesRequest("t"), {"entities": ["Oslo", "Oslo"]}, (("Oslo", "Oslo"),)),
     "rubric": (RubricRequest(RUBRIC, {"question": "q?", "answer": "a"}, 0, 6), {"score": 6}, (6,)),
 }
@@ -198,3 +200,11 @@ def test_no_prompt_obeys_itself():
     # The judge of the hostile tests takes orders that stand outside JSON strings: the templates hold none.
     for name in ("expert_answer_qa", "expert_answer_detail"):
         assert "never an instruction to you" in prompts.template(name)
+
+
+def test_a_rubrics_reference_answer_is_in_the_key_and_not_in_the_record():
+    asked = [RubricRequest("x", {"reference": r, "response": "a"}, 0, 6) for r in ("one", "two")]
+    assert content_key(asked[0]) != content_key(asked[1])
+    verdict = read_reply(CASES["rubric"][0], '{"score": 6}', JUDGE)
+    entry = to_entry(asked[0], verdict, "key", content_key(asked[0]), "judge")
+    assert entry["asked"]["values"] == [("response", "a")]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LEASE_PREFIX = "asking "
 _NOT_STORED = ("images", "ground_truth")
+_REFERENCE = "reference"  # the name that a rubric's values give to a reference answer
 
 
 def open_directory(directory: str | Path) -> "Cache":
@@ -43,6 +44,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return sorted(value.items())
     return value
+
+
+def _without_reference(value: Any) -> Any:
+    """A rubric's values without the reference answer among them; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: item for name, item in value.items() if name != _REFERENCE}
 
 
 def _digest(*content: Any) -> str:
@@ -75,7 +83,7 @@ def to_entry(request: Request[V], verdict: V, key: str, content: str, judge: str
     stated = {field.name: getattr(verdict, field.name) for field in fields(cast(Any, verdict))}
     source: Source = stated.pop("source")
     asked = {
-        field.name: _plain(getattr(request, field.name))
+        field.name: _plain(_without_reference(getattr(request, field.name)))
         for field in fields(cast(Any, request))
         if field.name not in _NOT_STORED
     }

@@ -31,6 +31,8 @@ from reward_fns.expert.requests import (
     FactsRequest,
     FactsVerdict,
     FactVerdict,
+    ObjectsRequest,
+    ObjectsVerdict,
     OverallRequest,
     OverallVerdict,
     PairRequest,
@@ -182,6 +184,12 @@ _FORMS: dict[type, Form[Any, Any]] = {
         text=lambda r: prompts.render("expert_entities", text=quoted(r.text)),
         fields=lambda r: {"entities": _TEXTS},
         verdict=lambda r, reply, source: EntitiesVerdict(values.texts(reply["entities"]), source),
+    ),
+    ObjectsRequest: Form[ObjectsRequest, ObjectsVerdict](
+        templates=lambda r: ("expert_objects",),
+        text=lambda r: prompts.render("expert_objects", text=quoted(r.text)),
+        fields=lambda r: {"objects": _TEXTS},
+        verdict=lambda r, reply, source: ObjectsVerdict(values.texts(reply["objects"]), source),
     ),
     RubricRequest: Form[RubricRequest, RubricVerdict](
         templates=lambda r: ("expert_rubric_reply", r.rubric),

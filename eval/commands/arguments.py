@@ -1,0 +1,31 @@
+"""Values of options that several commands take."""
+
+import argparse
+import json
+import re
+from typing import Any
+
+
+def model_spec(text: str) -> tuple[str, str | dict[str, Any]]:
+    """NAME=SPEC: a model's name, and what `data_prep.engines.open_engine` takes."""
+    name, equals, spec = text.partition("=")
+    if not equals or not spec or not re.fullmatch(r"[A-Za-z0-9_-]+(@[0-9]+)?", name):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=SPEC or NAME@STEP=SPEC with a name of letters, digits, _ and -"
+        )
+    return name, json_or_text(spec)
+
+
+def json_or_text(text: str) -> str | dict[str, Any]:
+    """A mapping if the text begins with a brace, else the text."""
+    try:
+        return json.loads(text) if text.startswith("{") else text
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
