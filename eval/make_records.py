@@ -42,6 +42,7 @@ from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, make_expert
 from reward_fns.expert.oracle import OracleExpert
+from reward_fns.expert.requests import AnswerRequest, ClaimRequest, OverallRequest
 from reward_fns.files import JsonlLog
 from reward_fns.lenient import THINKING
 
@@ -119,7 +120,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
         "expert": expert.name,
-        "expert_version": getattr(expert, "prompt_version", ""),
+        "expert_version": _instructions(expert, questions),
         "correctness": plan.correctness,
         "thinking": plan.thinking and list(plan.thinking),
     }
@@ -147,6 +148,22 @@ def _protocols(plan: Plan, expert: Expert) -> dict[str, ConfidenceProtocol]:
     if set(BY_EQUIVALENCE) & set(plan.protocols):
         options = replace(options, equivalence=make_equivalence(plan.equivalence, expert))
     return {name: PROTOCOLS[name](options) for name in plan.protocols}
+
+
+def _instructions(expert: Expert, questions: Sequence[Question]) -> list[str]:
+    """Versions of all instructions by which the expert judges answers to these questions, sorted; [] if it has none."""
+    version = getattr(expert, "prompt_version", None)
+    if not callable(version):
+        return []
+    versions: set[str] = set()
+    images = (b"",)  # every question has one, and instructions depend on how many, not on which
+    for task in {question.task for question in questions}:
+        versions |= {
+            version(AnswerRequest("", task, ("",), "", None, images)),
+            version(ClaimRequest("", task, "", "", None, images)),
+            version(OverallRequest("", task, "", None, images)),
+        }
+    return sorted(versions)
 
 
 def _check_references(expert: Expert, questions: Sequence[Question], correctness: str) -> None:

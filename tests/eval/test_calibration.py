@@ -414,6 +414,18 @@ def test_records_from_before_the_finish_reason_are_read(run, capsys):
     assert report["cut_off"] == []
 
 
+def test_a_served_expert_is_asked_and_paid_once(run, capsys):
+    from judge_server import JudgeServer
+
+    with JudgeServer() as server:
+        expert = json.dumps({"kind": "openai", "model": "judge", "base_url": server.url})
+        for _ in range(3):
+            out = run("base=digit", options=("--expert", expert, "--protocols", "verbal"))
+        paid = server.total
+    assert Engine.log == [("digit", 4)] and paid == 4
+    assert "made with" not in capsys.readouterr().out and not set_aside(out)
+
+
 SAMPLED = ("--protocols", "sc_own", "semantic_entropy", "--sc-samples", "2")
 
 
