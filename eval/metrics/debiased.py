@@ -274,15 +274,18 @@ class PairedLaws:
     def rooted(self) -> tuple[float, float, float]:
         """The difference of the debiased ECEs with its interval: that of the squares over the sum of the roots.
 
-        So it has the sign, and leaves out 0 where, the difference of the squares does. Near 0, where roots say more
-        about noise than about errors, the sum is taken to be at least the root of the squares' standard error.
+        So the interval leaves out 0 where that of the squares does. Near 0, where roots say more about noise than
+        about errors, the sum is taken to be at least the root of the squares' standard error. The value is the
+        difference of the two roots as they are shown, but for its ends where the interval lies beside it.
         """
         law = self.calibration
         if np.isnan(law.value):
             return float("nan"), float("nan"), float("nan")
         scale = max(root(self.a) + root(self.b), law.variance**0.25)
-        low, high = law.interval()
-        return (law.value / scale, low / scale, high / scale) if scale > 0 else (0.0, 0.0, 0.0)
+        if not scale > 0:
+            return 0.0, 0.0, 0.0
+        low, high = (end / scale for end in law.interval())
+        return min(max(root(self.a) - root(self.b), low), high), low, high
 
 
 _NO_PAIRS = PairedLaws(_UNDEFINED, _UNDEFINED, float("nan"), float("nan"))

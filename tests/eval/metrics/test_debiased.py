@@ -203,6 +203,15 @@ def test_a_real_difference_is_found_whichever_is_blunt():
     assert off.high < 0 and off.p_smooth < 1e-6
 
 
+def test_the_difference_is_that_of_the_two_values_shown():
+    """One estimate of the squares is below 0 and shown as 0: the difference is the other's root."""
+    c, right = np.full(100, 0.7), np.repeat([1.0, 0.0], [70, 30])
+    wrong = np.repeat([1.0, 0.0], [40, 60])
+    laws = paired_laws((c, wrong), (c, right))
+    # gap -0.3: 0.09 - 0.24 / 99; the other's gap is 0, less its noise
+    assert laws.b < 0 and laws.rooted()[0] == pytest.approx((0.09 - 0.24 / 99) ** 0.5)
+
+
 def test_a_model_does_not_differ_from_itself():
     rng = np.random.default_rng(7)
     c = rng.random(50)
