@@ -92,12 +92,14 @@ def sft_schema(images: ImageKind) -> pa.Schema:
 
 
 def chat_content(text: str) -> list[dict[str, str]]:
-    """Split text at its `<image>` marks into content parts, as verl's RLHFDataset does for the rollout.
+    """Split text at its `<image>` marks into content parts, as the recipe's datasets do for SFT and the rollout.
+
+    A newline after a mark belongs to the mark: the chat templates of LLaVA-1.5 write their own.
 
     >>> chat_content("<image>\\nWhich digit?")
-    [{'type': 'image'}, {'type': 'text', 'text': '\\nWhich digit?'}]
+    [{'type': 'image'}, {'type': 'text', 'text': 'Which digit?'}]
     """
-    parts = [part for part in re.split("(<image>)", text) if part]
+    parts = [part for part in re.split("(<image>)\n?", text) if part]
     return [
         {"type": "image"} if part == "<image>" else {"type": "text", "text": part} for part in parts
     ]

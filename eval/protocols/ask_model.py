@@ -55,7 +55,7 @@ class Asked:
         text = prompts.render(
             prompt, **{k: v.replace(IMAGE_MARK, "< image >") for k, v in values.items()}
         )
-        content = [{"type": "image"}, {"type": "text", "text": f"\n{text}"}]
+        content = [{"type": "image"}, {"type": "text", "text": text}]
         own = request_seed(seed, f"{prompt}:{self.answer.key}")
         return GenerationRequest([{"role": "user", "content": content}], own, self.question.image)
 

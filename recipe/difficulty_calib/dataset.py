@@ -6,6 +6,7 @@ class also tokenises a conversation as the rollout does, and ends the answer wit
 LLaVA's chat template leaves out: without it SFT unlearns to stop.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,8 +18,25 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs
 from recipe.difficulty_calib.images import images_of, open_image
 
 
+def without_newline_after_images(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages, changed in place: verl cuts ``<image>\\nWhich`` after the mark, and LLaVA's template adds a newline
+    of its own, so that the model would see two (`data_prep.verl_rows.chat_content` does the same for its requests)."""
+    for message in messages:
+        parts = message["content"]
+        if isinstance(parts, str):
+            continue
+        for before, part in pairwise(parts):
+            if before["type"] == "image" and part["type"] == "text":
+                part["text"] = part["text"].removeprefix("\n")
+        message["content"] = [part for part in parts if part != {"type": "text", "text": ""}]
+    return messages
+
+
 class UntouchedImageDataset(RLHFDataset):
-    """`RLHFDataset` without `smart_resize`."""
+    """`RLHFDataset` without `smart_resize`, and with one newline after an image."""
+
+    def _build_messages(self, example: dict[str, Any], key: str) -> list[dict[str, Any]]:
+        return without_newline_after_images(super()._build_messages(example, key))
 
     @classmethod
     def _process_multi_modal_info(
@@ -34,11 +52,18 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
     the end-of-sequence token. Loss is on the answer.
     """
 
+    def _read_files_and_process(self) -> None:
+        # verl asks the tokenizer for the template; older LLaVA folders hold it in chat_template.json alone, which is
+        # the processor's.
+        if self.tokenizer.chat_template is None:
+            self.tokenizer.chat_template = self.processor.chat_template
+        super()._read_files_and_process()
+
     def _build_messages(self, example: dict[str, Any]) -> list[dict[str, Any]]:
         images = example.get(self.image_key)
         if images is not None:
             example = {**example, self.image_key: [open_image(dict(image)) for image in images]}
-        return super()._build_messages(example)
+        return without_newline_after_images(super()._build_messages(example))
 
     def _process_single_message(
         self, index: int, message: dict[str, Any], full_message: list[dict[str, Any]], **kwargs: Any

@@ -10,7 +10,7 @@ def test_image_marks_become_parts_as_in_the_rollout():
     assert chat_content("a <image>\nb") == [
         {"type": "text", "text": "a "},
         {"type": "image"},
-        {"type": "text", "text": "\nb"},
+        {"type": "text", "text": "b"},
     ]
 
 
@@ -18,7 +18,7 @@ def test_questions_come_in_the_order_of_the_rows(question_rows, write_questions)
     questions = load_questions(write_questions(question_rows(3)))
     assert [q.question_id for q in questions] == ["q0", "q1", "q2"]
     assert questions[0].messages == [
-        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "\nWhich digit?"}]}
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which digit?"}]}
     ]
     assert questions[0].image.startswith(b"\x89PNG") and questions[1].dataset == "pocket-1"
 

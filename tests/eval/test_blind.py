@@ -42,7 +42,7 @@ class Looking:
 
     def _reply(self, request):
         knows = request.image in self.known
-        if request.messages[-1]["content"][-1]["text"].startswith("\nHow likely"):
+        if request.messages[-1]["content"][-1]["text"].startswith("How likely"):
             return "0.8"  # by verbal_asked it is as sure as ever
         digit, confidence = (7, 0.9) if knows else (3, 0.25)
         return f"1. The digit is {digit}. I'm sure.\nConfidence: {confidence}"

@@ -42,7 +42,7 @@ class Engine:
 
     def reply(self, request):
         text = request.messages[-1]["content"][-1]["text"]
-        if text.startswith("\nHow likely"):
+        if text.startswith("How likely"):
             return "0.4"
         return self.answers[self.images[request.image]].replace("digit", self.fingerprint)
 

@@ -20,7 +20,7 @@ def test_the_answer_is_shown_without_tags_and_confidence(make_asked, rule_engine
     text = request.messages[0]["content"][1]["text"]
     assert "The digit is 7. It is red." in text and "sure" not in text and "0.7" not in text
     assert request.image == b"png" and request.messages[0]["content"][0] == {"type": "image"}
-    assert text.startswith("\n")  # as after the <image> mark of the questions' own prompts
+    assert not text.startswith("\n")  # the chat template writes the newline after the image
 
 
 def test_an_unreadable_response_is_shown_as_it_is_and_holds_no_second_image(
@@ -78,7 +78,7 @@ def test_pcr_without_any_of_the_four_words_is_a_parse_failure(make_asked, rule_e
 @pytest.mark.parametrize("task", ["QA", "Detail"])
 def test_vcap_shows_round_one_to_round_two(make_asked, rule_engine, task):
     def reply(prompt):
-        if prompt.startswith("\nStep 1"):
+        if prompt.startswith("Step 1"):
             return "A red 7.\nVisual confidence: 0.9"
         assert (
             "A red 7.\nVisual confidence: 0.9" in prompt and "The digit is 7. It is red." in prompt
