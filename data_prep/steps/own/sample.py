@@ -34,6 +34,8 @@ from reward_fns.expert import ExpertError
 from reward_fns.expert.requests import TASKS, AnswerRequest, AnswerVerdict, OverallRequest, Request
 from reward_fns.files import read_jsonl
 
+TAGS = ("drawn", "likelier")
+
 
 @dataclass(frozen=True)
 class OwnConfig:
@@ -44,9 +46,10 @@ class OwnConfig:
         batch: questions that the model is given at a time.
         folds: parts of the questions for cross-fitting, >= 2.
         least_spread: a map whose confidences have a smaller standard deviation is refused.
+        tags: "drawn" with each claim's chance, or the "likelier" one; see `targets`.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value out of range, or another word for `tags`.
     """
 
     n: int = 4
@@ -55,8 +58,11 @@ class OwnConfig:
     batch: int = 256
     folds: int = 5
     least_spread: float = 0.05
+    tags: str = "drawn"
 
     def __post_init__(self) -> None:
+        if self.tags not in TAGS:
+            raise ValueError(f"own.tags is one of {', '.join(TAGS)}, got {self.tags!r}")
         if self.batch < 1 or self.folds < 2 or not 0 <= self.least_spread <= 0.5:
             raise ValueError(
                 "own needs batch >= 1, folds >= 2 and 0 <= least_spread <= 0.5, got "

@@ -3,7 +3,14 @@
 The answers of `own.jsonl`, each with a confidence and tags by the cross-fitted maps of `claim_map`:
 
     confidence   the chance that the answer is right, to one decimal
-    tag          "I'm sure." if the chance that the claim is right is above 1/2
+    tag          "I'm sure." with the chance that the claim is right, drawn for each copy of the answer
+                 (`own.tags=drawn`), or where it is above 1/2 (`own.tags=likelier`)
+
+Why drawn: at inference the model draws its tags, then reads them. Where the tag says for certain on which
+side of 1/2 the chance lies, the model learns to believe it, and believes it of tags that it drew by
+mere luck: a number behind a guess is as sure as one behind knowledge (Ortega et al. 2021, "Shaking the
+foundations", call this self-delusion). A drawn tag says little, so the number rests on the answer.
+Greedy decoding says the likelier tag in either case.
 
 A record of `targets.jsonl`, none if `sft.confidence` is not "own":
 
@@ -13,9 +20,9 @@ A record of `targets.jsonl`, none if `sft.confidence` is not "own":
 verdicts (n, AUROC, ECE, Brier score, spread): {} if `sft.confidence` is not "own".
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +65,9 @@ def run(context: Context) -> Counts:
     of_answer, of_claim = cross_fitted(answers, folds, context.seed("folds"))
     _check_spread(of_answer, context.config.own.least_spread)
     write_json(map_file, describe(answers, of_answer, of_claim))
-    return _write(context.run / "targets.jsonl", context.failures, records, of_answer, of_claim)
+    tags = Tagger(context.config.own.tags, context.seed("tags"))
+    path = context.run / "targets.jsonl"
+    return _write(path, context.failures, records, of_answer, of_claim, tags)
 
 
 def columns(records: Sequence[Record]) -> Answers:
@@ -116,33 +125,39 @@ def _check_spread(chance: Floats, least: float) -> None:
         )
 
 
+class Tagger:
+    """Chooses tags by `OwnConfig.tags`; the seed fixes all draws."""
+
+    def __init__(self, tags: str, seed: int) -> None:
+        self._drawn = tags == "drawn"
+        self._rng = np.random.default_rng(seed)
+
+    def sure(self, chance: float) -> bool:
+        """Whether a claim with this chance to be right is tagged "I'm sure."."""
+        return bool(self._rng.random() < chance) if self._drawn else chance > 0.5
+
+
 def _write(
-    path: Path, failures: Path, records: Sequence[Record], of_answer: Floats, of_claim: Floats
+    path: Path,
+    failures: Path,
+    records: Sequence[Record],
+    of_answer: Floats,
+    of_claim: Floats,
+    tags: Tagger,
 ) -> Counts:
     answer_chances, claim_chances = iter(of_answer.tolist()), iter(of_claim.tolist())
     dropped = 0
     with RecordFile(path) as out, RecordFile(failures) as failed:
         for record in records:
-            texts: list[dict[str, Any]] = []
+            texts: list[Record] = []
             reason = ""
             for answer in record["answers"]:
                 chance = next(answer_chances)
-                claims = [
-                    Claim(claim["text"], next(claim_chances) > 0.5) for claim in answer["claims"]
-                ]
+                chances = [next(claim_chances) for _ in answer["claims"]]
                 try:
-                    text = render_response(claims, round(chance, DECIMALS))
+                    texts += _texts(answer, chance, chances, tags)
                 except ValueError as error:
                     reason = str(error)
-                    continue
-                texts.append(
-                    {
-                        "text": text,
-                        "count": answer["count"],
-                        "chance": round(chance, 4),
-                        "correct": answer["correct"],
-                    }
-                )
             question = {key: record[key] for key in ("question_id", "dataset")}
             if texts:
                 out.add({**question, "texts": texts})
@@ -158,3 +173,22 @@ def _write(
                 )
     counted = {"claims that cannot be written": dropped} if dropped else {}
     return Counts(len(records), len(records) - dropped, counted)
+
+
+def _texts(
+    answer: Record, chance: float, claim_chances: Sequence[float], tags: Tagger
+) -> list[Record]:
+    """The answer's texts, those alike once with their number.
+
+    Raises:
+        ValueError: a claim that the format cannot hold.
+    """
+    copies: Counter[str] = Counter()
+    for _ in range(answer["count"]):
+        claims = [
+            Claim(claim["text"], tags.sure(of_claim))
+            for claim, of_claim in zip(answer["claims"], claim_chances, strict=True)
+        ]
+        copies[render_response(claims, round(chance, DECIMALS))] += 1
+    told = {"chance": round(chance, 4), "correct": answer["correct"]}
+    return [{"text": text, "count": count, **told} for text, count in copies.items()]

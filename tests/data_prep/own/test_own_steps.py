@@ -2,13 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import scripted
 
 from data_prep.pipeline.config import load_config
 from data_prep.pipeline.runner import run_steps
 from data_prep.pipeline.step_table import STEPS
-from data_prep.steps.own.targets import _check_finite, columns
+from data_prep.steps.own.sample import OwnConfig
+from data_prep.steps.own.targets import Tagger, _check_finite, columns
 from reward_fns.claims import FORMAT_INSTRUCTION, parse_response
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl, read_mapping
@@ -55,7 +57,7 @@ def test_each_answer_is_a_row_of_its_own_as_often_as_it_was_drawn(whole):
         assert parse_response(answer).well_formed
 
 
-def test_confidence_and_tags_follow_the_answers_own_probability(whole):
+def test_confidences_follow_the_answers_own_probability(whole):
     """Not the question's: its right and wrong answers get different numbers."""
     right, wrong, mixed = [], [], 0
     for record in read_jsonl(whole / "targets.jsonl"):
@@ -63,10 +65,31 @@ def test_confidence_and_tags_follow_the_answers_own_probability(whole):
         mixed += len(by_verdict) == 2
         for correct, parsed in by_verdict.items():
             (right if correct else wrong).append(parsed.confidence)
-            if abs(parsed.confidence - 0.5) > 0.2:  # between, the two maps may differ
-                assert parsed.claims[0].sure is (parsed.confidence > 0.5)
     assert mixed > 20
     assert sum(right) / len(right) > 0.7 > 0.3 > sum(wrong) / len(wrong)
+
+
+def test_tags_are_drawn_with_the_claims_chance(whole):
+    """Scripted answers are one claim, so answer and claim have about the same chance."""
+    texts = [text for record in read_jsonl(whole / "targets.jsonl") for text in record["texts"]]
+    chance = np.array([text["chance"] for text in texts])
+    count = np.array([text["count"] for text in texts])
+    sure = np.array([parse_response(text["text"]).claims[0].sure for text in texts])
+    noise = (count * chance * (1 - chance)).sum() ** 0.5
+    assert abs((count * (sure - chance)).sum()) < 4 * noise
+    # The likelier tag would be the wrong one of neither side.
+    unlikely = sure != (chance > 0.5)
+    assert 0 < (count * unlikely).sum() < 0.5 * count.sum()
+
+
+def test_the_likelier_tag_on_request():
+    drawn, likelier = (Tagger(tags, seed=0) for tags in ("drawn", "likelier"))
+    assert [likelier.sure(chance) for chance in (0.0, 0.5, 0.51, 1.0)] == [False, False, True, True]
+    # 1,000 draws at 0.3: 300, give or take 14.5
+    assert abs(sum(drawn.sure(0.3) for _ in range(1000)) - 300) < 58
+    assert not any(drawn.sure(0.0) for _ in range(100)) and all(drawn.sure(1.0) for _ in range(100))
+    with pytest.raises(ValueError, match="drawn, likelier"):
+        OwnConfig(tags="certain")
 
 
 def test_the_map_says_how_well_it_does(whole):
