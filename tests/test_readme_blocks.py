@@ -189,7 +189,7 @@ def test_every_expert_line_makes_an_expert(block, judge, elsewhere, monkeypatch)
     from reward_fns.expert.oracle import OracleExpert
 
     mine = types.ModuleType("my_package.experts")
-    mine.MyExpert = lambda size: OracleExpert()
+    mine.MyExpert = type("MyExpert", (OracleExpert,), {"__init__": lambda self, size: None})
     monkeypatch.setitem(sys.modules, "my_package.experts", mine)
     recorded = make_expert({"kind": "openai", "model": "judge", "cache": "verdicts"})
     asyncio.run(recorded.ask(AnswerRequest("Which?", "QA", ("It is 7.",), "It is 7.", "It is 7.")))

@@ -1,6 +1,6 @@
 """A model behind an OpenAI-compatible server (vLLM's own, Ollama, OpenAI), asked through the `openai` package.
 
-    {"kind": "openai", "model": "gpt-4o", "base_url": null, "api_key_env": "OPENAI_API_KEY", "concurrency": 16,
+    {"kind": "openai", "model": "gpt-4o", "base_url": null, "api_key_env": null, "concurrency": 16,
      "timeout": 120, "retries": 5, "extra_body": {}}
 
 Images travel as data URLs. A server that answers fewer than the `n` choices asked for (Ollama gives one) is asked for
@@ -36,6 +36,7 @@ from data_prep.engines.interface import (
 from data_prep.engines.placeholders import placeholder_texts_of
 from data_prep.engines.served_scoring import ChangedAnswer, ServedScorer, read_tokenizer
 from reward_fns.errors import UserError
+from reward_fns.expert.serving.transport import key_variable
 
 if TYPE_CHECKING:
     import openai
@@ -54,7 +55,7 @@ class OpenAIEngine:
     Args:
         model: the name it is served under.
         base_url: address up to and including `/v1`; None for OpenAI's own.
-        api_key_env: environment variable with the key; may be unset for a server with a `base_url`.
+        api_key_env: environment variable with the key. None: OPENAI_API_KEY for OpenAI's own servers, none for others.
         concurrency: requests under way at a time, >= 1.
         timeout: seconds for one request.
         retries: further tries of a request that failed for a passing reason.
@@ -68,16 +69,17 @@ class OpenAIEngine:
         self,
         model: str,
         base_url: str | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
+        api_key_env: str | None = None,
         concurrency: int = 16,
         timeout: float = 120.0,
         retries: int = 5,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
-        key = os.environ.get(api_key_env, "")
+        name = key_variable(api_key_env, base_url)
+        key = os.environ.get(name, "") if name else ""
         if not key and base_url is None:
             raise UserError(
-                f"no API key: set the environment variable {api_key_env}, or give the engine a base_url"
+                f"no API key: set the environment variable {name}, or give the engine a base_url"
             )
         if concurrency < 1 or timeout <= 0 or retries < 0:
             raise UserError(

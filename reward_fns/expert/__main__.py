@@ -53,7 +53,7 @@ def _check(config: dict[str, Any]) -> int:
     transport = Transport(
         str(config["model"]),
         config.get("base_url"),
-        config.get("api_key_env", "OPENAI_API_KEY"),
+        config.get("api_key_env"),
         float(config.get("timeout", 60.0)),
         config.get("parameters") or {},
     )

@@ -57,6 +57,9 @@ def _own(
         make = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"no expert {kind!r}: {error}") from error
+    # A configuration may be someone else's: only what is meant to be an expert is called.
+    if not (isinstance(make, type) and callable(getattr(make, "ask", None))):
+        raise ValueError(f"{kind!r} is no expert: it must name a class with a method ask")
     expert: Any = make(**options)
     if hasattr(expert, "prompt_version"):
         return CachedExpert(expert, cache, lease, concurrency)

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from reward_fns.claims import MAX_ANSWER_CHARS, MAX_CLAIM_CHARS
 
 _ESCAPED = re.compile(
-    "[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff<>\\[\\]]"
+    "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff<>\\[\\]"
+    # What is not seen: soft hyphen, zero width, word joiner, variation selectors, byte order mark, tags.
+    "\xad\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 )
 
 
@@ -32,7 +34,14 @@ def quoted(material: str | None, limit: int = MAX_ANSWER_CHARS) -> str:
     if material is None:
         return "null"
     text = json.dumps(cut(material, limit), ensure_ascii=False)
-    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _ESCAPED.sub(lambda match: _escape(match[0]), text)
+
+
+def _escape(character: str) -> str:
+    """As JSON writes it: `\\u200b`, and beyond U+FFFF two of these."""
+    if ord(character) > 0xFFFF:
+        return json.dumps(character)[1:-1]
+    return f"\\u{ord(character):04x}"
 
 
 def quoted_list(material: Sequence[str], limit: int = MAX_CLAIM_CHARS) -> str:

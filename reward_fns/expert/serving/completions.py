@@ -114,7 +114,17 @@ def _content(content: Any) -> str | None:
     return content if isinstance(content, str) and content.strip() else None
 
 
+MOST_TOKENS = 10_000_000
+"""Of one call. A count above is none: believed, it would pace the next call by centuries."""
+
+
 def _usage(tokens: Any) -> Usage:
-    counts = [getattr(tokens, name, None) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, completed = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
-    return Usage(prompt_tokens=prompt, completion_tokens=completed)
+    return Usage(
+        prompt_tokens=_count(getattr(tokens, "prompt_tokens", None)),
+        completion_tokens=_count(getattr(tokens, "completion_tokens", None)),
+    )
+
+
+def _count(value: Any) -> int:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= MOST_TOKENS else 0

@@ -62,7 +62,12 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     except ValueError:
         try:
             moment = parsedate_to_datetime(header)
-        except ValueError:
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            IndexError,
+        ):  # dates of the year 99999, and worse
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - (now or datetime.now(UTC))).total_seconds()

@@ -21,6 +21,9 @@ from reward_fns.expert.stats import Stats, price_of
 REFUSALS_BEFORE_ANY_ANSWER = 8
 """So many refused requests and not one answer: it is the configuration, not the requests."""
 
+TURNED_AWAY_IN_A_ROW = 5
+"""So many 401, 403 or 404 without an answer between, after answers: the key has died, or the server has moved."""
+
 
 class OpenAIExpert:
     """Asks a served model.
@@ -42,7 +45,7 @@ class OpenAIExpert:
         self,
         model: str,
         base_url: str | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
+        api_key_env: str | None = None,
         timeout: float = 60.0,
         parameters: Mapping[str, Any] | None = None,
         json_schema: bool = True,
@@ -71,6 +74,7 @@ class OpenAIExpert:
         self._price = price_of(model, prices)
         self._fatal: FatalExpertError | None = None
         self._refused = 0
+        self._turned_away = 0
         self._accepted = False
 
     def prompt_version(self, request: Request[Any]) -> str:
@@ -93,6 +97,8 @@ class OpenAIExpert:
         try:
             return await persist(asking.attempt, self._patience, asking.retried)
         except FatalExpertError as error:
+            if self._may_be_one_request(error):
+                raise ExpertError(str(error), "refused") from error
             self._fatal = error
             raise
         except ExpertError as error:
@@ -106,6 +112,13 @@ class OpenAIExpert:
             raise BudgetExhausted(str(self._fatal))
         if self._fatal is not None:
             raise FatalExpertError(str(self._fatal), self._fatal.reason)
+
+    def _may_be_one_request(self, error: FatalExpertError) -> bool:
+        """Whether the key or the address that is refused has worked: a firewall turns single requests away so."""
+        if error.reason not in ("key", "model") or not self._accepted:
+            return False
+        self._turned_away += 1
+        return self._turned_away < TURNED_AWAY_IN_A_ROW
 
     def _count_refusal(self, error: ExpertError) -> None:
         self._refused += 1
@@ -154,6 +167,7 @@ class _Asking:
         finally:
             expert._limits.settle(reserved, tokens)
         expert._accepted = True
+        expert._turned_away = 0
         self._pay(reply.usage)
         source = Source(reply.model, expert.prompt_version(self._request), self._usage)
         text = reply.text

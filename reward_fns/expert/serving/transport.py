@@ -8,14 +8,17 @@
 | any other 4xx | this request has failed (ExpertError, reason "refused"): too long, a parameter |
 | 200 | see `completions` |
 
+Of a server that has answered, one 401, 403 or 404 is that request's alone (`served`).
 Messages hold neither the key nor texts of the request, though a server may echo them.
 """
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from reward_fns.expert.errors import ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.serving.completions import Reply, reply_of
@@ -48,11 +51,56 @@ async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
         await client.close()
 
 
-def without(message: str, secrets: Iterable[str]) -> str:
-    """The message without the secrets, each where it stands as a whole word, cut to a readable length."""
-    for secret in sorted({secret for secret in secrets if secret.strip()}, key=len, reverse=True):
+OPENAI_KEY = "OPENAI_API_KEY"
+_OPENAI_HOSTS = ("openai.com", "openai.azure.com")
+"""Where the key in `OPENAI_KEY` may go without being asked for by name: these and what lies below them."""
+
+
+def key_variable(api_key_env: str | None, base_url: str | None) -> str | None:
+    """The environment variable whose key a server is sent; None for no key."""
+    return api_key_env or (OPENAI_KEY if is_openai(base_url) else None)
+
+
+def without(message: str, secrets: Iterable[str], keys: Iterable[str] = ()) -> str:
+    """The message without secrets and keys, cut to a readable length.
+
+    Args:
+        secrets: texts that go where they stand as whole words, so that a one-letter text does not blank a message.
+        keys: texts that go wherever they stand, glued to a word or escaped as in JSON.
+    """
+    for key in keys:
+        for form in {key, json.dumps(key)[1:-1]} - {""}:
+            message = message.replace(form, "[...]")
+    found = {
+        form for secret in secrets if secret.strip() for form in (secret, json.dumps(secret)[1:-1])
+    }
+    for secret in sorted(found, key=len, reverse=True):
         message = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[...]", message)
     return message[:_LONGEST_MESSAGE]
+
+
+def without_password(url: str) -> str:
+    """An address without the name and password that may stand in it.
+
+    >>> without_password("http://me:secret@judge:8000/v1")
+    'http://judge:8000/v1'
+    """
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
+def is_openai(base_url: str | None) -> bool:
+    """Whether this is a server of OpenAI's own (or Azure's of it), reached by https.
+
+    >>> is_openai(None), is_openai("https://api.openai.com/v1"), is_openai("https://openai.com.example.org/v1")
+    (True, True, False)
+    """
+    if base_url is None:
+        return True
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" and any(
+        host == own or host.endswith(f".{own}") for own in _OPENAI_HOSTS
+    )
 
 
 class Transport:
@@ -61,8 +109,8 @@ class Transport:
     Args:
         model: name of the served model.
         base_url: the server, ending in /v1; None for OpenAI's own.
-        api_key_env: environment variable that holds the key; it is read when the first request is made. A server of
-            one's own (`base_url` given) needs none.
+        api_key_env: environment variable that holds the key; it is read when the first request is made. None:
+            OPENAI_API_KEY for OpenAI's own servers, and no key for any other, which must not get to see that one.
         timeout: seconds that one attempt may take.
         parameters: further arguments of a chat completion, such as ``seed`` or ``max_completion_tokens``; None takes
             out a default (``temperature: null``, which reasoning models ask for).
@@ -72,7 +120,7 @@ class Transport:
         self,
         model: str,
         base_url: str | None,
-        api_key_env: str,
+        api_key_env: str | None,
         timeout: float,
         parameters: Mapping[str, Any],
     ) -> None:
@@ -95,13 +143,23 @@ class Transport:
         )
 
     def _api_key(self) -> str:
-        key = os.environ.get(self.api_key_env, "")
+        name = key_variable(self.api_key_env, self.base_url)
+        key = os.environ.get(name, "") if name else ""
         if not key and self.base_url is None:
             raise FatalExpertError(
-                f"no API key: set the environment variable {self.api_key_env}, or give the expert a base_url",
+                f"no API key: set the environment variable {name}, or give the expert a base_url",
                 "key",
             )
         return key or "none"
+
+    def _key_remedy(self) -> str:
+        """What to do where the key is refused."""
+        if self.api_key_env is None and not is_openai(self.base_url):
+            return (
+                "it was sent none, since the one in OPENAI_API_KEY goes to OpenAI alone: name the variable that "
+                "holds this server's by the expert's api_key_env"
+            )
+        return f"set the environment variable {self.api_key_env or OPENAI_KEY} to one that may use this model"
 
     async def _client(self) -> "openai.AsyncOpenAI":
         # A second's import, which the oracle does not need.
@@ -167,14 +225,16 @@ class Transport:
             )
         except openai.OpenAIError as error:
             # A server may echo the key or the question; neither the message nor the chained exception carries it on.
-            raise self._failure(error, [client.api_key, *secrets]) from None
+            raise self._failure(error, client.api_key, secrets) from None
         except ValueError as error:
             raise TransientError(
                 f"expert {self.model} sent a malformed body ({type(error).__name__})", "malformed"
             ) from None
         return reply_of(completion, self.model)
 
-    def _failure(self, error: "openai.OpenAIError", secrets: Iterable[str]) -> ExpertError:
+    def _failure(
+        self, error: "openai.OpenAIError", key: str, secrets: Iterable[str]
+    ) -> ExpertError:
         import openai
 
         who = f"expert {self.model}"
@@ -187,16 +247,16 @@ class Transport:
                 f"{who} sent a malformed body ({type(error).__name__})", "malformed"
             )
         status = error.status_code
-        said = without(str(error.message), secrets)
+        said = without(str(error.message), secrets, [key] if key != "none" else [])
         if status in (401, 403):
             return FatalExpertError(
-                f"{who} refuses the key ({status}): set the environment variable {self.api_key_env} to one that may "
-                f"use this model. It says: {said}",
+                f"{who} refuses the key ({status}): {self._key_remedy()}. It says: {said}",
                 "key",
             )
         if status == 404:
             return FatalExpertError(
-                f"{who} is not served there (404): mend the expert's model or base_url ({self.base_url or 'OpenAI'}). "
+                f"{who} is not served there (404): mend the expert's model or base_url "
+                f"({without_password(self.base_url or 'OpenAI')}). "
                 f"The server says: {said}",
                 "model",
             )
