@@ -83,13 +83,20 @@ def image_bytes(question: SourceQuestion) -> bytes:
         if isinstance(question.image, Path)
         else f"the image of {question.question_id}"
     )
+    if (
+        isinstance(question.image, Path)
+        and question.image.exists()
+        and not question.image.is_file()
+    ):
+        # /dev/zero never ends, and a FIFO never begins.
+        raise UnreadableImage(f"{where} cannot be read (it is no regular file)")
     try:
         content = (
             question.image.read_bytes() if isinstance(question.image, Path) else question.image
         )
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # PIL's plugins for AVIF, BLP, DDS raise what their parsers raise
         raise UnreadableImage(f"{where} cannot be read ({error})") from error
     return content
 

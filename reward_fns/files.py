@@ -58,7 +58,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(f"no file {path}")
     try:
         content = _parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a mapping")
@@ -80,13 +80,14 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.is_file():
         raise UserError(f"no file {path}")
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            # Bytes that are no UTF-8 are a ValueError; ten thousand brackets a RecursionError.
+            except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"{path} line {number} is not JSON ({error}): remove or mend it"
                 ) from error

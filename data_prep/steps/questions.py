@@ -13,6 +13,7 @@ from data_prep.markdown import markdown_table
 from data_prep.pipeline.context import Context
 from data_prep.pipeline.step_log import Counts, Failure, RecordFile
 from data_prep.questions import Rejected, SourceQuestion, write_questions
+from data_prep.verl_rows import OTHER_MARKS
 from reward_fns.errors import UserError
 from reward_fns.files import write_text
 from reward_fns.paper_tables import TABLES_1_AND_4
@@ -117,6 +118,8 @@ def _unusable(question: SourceQuestion, seen: set[str]) -> str | None:
         return "text that is not valid Unicode"
     if not question.question_id or not question.question.strip() or not question.image_id:
         return "no question, id or image"
+    if "<image>" in question.question or OTHER_MARKS.search(question.question):
+        return "a mark of the processor in the question"
     if question.task not in TASKS:
         return f"task is neither {' nor '.join(TASKS)}"
     return "question_id stands twice" if question.question_id in seen else None

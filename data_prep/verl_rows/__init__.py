@@ -4,10 +4,11 @@ A public leaf: the recipe and the evaluation may import it; it imports nothing e
 """
 
 from data_prep.verl_rows.read import Question, load_questions, read_rows
-from data_prep.verl_rows.schema import chat_content, question_schema, sft_schema
+from data_prep.verl_rows.schema import OTHER_MARKS, chat_content, question_schema, sft_schema
 from data_prep.verl_rows.write import RowWriter, question_writer, sft_writer
 
 __all__ = [
+    "OTHER_MARKS",
     "Question",
     "RowWriter",
     "chat_content",

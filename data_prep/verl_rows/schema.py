@@ -146,12 +146,22 @@ def check_sft(row: Mapping[str, Any], where: str) -> bytes:
     return _check_image(row["messages"], row["images"], where)
 
 
+OTHER_MARKS = re.compile(r"<(video|audio)>|<\|(vision|image|video|audio)_\w+\|>")
+"""What verl and the processors take for a place of a video, a sound, or a picture's tokens."""
+
+
 def _check_image(turns: list[dict[str, Any]], images: list[Any] | None, where: str) -> bytes:
     marks = sum(part["type"] == "image" for turn in turns for part in chat_content(turn["content"]))
     if marks != 1 or len(images or []) != 1:
         raise UserError(
             f"{where}: needs one image and one <image> mark, has {len(images or [])} and {marks}"
         )
+    for turn in turns:
+        if found := OTHER_MARKS.search(turn["content"]):
+            raise UserError(
+                f"{where}: the {turn['role']}'s text holds {found[0]}, which verl or the processor would take "
+                "for a place of media that is not there: write it otherwise"
+            )
     return image_bytes((images or [None])[0], where)
 
 
@@ -166,8 +176,11 @@ def image_bytes(image: Mapping[str, Any] | None, where: str) -> bytes:
     held: Mapping[str, Any] = image or {}
     content: bytes | None = held.get("bytes")
     if not content and (reference := held.get("image")):
+        file = Path(str(reference).removeprefix("file://"))
+        if file.exists() and not file.is_file():
+            raise UserError(f"{where}: image {reference} is no regular file: mend the path")
         try:
-            content = Path(str(reference).removeprefix("file://")).read_bytes()
+            content = file.read_bytes()
         except OSError as error:
             reason = error.strerror or error
             raise UserError(
@@ -180,6 +193,6 @@ def image_bytes(image: Mapping[str, Any] | None, where: str) -> bytes:
     try:
         with Image.open(io.BytesIO(content)) as opened:
             opened.verify()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # PIL's plugins for AVIF, BLP, DDS raise what their parsers raise
         raise UserError(f"{where}: the image cannot be read ({error})") from error
     return content

@@ -1,5 +1,6 @@
 """Writing verl's parquet rows: what is written can be read by us and by verl's own datasets, and nothing else is."""
 
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -252,3 +253,17 @@ def test_what_verl_loads_is_what_was_written(tmp_path, question_rows, kind):
         and loaded[1]["extra_info"]["share_true"] is None
     )
     assert pq.read_schema(path).names == list(rows[0])
+
+
+@pytest.mark.parametrize("mark", ["<video>", "<audio>", "<|vision_start|>"])
+def test_a_mark_of_other_media_is_refused_with_its_row(tmp_path, question_rows, mark):
+    row = question_rows(1)[0]
+    turn = {"role": "user", "content": f"<image>\nWhat is {mark}?"}
+    with pytest.raises(UserError, match=f"row 0.*{re.escape(mark)}"):
+        write(tmp_path / "questions.parquet", [row | {"prompt": [turn]}])
+
+
+def test_an_image_that_is_no_regular_file_is_refused(tmp_path, question_rows):
+    row = question_rows(1)[0] | {"images": [{"image": "/dev/zero"}]}
+    with pytest.raises(UserError, match="/dev/zero is no regular file"):
+        write(tmp_path / "questions.parquet", [row], "image")

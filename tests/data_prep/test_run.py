@@ -276,10 +276,15 @@ def test_bad_records_are_named_and_counted_and_the_others_are_done(make, tmp_pat
         {"question": "Torn image?", "image": "torn.png", "question_id": "torn"},
         {"question": "Twice?", "question_id": "0"},
         {"question": "bad \ud800 unicode", "question_id": "surrogate"},
+        {"question": "What moves in <video>?", "question_id": "video"},
+        {"question": "What is in <image>?", "question_id": "image"},
+        {"question": "A <|image_pad|>?", "question_id": "pad"},
+        {"question": "Never ends?", "image": "endless.png", "question_id": "endless"},
     ]  # fmt: skip
     folder = tmp_path / "places"
     scripted.write_dataset(folder, 6, extra)
     (folder / "torn.png").write_bytes(scripted.png()[:120])
+    os.mkfifo(folder / "endless.png")
 
     run, table = make()
 
@@ -287,12 +292,14 @@ def test_bad_records_are_named_and_counted_and_the_others_are_done(make, tmp_pat
         "malformed record",
         "question_id stands twice",
         "text that is not valid Unicode",
+        *["a mark of the processor in the question"] * 3,
     ]
     assert "line 4" in _failures(run, "questions")[0][0]
     assert _failures(run, "sample") == [
         ("places/empty", "empty answers"),
         ("places/lost", "unreadable image"),
         ("places/torn", "unreadable image"),
+        ("places/endless", "unreadable image"),
     ]
     assert _records(run, "candidates.jsonl")["places/some-empty"]["empty"] > 0
     assert _failures(run, "verify") == [("places/all-long", "refused by the model")]
@@ -320,8 +327,8 @@ def test_bad_records_are_named_and_counted_and_the_others_are_done(make, tmp_pat
     assert {
         name: (manifest.counts(name).n_in, manifest.counts(name).n_out) for name in STEPS[:5]
     } == {
-        "questions": (19, 16),
-        "sample": (16, 13),
+        "questions": (23, 17),
+        "sample": (17, 13),
         "verify": (13, 12),
         "pair": (12, 12),
         "label": (12, 12),

@@ -11,6 +11,7 @@ from servers.judge_server import JudgeServer
 from data_prep.engines.openai_server import OpenAIEngine
 from reward_fns.expert import AnswerRequest, ExpertError, FatalExpertError, make_expert
 from reward_fns.expert.prompting.quoting import quoted
+from reward_fns.expert.prompting.values import question, texts
 from reward_fns.expert.serving.completions import MOST_TOKENS, _count
 from reward_fns.expert.serving.retry import retry_after_seconds
 from reward_fns.expert.serving.transport import is_openai, key_variable, without
@@ -141,6 +142,15 @@ def test_what_is_not_seen_is_shown_escaped():
     assert quoted("a\U000e0041b") == '"a\\udb40\\udc41b"'
     assert quoted("a\u200bb\u2060\ufeff\u00ad") == '"a\\u200bb\\u2060\\ufeff\\u00ad"'
     assert json.loads(quoted("a\U000e0041\u200b\u2764")) == "a\U000e0041\u200b\u2764"
+
+
+def test_half_of_a_surrogate_pair_is_no_text_of_a_judge():
+    """Kept, it would end the step that writes it, and the cache would give it again at each rerun."""
+    half = json.loads('"a\\ud800"')
+    for read, value in ((texts, ["fine", half]), (question, half)):
+        with pytest.raises(ValueError, match="not valid Unicode"):
+            read(value)
+    assert texts(["Žižkov \U0001f5fc"]) == ("Žižkov \U0001f5fc",)
 
 
 @pytest.mark.parametrize(

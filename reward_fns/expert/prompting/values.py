@@ -46,7 +46,7 @@ def texts(value: Any) -> tuple[str, ...]:
         isinstance(text, str) and text.strip() for text in value
     ):
         raise ValueError("not a list of texts")
-    return tuple(value)
+    return tuple(map(_unicode, value))
 
 
 def labels(value: Any, n: int) -> tuple[int, ...]:
@@ -69,7 +69,16 @@ def question(value: Any) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError("the question is no text")
-    return value
+    return _unicode(value)
+
+
+def _unicode(text: str) -> str:
+    """The text, if it can be written down: JSON can name half of a surrogate pair, a file cannot hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text is not valid Unicode") from None
+    return text
 
 
 def score(value: Any, lowest: int, highest: int) -> int:
