@@ -14,7 +14,7 @@ from reward_fns.expert.prompting.quoting import quoted
 from reward_fns.expert.prompting.values import question, texts
 from reward_fns.expert.serving.completions import MOST_TOKENS, _count
 from reward_fns.expert.serving.retry import retry_after_seconds
-from reward_fns.expert.serving.transport import is_openai, key_variable, without
+from reward_fns.expert.serving.transport import is_openai, key_variable, without, without_password
 
 KEY = "sk-the-real-one"
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
@@ -90,6 +90,7 @@ def test_a_message_holds_no_key_wherever_it_stands_and_no_password():
     said = without('keysk"1glued, escaped sk\\"1, seven is 7, 77', ["7"], ['sk"1'])
     assert said == "key[...]glued, escaped [...], seven is [...], 77"
     with JudgeServer(faults={"404": 1.0}) as server:
+        assert without_password("http://me:p@ss/w@judge/v1") == "http://judge/v1"
         address = server.url.replace("http://", "http://me:secret@")
         expert = make_expert({"kind": "openai", "model": "judge", "base_url": address})
         with pytest.raises(FatalExpertError) as raised:

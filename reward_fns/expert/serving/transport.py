@@ -85,7 +85,7 @@ def without_password(url: str) -> str:
     >>> without_password("http://me:secret@judge:8000/v1")
     'http://judge:8000/v1'
     """
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
+    return re.sub(r"(?<=://).*@", "", url)
 
 
 def is_openai(base_url: str | None) -> bool:
