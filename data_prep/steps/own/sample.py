@@ -34,7 +34,7 @@ from reward_fns.expert import ExpertError
 from reward_fns.expert.requests import TASKS, AnswerRequest, AnswerVerdict, OverallRequest, Request
 from reward_fns.files import read_jsonl
 
-TAGS = ("drawn", "likelier")
+TAGS = ("likelier", "drawn")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class OwnConfig:
         batch: questions that the model is given at a time.
         folds: parts of the questions for cross-fitting, >= 2.
         least_spread: a map whose confidences have a smaller standard deviation is refused.
-        tags: "drawn" with each claim's chance, or the "likelier" one; see `targets`.
+        tags: the "likelier" one, or "drawn" with each claim's chance; see `targets`.
 
     Raises:
         ValueError: a value out of range, or another word for `tags`.
@@ -58,7 +58,7 @@ class OwnConfig:
     batch: int = 256
     folds: int = 5
     least_spread: float = 0.05
-    tags: str = "drawn"
+    tags: str = "likelier"
 
     def __post_init__(self) -> None:
         if self.tags not in TAGS:

@@ -3,14 +3,14 @@
 The answers of `own.jsonl`, each with a confidence and tags by the cross-fitted maps of `claim_map`:
 
     confidence   the chance that the answer is right, to one decimal
-    tag          "I'm sure." with the chance that the claim is right, drawn for each copy of the answer
-                 (`own.tags=drawn`), or where it is above 1/2 (`own.tags=likelier`)
+    tag          "I'm sure." where the chance that the claim is right is above 1/2 (`own.tags=likelier`), or
+                 with that chance, drawn for each copy of the answer (`own.tags=drawn`)
 
-Why drawn: at inference the model draws its tags, then reads them. Where the tag says for certain on which
+What drawing is for: at inference the model draws its tags, then reads them. Where a tag says for certain on which
 side of 1/2 the chance lies, the model learns to believe it, and believes it of tags that it drew by
-mere luck: a number behind a guess is as sure as one behind knowledge (Ortega et al. 2021, "Shaking the
-foundations", call this self-delusion). A drawn tag says little, so the number rests on the answer.
-Greedy decoding says the likelier tag in either case.
+mere luck: the number behind a guess is as sure as one behind knowledge (Ortega et al. 2021, "Shaking the
+foundations", call this self-delusion). A drawn tag says little, so the number rests on the answer; but the
+tags themselves are noisier. What each is worth: recipe/difficulty_calib/RESULTS.md.
 
 A record of `targets.jsonl`, none if `sft.confidence` is not "own":
 

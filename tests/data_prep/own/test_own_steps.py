@@ -57,7 +57,7 @@ def test_each_answer_is_a_row_of_its_own_as_often_as_it_was_drawn(whole):
         assert parse_response(answer).well_formed
 
 
-def test_confidences_follow_the_answers_own_probability(whole):
+def test_confidence_and_tags_follow_the_answers_own_probability(whole):
     """Not the question's: its right and wrong answers get different numbers."""
     right, wrong, mixed = [], [], 0
     for record in read_jsonl(whole / "targets.jsonl"):
@@ -65,13 +65,16 @@ def test_confidences_follow_the_answers_own_probability(whole):
         mixed += len(by_verdict) == 2
         for correct, parsed in by_verdict.items():
             (right if correct else wrong).append(parsed.confidence)
+            if abs(parsed.confidence - 0.5) > 0.2:  # between, the two maps may differ
+                assert parsed.claims[0].sure is (parsed.confidence > 0.5)
     assert mixed > 20
     assert sum(right) / len(right) > 0.7 > 0.3 > sum(wrong) / len(wrong)
 
 
-def test_tags_are_drawn_with_the_claims_chance(whole):
+def test_tags_are_drawn_with_the_claims_chance(run, tmp_path):
     """Scripted answers are one claim, so answer and claim have about the same chance."""
-    texts = [text for record in read_jsonl(whole / "targets.jsonl") for text in record["texts"]]
+    folder = run(tmp_path, UP_TO_TARGETS, own={"tags": "drawn"})
+    texts = [text for record in read_jsonl(folder / "targets.jsonl") for text in record["texts"]]
     chance = np.array([text["chance"] for text in texts])
     count = np.array([text["count"] for text in texts])
     sure = np.array([parse_response(text["text"]).claims[0].sure for text in texts])
@@ -82,13 +85,13 @@ def test_tags_are_drawn_with_the_claims_chance(whole):
     assert 0 < (count * unlikely).sum() < 0.5 * count.sum()
 
 
-def test_the_likelier_tag_on_request():
+def test_the_two_ways_to_choose_a_tag():
     drawn, likelier = (Tagger(tags, seed=0) for tags in ("drawn", "likelier"))
     assert [likelier.sure(chance) for chance in (0.0, 0.5, 0.51, 1.0)] == [False, False, True, True]
     # 1,000 draws at 0.3: 300, give or take 14.5
     assert abs(sum(drawn.sure(0.3) for _ in range(1000)) - 300) < 58
     assert not any(drawn.sure(0.0) for _ in range(100)) and all(drawn.sure(1.0) for _ in range(100))
-    with pytest.raises(ValueError, match="drawn, likelier"):
+    with pytest.raises(ValueError, match="likelier, drawn"):
         OwnConfig(tags="certain")
 
 
