@@ -6,6 +6,7 @@ already and was made with the same settings is not made again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from eval.benchmarks.stored_answers import (
     questions_digest,
     read_stored,
 )
+from eval.out_paths import check_out_directory
 from eval.records import MOST_TRUNCATED, file_sha256
 from eval.replicas import batch_of, with_replicas
 from eval.settings import keep_settings
@@ -71,8 +73,7 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
     Raises:
         UserError: a model, a benchmark's files or the judge's configuration is wrong, or the judge failed.
     """
-    if plan.out.exists() and not plan.out.is_dir():
-        raise UserError(f"--out {plan.out} is a file: name a directory")
+    check_out_directory(plan.out)
     benchmarks = {kind: load(kind, directory) for kind, directory in plan.benchmarks.items()}
     expert = _judge(plan, benchmarks)
     digests = {kind: questions_digest(one.items) for kind, one in benchmarks.items()}
@@ -82,7 +83,7 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
     for model in models:
         judging = Judging(
             expert,
-            lambda what, model=model: plan.out / f"{model}.{what}.jsonl",  # type: ignore[misc]
+            partial(_judgements, plan.out, model),
             _judged_from(model, benchmarks, plan),
             plan.objects_by_judge,
             plan.paper_unreadable,
@@ -154,6 +155,11 @@ def _answers(
                 )
                 found[name][kind] = read_stored(path)
     return found
+
+
+def _judgements(out: Path, model: str, what: str) -> Path:
+    """Where the judgements of a model's answers are kept."""
+    return out / f"{model}.{what}.jsonl"
 
 
 def _judged_from(

@@ -50,9 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     """
     import json
 
+    from eval.out_paths import check_out_file
     from reward_fns.errors import UserError
     from reward_fns.files import read_jsonl, write_text
 
+    check_out_file(arguments.out)
     if arguments.out.resolve() == arguments.answers.resolve():
         raise UserError("--out is the file of the answers: name another one")
     lines, claims, unsure, left = [], 0, 0, 0
