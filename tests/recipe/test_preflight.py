@@ -55,7 +55,7 @@ def test_a_wrong_version_is_named(monkeypatch):
     monkeypatch.setattr(patches, "package_version", lambda package: "0.7.0")
     with pytest.raises(
         PreflightError,
-        match=r"for verl==0\.9\.1, but verl 0\.7\.0 is installed: install the pinned set",
+        match=r"for vllm>=0\.24,<0\.29, but vllm 0\.7\.0 is installed: install the pinned set",
     ):
         check_versions()
 

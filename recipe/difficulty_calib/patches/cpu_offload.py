@@ -17,7 +17,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="offload without pinned memory",
     module="verl.workers.engine.fsdp.transformer_impl",
-    versions={"verl": "==0.9.1"},
+    touches=("FSDPEngine._build_fsdp_module",),
     reason="verl asks for CPUOffloadPolicy(pin_memory=True) for a reference model; pinning needs an accelerator",
     apply=_apply,
 )

@@ -26,7 +26,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="one gloo backend for the CPU",
     module="verl.utils.distributed",
-    versions={"verl": "==0.9.1"},
+    touches=("initialize_global_process_group", "initialize_global_process_group_ray"),
     reason='verl asks for "cpu:gloo,<device>:<backend>", on the CPU "cpu:gloo,cpu:gloo", which torch refuses',
     apply=_apply,
 )

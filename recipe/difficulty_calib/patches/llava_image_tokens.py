@@ -61,7 +61,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="one placeholder an image for vLLM",
     module="verl.workers.rollout.utils",
-    versions={"verl": "==0.9.1"},
+    touches=("qwen2_5_vl_dedup_image_tokens",),
     reason="verl collapses the expanded image run for Qwen2-VL only; vLLM would expand LLaVA's a second time",
     apply=_apply,
 )

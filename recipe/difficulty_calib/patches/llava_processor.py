@@ -45,7 +45,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="LLaVA's processor",
     module="verl.utils.tokenizer.tokenizer",
-    versions={"verl": "==0.9.1"},
+    touches=("hf_processor",),
     reason="hf_processor has a list of processor classes; for others it warns and training goes on without images",
     apply=_apply,
 )

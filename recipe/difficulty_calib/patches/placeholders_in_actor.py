@@ -42,7 +42,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="no placeholder token in the actor's distribution",
     module="verl.workers.engine.fsdp.transformer_impl",
-    versions={"verl": "==0.9.1"},
+    touches=("FSDPEngine._build_module",),
     reason="the actor's log-probabilities would hold a share for tokens that rollouts never draw",
     apply=_apply,
 )

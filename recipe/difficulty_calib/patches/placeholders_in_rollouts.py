@@ -26,7 +26,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="no placeholder token in a rollout",
     module="verl.workers.rollout.vllm_rollout.vllm_async_server",
-    versions={"verl": "==0.9.1"},
+    touches=("vLLMHttpServer.generate",),
     reason="a policy has learned a little probability for its placeholder tokens; the forward pass over a response "
     "that holds one fails",
     apply=_apply,
