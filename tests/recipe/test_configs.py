@@ -42,6 +42,17 @@ def test_every_option_of_a_group_composes_with_every_grpo_profile(profile, group
         composed(profile, f"{group}={option}")
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_of_each_run_two_checkpoints_stay_and_hold_the_adapter_alone(profile):
+    config = composed(profile)
+    sft = profile.endswith("_sft")
+    checkpoint = config.checkpoint if sft else config.actor_rollout_ref.actor.checkpoint
+    assert checkpoint.save_lora_only
+    assert set(checkpoint.save_contents) == {"model", "optimizer", "extra"}  # hf_model is the base
+    kept = config.trainer.max_ckpt_to_keep if sft else config.trainer.max_actor_ckpt_to_keep
+    assert kept == 2
+
+
 @pytest.mark.parametrize("group", ["sft_vlm", "sft_device"])
 def test_every_option_of_a_group_composes_with_sft(group):
     for path in (CONFIG_FOLDER / group).glob("*.yaml"):
