@@ -141,7 +141,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
     ) -> tq.KVBatchMeta:
         batch = super()._compute_old_log_prob(batch, metrics)
-        correlation = float(metrics.get(_CORRELATION, 1.0))
+        if self.options.min_probs_correlation <= -1:
+            return batch
+        correlation = float(metrics[_CORRELATION])
         if not correlation >= self.options.min_probs_correlation:
             raise PolicyMismatchError(
                 f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.6f}, below "

@@ -175,3 +175,17 @@ def test_an_unknown_option_of_the_segments_is_named():
     config = composed("pocket", "rule=segments", "+trainer.v1.difficulty_guided.segments.digit=1")
     with pytest.raises(ConfigurationError, match="no option digit"):
         TrainerOptions.of(config)
+
+
+@pytest.mark.parametrize(
+    "unmeasured",
+    [
+        "actor_rollout_ref.rollout.calculate_log_probs=false",
+        "algorithm.rollout_correction.bypass_mode=true",
+    ],
+)
+def test_a_bound_on_a_correlation_that_nothing_measures_is_an_error(unmeasured):
+    with pytest.raises(ConfigurationError, match="needs .*calculate_log_probs=True"):
+        TrainerOptions.of(composed("pocket", unmeasured))
+    none = "trainer.v1.difficulty_guided.min_probs_correlation=-1"
+    assert TrainerOptions.of(composed("pocket", unmeasured, none)).min_probs_correlation == -1
