@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_prep.engines import verl_checkpoint
 from reward_fns.errors import UserError
@@ -50,8 +51,8 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
     """
     base_text, plus, adapter_text = spec.rpartition("+")
     if not plus or Path(spec).is_dir():
-        return _prepare_alone(_located(spec), cache)
-    base, adapter = _located(base_text), _located(adapter_text)
+        return _prepare_alone(located(spec), cache)
+    base, adapter = located(base_text), located(adapter_text)
     _require_model(base)
     checkpoint = verl_checkpoint.find_checkpoint(adapter) if adapter.is_dir() else None
     if checkpoint is not None:
@@ -61,8 +62,9 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
             )
 
         def fill(out: Path) -> None:
-            with verl_checkpoint.merged(checkpoint) as parts:
-                _merge(base, parts / "lora_adapter", out)
+            adapter = verl_checkpoint.write_adapter(checkpoint, out)
+            merge_adapter(base, adapter, out)
+            shutil.rmtree(adapter)
 
         return _made([*_files(base), *verl_checkpoint.sources(checkpoint)], cache, fill)
     if not (adapter / "adapter_config.json").is_file():
@@ -70,11 +72,17 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
             f"no adapter_config.json in {adapter}: after the `+` name the directory of a peft LoRA adapter, or a "
             "checkpoint of verl's LoRA training"
         )
-    return _made([*_files(base), *_files(adapter)], cache, lambda out: _merge(base, adapter, out))
+    return _made(
+        [*_files(base), *_files(adapter)], cache, lambda out: merge_adapter(base, adapter, out)
+    )
 
 
-def _located(text: str) -> Path:
-    """The directory that a text names: itself, or the snapshot of a model on the hub."""
+def located(text: str) -> Path:
+    """The directory that a text names: itself, or the snapshot of a model on the hub.
+
+    Raises:
+        UserError: the hub does not give it.
+    """
     if Path(text).exists() or not _HUB_REPOSITORY.fullmatch(text):
         return Path(text)
     from huggingface_hub import snapshot_download
@@ -101,10 +109,8 @@ def _prepare_alone(path: Path, cache: Path) -> ReadyModel:
         return _prepare_directory(model, cache)
 
     def fill(out: Path) -> None:
-        with verl_checkpoint.merged(checkpoint) as whole:
-            shutil.copytree(whole, out, dirs_exist_ok=True)
-        verl_checkpoint.copy_processor(checkpoint, out)
-        _rename_to_hub(out)
+        verl_checkpoint.write_model(checkpoint, out)
+        rename_to_hub(out)
 
     ready = _made(verl_checkpoint.sources(checkpoint), cache, fill)
     _require_model(ready.path)
@@ -118,7 +124,7 @@ def _prepare_directory(path: Path, cache: Path) -> ReadyModel:
 
     def fill(out: Path) -> None:
         shutil.copytree(path, out, dirs_exist_ok=True)
-        _rename_to_hub(out)
+        rename_to_hub(out)
 
     return _made(_files(path), cache, fill)
 
@@ -178,14 +184,22 @@ def _write_directory(target: Path, fill: Callable[[Path], object]) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _merge(base: Path, adapter: Path, out: Path) -> None:
+def merge_adapter(base: Path, adapter: Path, out: Path, dtype: Any = None) -> None:
+    """Write the base with a peft LoRA adapter merged in to `out`, in hub layout, with the base's other files.
+
+    Args:
+        dtype: of the merged weights: a torch dtype, or "auto" for the base's own. By default the base's own on a GPU;
+            float32 without one, where everything runs in it and a small update must not be lost in a bf16 base.
+
+    Raises:
+        UserError: the adapter does not fit the base.
+    """
     import torch
     from peft import PeftModel
     from peft.utils import get_peft_model_state_dict, load_peft_weights
     from transformers import AutoModelForImageTextToText
 
-    # Without a GPU everything runs in float32, and a small update must not be lost in a bf16 base.
-    dtype = "auto" if torch.cuda.is_available() else torch.float32
+    dtype = dtype or ("auto" if torch.cuda.is_available() else torch.float32)
     model = AutoModelForImageTextToText.from_pretrained(base, dtype=dtype)
     try:
         merged = PeftModel.from_pretrained(model, adapter)
@@ -207,7 +221,7 @@ def _merge(base: Path, adapter: Path, out: Path) -> None:
             and not (out / file.name).exists()
         ):
             shutil.copy(file, out / file.name)
-    _rename_to_hub(out)
+    rename_to_hub(out)
 
 
 def _has_clip_tower(path: Path) -> bool:
@@ -233,7 +247,7 @@ def _needs_hub_names(path: Path) -> bool:
     return False
 
 
-def _rename_to_hub(path: Path) -> None:
+def rename_to_hub(path: Path) -> None:
     """Give the CLIP weights of a directory their hub names, in place."""
     from safetensors.torch import load_file, save_file
 

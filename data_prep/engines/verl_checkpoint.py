@@ -5,17 +5,14 @@
         huggingface/                            configuration, processor; the weights too, if hf_model was saved
         lora_train_meta.json                    LoRA was trained: the shards' base is that of the training
 
-A full checkpoint without weights in `huggingface/` and a LoRA adapter go through `python -m verl.model_merger`, which
-gives them in bfloat16.
+A full checkpoint without weights in `huggingface/` goes through `python -m verl.model_merger`, a LoRA adapter through
+`verl_adapter`, whether the base was saved with it or not (`save_lora_only`). Both give bfloat16.
 """
 
 import json
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from reward_fns.errors import UserError
@@ -46,6 +43,22 @@ def find_checkpoint(path: Path) -> Path | None:
     return None
 
 
+def newest_checkpoint(run: Path) -> Path:
+    """The directory of the shards of a run's newest whole checkpoint.
+
+    Raises:
+        UserError: the run has none.
+    """
+    if not (run / _TRACKER).is_file():
+        raise UserError(
+            f"no checkpoint in {run} ({_TRACKER} is missing): run the training stage first"
+        )
+    checkpoint = find_checkpoint(run)
+    if checkpoint is None:
+        raise UserError(f"the newest checkpoint of {run} is not whole: delete it and train again")
+    return checkpoint
+
+
 def has_lora(checkpoint: Path) -> bool:
     """Whether the checkpoint's weights are a LoRA adapter."""
     return (checkpoint / _LORA).is_file()
@@ -63,31 +76,47 @@ def sources(checkpoint: Path) -> list[Path]:
     return sorted(file for name in names for file in checkpoint.glob(name) if file.is_file())
 
 
-@contextmanager
-def merged(checkpoint: Path) -> Iterator[Path]:
-    """A temporary model directory, made by verl's merger; of a LoRA checkpoint `lora_adapter` in it is what counts.
+def write_model(checkpoint: Path, out: Path) -> None:
+    """The whole model of a checkpoint without LoRA, in bfloat16, with its processor.
 
     Raises:
         UserError: the merger failed.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"]
-        command += ["--local_dir", str(checkpoint), "--target_dir", directory]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise UserError(
-                f"verl's merger failed on {checkpoint} ({reason}): is the checkpoint whole?"
-            )
-        if has_lora(checkpoint):
-            _name_modules(Path(directory) / "lora_adapter")
-        yield Path(directory)
+    _merge("verl.model_merger", checkpoint, out)
+    copy_processor(checkpoint, out)
+
+
+def write_adapter(checkpoint: Path, out: Path) -> Path:
+    """The LoRA adapter of a checkpoint as peft loads it: `out/lora_adapter`, which is returned.
+
+    Raises:
+        UserError: the checkpoint holds none, or the merger failed.
+    """
+    if not has_lora(checkpoint):
+        raise UserError(f"{checkpoint} holds no LoRA adapter: it was trained with lora_rank=0")
+    _merge("data_prep.engines.verl_adapter", checkpoint, out)
+    adapter = out / "lora_adapter"
+    _name_modules(adapter)
+    return adapter
+
+
+def _merge(merger: str, checkpoint: Path, out: Path) -> None:
+    """Run a merger module: what it writes goes to `out` alone, so that a disk with room for the result is enough."""
+    command = [sys.executable, "-m", merger, "merge", "--backend", "fsdp"]
+    command += ["--local_dir", str(checkpoint), "--target_dir", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(
+            f"verl's merger failed on {checkpoint} ({reason}): is the checkpoint whole?"
+        )
 
 
 def copy_processor(checkpoint: Path, target: Path) -> None:
     """Add the checkpoint's processor and tokenizer files that `target` lacks."""
     for file in (checkpoint / "huggingface").iterdir():
-        if file.is_file() and not (target / file.name).exists():
+        weights = ".safetensors" in file.name
+        if file.is_file() and not weights and not (target / file.name).exists():
             shutil.copy(file, target / file.name)
 
 

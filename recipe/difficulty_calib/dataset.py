@@ -3,12 +3,15 @@
 Stock verl resizes every image for Qwen2-VL (`smart_resize`) before the model's own processor sees it, which for CLIP
 means two resizes and other pixels than the model was trained on: these classes hand images on as they are. The SFT
 class also tokenises a conversation as the rollout does, and ends the answer with the end-of-sequence token, which
-LLaVA's chat template leaves out: without it SFT unlearns to stop.
+LLaVA's chat template leaves out: without it SFT unlearns to stop. Both leave out rows that are too long, and say how
+many: one of them would end the run, in the middle of a rollout or of an epoch.
 """
 
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any
 
+import datasets
+import pandas as pd
 import torch
 from PIL import Image
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
@@ -49,8 +52,60 @@ def without_newline_after_images(messages: list[dict[str, Any]]) -> list[dict[st
     return messages
 
 
+def say_left_out(left_out: int, total: int, key: str, limit: int) -> None:
+    """Print how many of a dataset's rows are too long.
+
+    Args:
+        key: the configuration's key that holds the limit, a number of tokens.
+
+    Raises:
+        ValueError: all of them are.
+    """
+    if left_out == total:
+        raise ValueError(f"all {total} rows are longer than {key}={limit} tokens: raise it")
+    if left_out:
+        print(f"{left_out} of {total} rows are longer than {key}={limit} tokens and are left out")
+
+
 class UntouchedImageDataset(RLHFDataset):
     """`RLHFDataset` without `smart_resize`, and with one newline after an image."""
+
+    def maybe_filter_out_long_prompts(self, dataframe: datasets.Dataset) -> datasets.Dataset:
+        """The rows whose prompt, image tokens included, has at most ``data.max_prompt_length`` tokens.
+
+        verl's own leaves out what it cannot read as well, with a traceback in the log; here that is an error.
+
+        Raises:
+            ValueError: a row cannot be read, or none is short enough.
+        """
+        if not self.filter_overlong_prompts:
+            return dataframe
+        kept = dataframe.filter(
+            self._fits,
+            with_indices=True,
+            num_proc=self.num_workers if self.num_workers > 1 else None,
+            load_from_cache_file=False,
+            desc="Measuring prompts",
+        )
+        left_out = len(dataframe) - len(kept)
+        say_left_out(left_out, len(dataframe), "data.max_prompt_length", self.max_prompt_length)
+        return kept
+
+    def _fits(self, row: dict[str, Any], index: int) -> bool:
+        try:
+            messages = self._build_messages(row, key=self.prompt_key)
+            text = self.processor.apply_chat_template(
+                messages,
+                add_generation_prompt=True,
+                tokenize=False,
+                **self.apply_chat_template_kwargs,
+            )
+            ids = build_multimodal_processor_inputs(
+                self.processor, text=[text], images=images_of(messages) or None
+            )["input_ids"][0]
+        except (ValueError, KeyError, OSError) as error:
+            raise ValueError(f"row {index} of {self.data_files}: {error}") from error
+        return len(ids) <= int(self.max_prompt_length)
 
     def _build_messages(self, example: dict[str, Any], key: str) -> list[dict[str, Any]]:
         return without_newline_after_images(super()._build_messages(example, key))
@@ -69,12 +124,31 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
     the end-of-sequence token. Loss is on the answer.
     """
 
+    # Set by verl when it has read the files.
+    dataframe: pd.DataFrame
+    messages: list[Any]
+    tools: list[Any] | None
+    enable_thinking: list[Any] | None
+
     def _read_files_and_process(self) -> None:
         # verl asks the tokenizer for the template; older LLaVA folders hold it in chat_template.json alone, which is
         # the processor's.
         if self.tokenizer.chat_template is None:
             self.tokenizer.chat_template = self.processor.chat_template
         super()._read_files_and_process()
+        if self.truncation == "error":
+            self._leave_out_overlong()
+
+    def _leave_out_overlong(self) -> None:
+        rows = [self.dataframe.iloc[place].to_dict() for place in range(len(self.dataframe))]
+        fits = [len(self._whole_ids(self._build_messages(row))) <= self.max_length for row in rows]
+        say_left_out(fits.count(False), len(fits), "data.max_length", self.max_length)
+        self.dataframe = self.dataframe[fits]
+        self.messages = list(compress(self.messages, fits))
+        if self.tools is not None:
+            self.tools = list(compress(self.tools, fits))
+        if self.enable_thinking is not None:
+            self.enable_thinking = list(compress(self.enable_thinking, fits))
 
     def _build_messages(self, example: dict[str, Any]) -> list[dict[str, Any]]:
         images = example.get(self.image_key)
@@ -97,18 +171,18 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
             mask = torch.ones_like(prompt_ids)
             prompt.pop("attention_mask")
             return prompt_ids, torch.zeros_like(prompt_ids), mask, prompt
-        text = (
-            self._text(full_message, add_generation_prompt=False)
-            .rstrip()
-            .removesuffix(self.tokenizer.eos_token)
-        )
-        whole_ids = self._tokenize(full_message, text + self.tokenizer.eos_token)["input_ids"][0]
+        whole_ids = self._whole_ids(full_message)
         if not torch.equal(whole_ids[: len(prompt_ids)], prompt_ids):
             raise ValueError(
                 "the chat template's generation prompt is no prefix of the conversation; SFT needs one that is"
             )
         answer_ids = whole_ids[len(prompt_ids) :]
         return answer_ids, torch.ones_like(answer_ids), torch.ones_like(answer_ids), {}
+
+    def _whole_ids(self, messages: list[dict[str, Any]]) -> torch.Tensor:
+        text = self._text(messages, add_generation_prompt=False)
+        text = text.rstrip().removesuffix(self.tokenizer.eos_token)
+        return self._tokenize(messages, text + self.tokenizer.eos_token)["input_ids"][0]
 
     def _text(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
         template = self.processor.apply_chat_template

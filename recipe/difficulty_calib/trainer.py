@@ -158,13 +158,17 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
     ) -> tq.KVBatchMeta:
         batch = super()._compute_old_log_prob(batch, metrics)
-        correlation = float(metrics.get(_CORRELATION, 1.0))
+        if self.options.min_probs_correlation <= -1:
+            return batch
+        correlation = float(metrics[_CORRELATION])
         if not correlation >= self.options.min_probs_correlation:
             raise PolicyMismatchError(
-                f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.4f}, below "
+                f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.6f}, below "
                 f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights than "
                 "the actor: check that the plugin is loaded in every process "
-                "(VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) and that the processor is the model's"
+                "(VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) and that the processor is the model's. "
+                "Where both are so, for instance with a quantised engine, lower "
+                "trainer.v1.difficulty_guided.min_probs_correlation"
             )
         return batch
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -179,6 +181,42 @@ def test_verl_lora_checkpoint_on_its_base_is_the_adapter_on_its_base(
         UserError, match=r"holds a LoRA adapter: name the model it was trained on too, as BASE\+"
     ):
         prepare(str(path), tmp_path / "cache")
+
+
+def test_a_checkpoint_of_the_adapter_alone_gives_what_one_with_the_base_gives(
+    tiny_llava, lora_adapter, run, tmp_path
+):
+    base = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32)
+    state = PeftModel.from_pretrained(base, lora_adapter).state_dict()
+    written = []
+    for name, shards in (
+        ("whole", state),
+        ("alone", {key: value for key, value in state.items() if "lora_" in key}),
+    ):
+        checkpoint = verl_checkpoint.newest_checkpoint(run(shards, lora=True))
+        written.append(verl_checkpoint.write_adapter(checkpoint, tmp_path / name))
+        # No base beside it: 14 GB of a 7B model.
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["lora_adapter"]
+        shutil.rmtree(tmp_path / "run")
+    whole, alone = (load_file(path / "adapter_model.safetensors") for path in written)
+    assert (
+        whole.keys() == alone.keys() == load_file(lora_adapter / "adapter_model.safetensors").keys()
+    )
+    assert all(whole[key].equal(alone[key]) for key in whole)
+    configs = [(path / "adapter_config.json").read_text() for path in written]
+    assert configs[0] == configs[1]
+    assert all("language_model" in name for name in json.loads(configs[0])["target_modules"])
+
+
+def test_a_merge_needs_no_room_but_in_the_cache(tiny_llava, lora_adapter, run, tmp_path):
+    made: list[str] = []
+    sys.addaudithook(lambda event, given: event == "tempfile.mkdtemp" and made.append(given[0]))
+    base = AutoModelForImageTextToText.from_pretrained(tiny_llava, dtype=torch.float32)
+    path = run(PeftModel.from_pretrained(base, lora_adapter).state_dict(), lora=True)
+    made.clear()
+    ready = prepare(f"{tiny_llava}+{path}", tmp_path / "cache")
+    assert made and all(Path(folder).parent == tmp_path / "cache" for folder in made)
+    assert not (ready.path / "lora_adapter").exists()
 
 
 def test_weights_that_verl_saved_whole_are_used_as_they_are(tiny_llava, run, tmp_path):

@@ -42,6 +42,17 @@ def test_every_option_of_a_group_composes_with_every_grpo_profile(profile, group
         composed(profile, f"{group}={option}")
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_of_each_run_two_checkpoints_stay_and_hold_the_adapter_alone(profile):
+    config = composed(profile)
+    sft = profile.endswith("_sft")
+    checkpoint = config.checkpoint if sft else config.actor_rollout_ref.actor.checkpoint
+    assert checkpoint.save_lora_only
+    assert set(checkpoint.save_contents) == {"model", "optimizer", "extra"}  # hf_model is the base
+    kept = config.trainer.max_ckpt_to_keep if sft else config.trainer.max_actor_ckpt_to_keep
+    assert kept == 2
+
+
 @pytest.mark.parametrize("group", ["sft_vlm", "sft_device"])
 def test_every_option_of_a_group_composes_with_sft(group):
     for path in (CONFIG_FOLDER / group).glob("*.yaml"):
@@ -83,12 +94,44 @@ def test_the_proper_rule_also_drops_the_division_by_the_groups_deviation():
     assert not config.algorithm.norm_adv_by_std_in_grpo
 
 
-def test_eight_gpus_get_a_larger_batch_and_nodes_are_one_key():
-    config = composed("llava_7b", "device=gpu_8x80", "trainer.nnodes=4")
-    assert (config.trainer.n_gpus_per_node, config.trainer.nnodes) == (8, 4)
-    assert config.data.train_batch_size == 256
+@pytest.mark.parametrize(
+    ("profile", "group"), [("llava_7b", "device"), ("llava_7b_sft", "sft_device")]
+)
+def test_eight_gpus_run_the_experiment_of_one(profile, group):
+    configs = [composed(profile, f"{group}=gpu_{size}") for size in ("1x80", "8x80")]
+    assert [config.trainer.n_gpus_per_node for config in configs] == [1, 8]
+    for config in configs:  # verl's other keys of this number follow it
+        config.trainer.n_gpus_per_node = 1
+    one, eight = (OmegaConf.to_container(config, resolve=True) for config in configs)
+    assert one == eight
+
+
+@pytest.mark.parametrize("device", ["device=gpu_1x80", "device=gpu_8x80"])
+def test_a_gpu_runs_attention_and_rollouts_of_its_own_and_nodes_are_one_key(device):
+    config = composed("llava_7b", device, "trainer.nnodes=4")
+    assert config.trainer.nnodes == 4
     assert config.actor_rollout_ref.model.override_config.attn_implementation == "flash_attention_2"
     assert config.actor_rollout_ref.rollout.name == "vllm"
+
+
+def test_the_papers_questions_take_420_steps_on_any_number_of_gpus():
+    # 1,386 training questions (Table 13) // 64 in a batch = 21 steps an epoch, the last 42 questions left to the next.
+    config = composed("llava_7b", "device=gpu_8x80")
+    assert 1386 // config.data.train_batch_size * config.trainer.total_epochs == 420
+
+
+def test_an_adapter_gets_an_adapters_learning_rate():
+    sft, rl = composed("llava_7b_sft"), composed("llava_7b").actor_rollout_ref
+    assert sft.model.lora_rank == rl.model.lora_rank == 64
+    assert 1e-4 <= sft.optim.lr <= 2e-4  # verl's and LLaVA's own LoRA training
+    assert (rl.actor.optim.lr, rl.model.lora_alpha) == (3e-6, 32)  # verl's own LoRA example
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu_1x80", "gpu_8x80"])
+def test_the_bound_on_the_correlation_is_above_the_least_fault_known(device):
+    # 0.998: images resized before the processor (test_probs_bound.py)
+    config = composed("llava_7b", f"device={device}")
+    assert TrainerOptions.of(config).min_probs_correlation >= 0.999
 
 
 @pytest.mark.parametrize("overrides", [(), ("device=gpu_8x80", "trainer.nnodes=2")])
@@ -132,3 +175,17 @@ def test_an_unknown_option_of_the_segments_is_named():
     config = composed("pocket", "rule=segments", "+trainer.v1.difficulty_guided.segments.digit=1")
     with pytest.raises(ConfigurationError, match="no option digit"):
         TrainerOptions.of(config)
+
+
+@pytest.mark.parametrize(
+    "unmeasured",
+    [
+        "actor_rollout_ref.rollout.calculate_log_probs=false",
+        "algorithm.rollout_correction.bypass_mode=true",
+    ],
+)
+def test_a_bound_on_a_correlation_that_nothing_measures_is_an_error(unmeasured):
+    with pytest.raises(ConfigurationError, match="needs .*calculate_log_probs=True"):
+        TrainerOptions.of(composed("pocket", unmeasured))
+    none = "trainer.v1.difficulty_guided.min_probs_correlation=-1"
+    assert TrainerOptions.of(composed("pocket", unmeasured, none)).min_probs_correlation == -1
