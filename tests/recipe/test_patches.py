@@ -11,7 +11,7 @@ from recipe.difficulty_calib.patches import Patch, UnsupportedVersionError, pack
 from recipe.difficulty_calib.patches.cpu_process_group import without_duplicates
 from recipe.difficulty_calib.patches.llava_image_tokens import collapse_image_tokens
 
-ALL = plugin.LLAVA_PATCHES + plugin.CPU_PATCHES
+ALL = plugin.LLAVA_PATCHES + plugin.RUN_PATCHES + plugin.CPU_PATCHES
 IMAGE = 99
 
 
