@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from reward_fns.markup import literal
+
 
 def markdown_table(rows: Sequence[Sequence[str]], left: int = 2) -> str:
     """The rows, the first one the heading; the first `left` columns are names, the others numbers.
@@ -11,6 +13,7 @@ def markdown_table(rows: Sequence[Sequence[str]], left: int = 2) -> str:
     | ---- | -: |
     | a    | 10 |
     """
+    rows = [[literal(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     marks = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = [

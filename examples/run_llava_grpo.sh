@@ -113,14 +113,18 @@ if [[ -z "${DATA:-}" ]]; then
         python -m data_prep run "$config" --out "$data" model="$model" seed="$seed" "${roots[@]}"
 fi
 
-# 2. SFT, and R-Tuning on the same answers.
+# 2. SFT, and R-Tuning on the same answers. torchrun's rendezvous listens on all of the machine's addresses and unpickles what
+# it is sent: a single process needs none.
+launcher=(torchrun --standalone --nproc_per_node="$gpus")
+[[ "$profile" == pocket ]] &&
+    launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
 for name in sft r_tuning; do
     # R-Tuning words its tags anew, which an adapter of the pocket model does not learn in so few steps.
     whole=()
     [[ "$profile $name" == "pocket r_tuning" ]] &&
         whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
-        torchrun --standalone --nproc_per_node="$gpus" -m verl.trainer.sft_trainer \
+        "${launcher[@]}" -m verl.trainer.sft_trainer \
         --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
         data.train_files="$data/$name.parquet" model.path="$model" \
         trainer.default_local_dir="$run/$name" trainer.experiment_name="$run_name-$name" trainer.seed="$seed" \

@@ -36,7 +36,13 @@ from data_prep.engines.interface import (
 from data_prep.engines.placeholders import placeholder_texts_of
 from data_prep.engines.served_scoring import ChangedAnswer, ServedScorer, read_tokenizer
 from reward_fns.errors import UserError
-from reward_fns.expert.serving.transport import key_variable
+from reward_fns.expert.serving.transport import (
+    key_variable,
+    passwords_in,
+    texts_in,
+    without,
+    without_password,
+)
 
 if TYPE_CHECKING:
     import openai
@@ -77,7 +83,7 @@ class OpenAIEngine:
     ) -> None:
         name = key_variable(api_key_env, base_url)
         key = os.environ.get(name, "") if name else ""
-        if not key and base_url is None:
+        if not key and name and base_url is None:
             raise UserError(
                 f"no API key: set the environment variable {name}, or give the engine a base_url"
             )
@@ -91,7 +97,7 @@ class OpenAIEngine:
         self._client = openai.OpenAI(
             api_key=key or _NO_KEY, base_url=base_url, timeout=timeout, max_retries=retries
         )
-        self._address = str(self._client.base_url).rstrip("/")
+        self._address = without_password(str(self._client.base_url).rstrip("/"))
         self._given_body = dict(extra_body or {})
         self._body: dict[str, Any] | None = None
         self._root: str | None = None  # what a vLLM server has loaded
@@ -263,7 +269,11 @@ class OpenAIEngine:
     def _refusal(self, error: "openai.OpenAIError") -> UserError:
         import openai
 
-        reason = _first_line(error)
+        # A server may echo the key, or what its options hold.
+        key = self._client.api_key
+        options = [*passwords_in(str(self._client.base_url)), *texts_in(self._given_body)]
+        keys = [*options, *([key] if key != _NO_KEY else [])]
+        reason = without(_first_line(error), (), keys)
         if isinstance(error, openai.APITimeoutError):
             return UserError(
                 f"{self._address} did not answer in time: raise timeout, or lower concurrency"

@@ -3,10 +3,10 @@
     python -m data_prep run data_prep/configs/pocket.yaml --out RUN sample.n=5 'datasets[0].limit=100'
 
 A key that no step reads, and a value of the wrong type, is an error that names it. `${oc.env:NAME}` reads the
-environment.
+environment; the manifest, which others may read, keeps the reference and not the value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from data_prep.steps.splits import SplitsConfig
 from data_prep.steps.statistics.step import StatisticsConfig
 from data_prep.steps.verify import VerifyConfig
 from reward_fns.errors import UserError
+from reward_fns.expert.serving.transport import without_password
 from reward_fns.files import read_mapping
 
 
@@ -51,6 +52,17 @@ class Config:
     sft: SftConfig = field(default_factory=SftConfig)
     own: OwnConfig = field(default_factory=OwnConfig)
     parquet: ParquetConfig = field(default_factory=ParquetConfig)
+
+
+@dataclass(frozen=True)
+class LoadedConfig(Config):
+    """A configuration that was read.
+
+    Attributes:
+        written: the same as it was written, references to the environment not resolved.
+    """
+
+    written: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -84,9 +96,27 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     assert isinstance(config, Config)
-    return config
+    written = OmegaConf.to_container(merged, resolve=False)
+    assert isinstance(written, dict)
+    values = {entry.name: getattr(config, entry.name) for entry in fields(Config)}
+    return LoadedConfig(**values, written={str(key): value for key, value in written.items()})
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
-    """The configuration as plain values, for the manifest."""
-    return asdict(config)
+    """The configuration as plain values, by which steps are known to be done. It may hold secrets."""
+    names = [entry.name for entry in fields(Config)]
+    return {name: value for name, value in asdict(config).items() if name in names}
+
+
+def as_shown(config: Config) -> dict[str, Any]:
+    """The configuration for the manifest: as it was written, passwords in addresses left out."""
+    shown = config.written if isinstance(config, LoadedConfig) else as_mapping(config)
+    return {name: _without_passwords(value) for name, value in shown.items()}
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_passwords(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_passwords(item) for item in value]
+    return without_password(value) if isinstance(value, str) and "://" in value else value

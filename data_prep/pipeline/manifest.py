@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from data_prep.pipeline.config import Config, as_mapping
+from data_prep.pipeline.config import Config, as_mapping, as_shown
 from data_prep.pipeline.step_log import Counts
 from data_prep.pipeline.step_table import STEPS, ancestors
 from reward_fns.errors import UserError
@@ -37,6 +37,7 @@ class Manifest:
         self._run = run
         self._path = run / "manifest.json"
         self._config = as_mapping(config)
+        self._shown = as_shown(config)
         self.steps: dict[str, dict[str, Any]] = {}
         if self._path.exists():
             steps = read_mapping(self._path).get("steps")
@@ -103,7 +104,7 @@ class Manifest:
 
     def _write(self) -> None:
         ordered = {step: self.steps[step] for step in STEPS if step in self.steps}
-        write_json(self._path, {"config": self._config, "steps": ordered})
+        write_json(self._path, {"config": self._shown, "steps": ordered})
 
 
 def _part(config: Mapping[str, Any], name: str) -> Any:

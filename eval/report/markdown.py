@@ -8,6 +8,7 @@ from eval.model_names import model_title
 from eval.report.numbers import ESTIMATOR
 from eval.report.summary import ProtocolSummary
 from eval.tables.table import Table, to_markdown
+from reward_fns.markup import literal
 
 THEORY = {
     "rl": "for a one-claim answer with a binary verdict the expected reward is linear in the confidence (L1 penalty), "
@@ -35,6 +36,7 @@ def render_summary(
             if comparison.metric == "ece_debiased"
         ]
         parts += [f"**{item.headline}**\n", "".join(f"- {sentence}\n" for sentence in sentences)]
+    parts = [literal(part) for part in parts]
     parts += [_section(table) for table in tables if table.name in _IN_SUMMARY]
     return "\n".join(part for part in parts if part)
 
@@ -70,12 +72,16 @@ def render_report(
 def _section(table: Table, with_notes: bool = False) -> str:
     """Without the notes on estimators, which the end of the report has once for all."""
     shown = table if with_notes else replace(table, notes=())
-    return f"## {table.title}\n\n{to_markdown(shown)}"
+    return f"## {literal(table.title)}\n\n{to_markdown(shown)}"
 
 
 def theory_text(training: Mapping[str, Any]) -> str:
     """What theory expects of each trained model's rule; "" if it says nothing of them."""
-    lines = [f"- {model_title(model)}: {THEORY[model]}.\n" for model in training if model in THEORY]
+    lines = [
+        f"- {literal(model_title(model))}: {THEORY[model]}.\n"
+        for model in training
+        if model in THEORY
+    ]
     return (
         "\n".join(["What theory says of each rule's optimum (not measured):\n", "".join(lines)])
         if lines

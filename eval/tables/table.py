@@ -8,9 +8,12 @@ The notes state estimator, bins and parse-failure policy, so that no table trave
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from reward_fns.markup import literal
 
 
 class Interval(NamedTuple):
@@ -127,10 +130,10 @@ def to_csv(table: Table) -> str:
     ]
     header: list[str] = []
     for column, wide in zip(table.columns, spread, strict=True):
-        name = f"{column.group}: {column.name}" if column.group else column.name
+        name = _csv_cell(f"{column.group}: {column.name}" if column.group else column.name)
         header += [name, f"{name} low", f"{name} high"] if wide else [name]
     file = io.StringIO()
-    file.writelines(f"# {' '.join(note.split())}\n" for note in (table.title, *table.notes))
+    file.writelines(f"# {_harmless(' '.join(n.split()))}\n" for n in (table.title, *table.notes))
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
     for row in table.rows:
@@ -141,9 +144,25 @@ def to_csv(table: Table) -> str:
                 if isinstance(cell, Interval)
                 else [cell, *([None, None] if wide else [])]
             )
-            cells += ["" if part is None or part != part else str(part) for part in parts]
+            cells += [_csv_cell(part) for part in parts]
         writer.writerow(cells)
     return file.getvalue()
+
+
+def _csv_cell(value: str | float | None) -> str:
+    """A text that a spreadsheet would take for a formula gets the apostrophe that makes it a text there too."""
+    if value is None or value != value:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else str(value)
+
+
+def _harmless(note: str) -> str:
+    """A note is no quoted cell, so a spreadsheet splits it at commas."""
+    return re.sub(r"([,;]\s*)([=+@-])", r"\1'\2", note)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a formula to a spreadsheet (OWASP, CSV injection)."""
 
 
 def markdown_table(
@@ -151,7 +170,8 @@ def markdown_table(
 ) -> str:
     """A Markdown table padded to be read in a terminal; text columns left, the others right."""
     header, *rows = [
-        [cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in (header, *rows)
+        [literal(cell).replace("|", "\\|").replace("\n", " ") for cell in line]
+        for line in (header, *rows)
     ]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
 
@@ -176,7 +196,8 @@ def to_markdown(table: Table) -> str:
         for row in table.rows
     ]
     body = markdown_table(header, rows, columns_are_text(table))
-    return body + ("\n" + "".join(f"- {note}\n" for note in table.notes) if table.notes else "")
+    notes = "".join(f"- {literal(note)}\n" for note in table.notes)
+    return body + (f"\n{notes}" if notes else "")
 
 
 _LATEX = {
@@ -209,7 +230,9 @@ def latex_escape(text: str) -> str:
     >>> latex_escape("50 % of rl_proper")
     '50 \\\\% of rl\\\\_proper'
     """
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    # At the head of a row the command that ends the row before would take it for its option.
+    return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
 
 
 LATEX_COLUMNS = 12
@@ -232,7 +255,7 @@ def _latex_table(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex_escape(table.title)}}}",
-        rf"\label{{tab:{table.name}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9_:.-]', '-', table.name)}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{align}}}",
         r"\toprule",

@@ -3,7 +3,7 @@
 verl imports this module in every process: driver, Ray workers, vLLM servers. Importing it registers
 
 - the patches for LLaVA, on any device, and those for the CPU when ``VERL_PLATFORM=cpu`` (see `patches`),
-- the CPU platform, when ``VERL_PLATFORM=cpu``,
+- the CPU platform, when ``VERL_PLATFORM=cpu``; a run on the CPU then listens on the loopback interface alone,
 - the trainer and the reward manager ``difficulty_guided``, each as soon as verl's own registry is imported.
 
 verl swallows an `Exception` that a plugin raises while it loads and goes on without the plugin: it
@@ -20,8 +20,10 @@ from types import ModuleType
 import wrapt
 
 from recipe.difficulty_calib.patches import (
+    Patch,
     UnsupportedVersionError,
     cpu_linear_weights,
+    cpu_loopback,
     cpu_offload,
     cpu_process_group,
     cpu_vllm_distribution,
@@ -31,6 +33,7 @@ from recipe.difficulty_calib.patches import (
     llava_weight_names,
     placeholders_in_actor,
     placeholders_in_rollouts,
+    shared_memory_names,
 )
 
 LLAVA_PATCHES = (
@@ -40,11 +43,14 @@ LLAVA_PATCHES = (
     placeholders_in_rollouts.PATCH,
     placeholders_in_actor.PATCH,
 )
+RUN_PATCHES = (shared_memory_names.PATCH,)
 CPU_PATCHES = (
     cpu_vllm_distribution.PATCH,
     cpu_process_group.PATCH,
     cpu_linear_weights.PATCH,
     cpu_offload.PATCH,
+    cpu_loopback.RAY_PATCH,
+    cpu_loopback.TORCH_PATCH,
 )
 
 #: Module of verl -> module of ours that registers something in it.
@@ -63,9 +69,14 @@ def register_in_vllm() -> None:
     """For vLLM outside verl (evaluation, `vllm serve`): importing this module has done all there is to do."""
 
 
+def patches() -> tuple[Patch, ...]:
+    """Those of this process's device."""
+    return LLAVA_PATCHES + RUN_PATCHES + (CPU_PATCHES if on_cpu() else ())
+
+
 def check_patches() -> None:
     """Raise `UnsupportedVersionError` for the first patch whose target is not what it is for."""
-    for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
+    for patch in patches():
         patch.check()
 
 
@@ -76,11 +87,12 @@ def _register() -> None:
             check_patches()
         except UnsupportedVersionError as error:
             sys.exit(f"error: difficulty-calib: {error}")
-    for patch in LLAVA_PATCHES + (CPU_PATCHES if on_cpu() else ()):
+    for patch in patches():
         install(patch)
     for theirs, ours in REGISTRATIONS.items():
         wrapt.register_post_import_hook(_import_when_seen(ours), theirs)
     if on_cpu():
+        cpu_loopback.set_addresses()
         wrapt.register_post_import_hook(
             _import_when_seen("recipe.difficulty_calib.cpu.platform"), "verl.plugin.platform"
         )

@@ -6,7 +6,7 @@ The command gets a session of its own, so a Ctrl-C at the terminal reaches this 
 then ends the command and all that it started (Ray's and vLLM's processes too): first SIGINT to the
 command, so that it can shut down what it holds; after `PATIENCE_S` SIGTERM to every process that is
 left; then SIGKILL. The same happens at SIGTERM, at SIGHUP, at the limit, and when the script that
-started this process dies.
+started this process dies. What is left in /tmp and /dev/shm is then removed (`leftovers`).
 
 Exit code: the command's; 124 at the limit; 128 + signal when it was interrupted.
 """
@@ -27,6 +27,7 @@ from typing import IO
 
 import psutil
 
+from recipe.difficulty_calib import leftovers
 from recipe.difficulty_calib.progress import StepView
 
 AT_LIMIT = 124
@@ -141,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     parent = os.getppid()
     _end_with_parent(signal.SIGTERM)
+    with leftovers.removed():
+        return _run(options, parent)
+
+
+def _run(options: argparse.Namespace, parent: int) -> int:
     stage = Stage(options.command, options.limit, options.log, options.steps)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hangup is ignored, and stays so.

@@ -3,15 +3,18 @@
     python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
 
 The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input
-that cannot work ends it at once, with one line (`preflight`).
+that cannot work ends it at once, with one line (`preflight`), and nothing is left of it in /tmp and /dev/shm
+(`leftovers`).
 """
 
 import sys
 
 import hydra
+import ray
 from omegaconf import DictConfig
 from verl.trainer import main_ppo
 
+from recipe.difficulty_calib import leftovers
 from recipe.difficulty_calib.preflight import PreflightError, check
 
 
@@ -24,7 +27,11 @@ def main(config: DictConfig) -> None:
     except PreflightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    main_ppo.main(config)
+    with leftovers.removed():
+        try:
+            main_ppo.main(config)
+        finally:
+            ray.shutdown()  # its processes end before what they leave is removed
 
 
 if __name__ == "__main__":

@@ -82,3 +82,23 @@ def test_a_cell_of_fewer_than_ten_readable_answers_is_empty():
     cell = {"n": 12, "parse_failures": 3, "auroc": 1.0, "auroc_interval": [1.0, 1.0]}
     assert tabulated(cell, "auroc") is None
     assert tabulated(cell | {"parse_failures": 2}, "auroc") == Interval(1.0, 1.0, 1.0)
+
+
+def test_names_of_others_make_no_formula_no_markup_and_no_option():
+    names = ("=HYPERLINK(1)", "@x", "<img src=http://t>", "![x](http://t)", "[2cm]", "*", "\\<b>")
+    hostile = Table(
+        "a}b",
+        "<b>t</b>, =1+1",
+        (Column("+m"), Column("n")),
+        tuple((name, -1) for name in names),
+        ("note <i>, @x",),
+    )
+    lines = to_csv(hostile).splitlines()
+    assert lines[:2] == ["# <b>t</b>, '=1+1", "# note <i>, '@x"]
+    rows = list(csv.reader(lines[2:]))
+    assert rows[0] == ["'+m", "n"] and rows[1] == ["'=HYPERLINK(1)", "-1"] and rows[2][0] == "'@x"
+    markdown = to_markdown(hostile)
+    assert "<" not in markdown and "](" not in markdown
+    latex = to_latex(hostile)
+    # `\\` takes [2cm] for a distance and * for its starred form, \midrule [..] for a width
+    assert "\n{[}2cm]" in latex and "\n{*}" in latex and r"\label{tab:a-b}" in latex

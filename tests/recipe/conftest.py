@@ -1,30 +1,45 @@
 """Models and data of the recipe's tests: the shipped pocket model, a few drawn questions."""
 
 import os
-import subprocess
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import watched_run
 
 POCKET_MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
 
 
 @pytest.fixture(scope="session")
 def run_on_cpu() -> Callable[[list[str]], tuple[int, str]]:
-    """Runs a command with what verl needs in its environment on a CPU; gives the exit code and all that it printed."""
+    """Runs a command with what verl needs in its environment on a CPU; gives the exit code and all that it printed.
+
+    Whatever comes of it: none of its processes listened to the network, and of a run of ours no file in /tmp and no
+    segment in /dev/shm is left (Ray's logs stay, and torch's cache of compiled code).
+    """
     environment = os.environ | {
         "VERL_USE_EXTERNAL_MODULES": "recipe.difficulty_calib.plugin",
         "VERL_PLATFORM": "cpu",
         "VERL_ENGINE_DEVICE": "cuda",
         "VLLM_CPU_KVCACHE_SPACE": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
         "HYDRA_FULL_ERROR": "1",
     }
 
     def run(command: list[str]) -> tuple[int, str]:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-        return done.returncode, done.stdout + done.stderr
+        own = Path(tempfile.mkdtemp(prefix="g"))  # short, for the paths of Ray's sockets
+        code, log, watch = watched_run.run(command, environment | {"TMPDIR": str(own)}, 900)
+        assert watch.open_to_the_network == {}, log[-3000:]
+        left = [path for prefix in watch.prefixes for path in Path("/dev/shm").glob(f"{prefix}*")]
+        if watch.prefixes:  # else verl's own entry point was run
+            left += [p for p in own.iterdir() if not p.name.startswith(("ray", "torchinductor"))]
+            assert left == []
+        shutil.rmtree(own)
+        return code, log
 
     return run
 

@@ -17,7 +17,7 @@ from recipe.difficulty_calib.patches.cpu_process_group import without_duplicates
 from recipe.difficulty_calib.patches.llava_image_tokens import collapse_image_tokens
 from recipe.difficulty_calib.patches.stock import check, known, source_hash
 
-ALL = plugin.LLAVA_PATCHES + plugin.CPU_PATCHES
+ALL = plugin.LLAVA_PATCHES + plugin.RUN_PATCHES + plugin.CPU_PATCHES
 IMAGE = 99
 
 

@@ -35,8 +35,11 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
                     "question_id": row["extra_info"]["question_id"],
                 }
             )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
+    # As the entry script does: torchrun's rendezvous would listen to the network.
+    alone = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1, "MASTER_PORT": 0}
+    command = ["env", "MASTER_ADDR=127.0.0.1", *(f"{name}={n}" for name, n in alone.items())]
     command += [
+        sys.executable,
         "-m",
         "verl.trainer.sft_trainer",
         "--config-path",

@@ -62,6 +62,26 @@ def test_another_server_never_sees_the_key_for_openai(overheard, option, sent):
     assert keys == [sent]
 
 
+def test_an_address_from_the_environment_is_no_reason_to_send_it_the_key(overheard, monkeypatch):
+    """The client goes to OPENAI_BASE_URL where no base_url is given, with whatever key it is handed."""
+    url, keys = overheard
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    for option in ({}, {"api_key_env": "OPENAI_API_KEY"}):
+        expert = make_expert({"kind": "openai", "model": "judge", **option})
+        with pytest.raises(FatalExpertError):
+            asyncio.run(expert.ask(request()))
+    assert keys == ["none", KEY]
+    with OpenAIEngine("model") as engine:
+        assert engine._client.api_key == "no-key"
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://eu.api.openai.com/v1")
+    assert key_variable(None, None) == "OPENAI_API_KEY"
+
+
+def test_an_engines_fingerprint_which_stands_in_every_record_holds_no_password():
+    engine = OpenAIEngine("model", "http://me:secret@127.0.0.1:1/v1")
+    assert engine.fingerprint == "model at http://127.0.0.1:1/v1"
+
+
 def test_the_engine_keeps_to_the_same_rule(overheard):
     url, _ = overheard
     for option, sent in (({}, "no-key"), ({"api_key_env": "JUDGE_KEY"}, "its own")):

@@ -13,12 +13,13 @@ Messages hold neither the key nor texts of the request, though a server may echo
 """
 
 import asyncio
+import base64
 import json
 import os
 import re
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from reward_fns.expert.errors import ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.serving.completions import Reply, reply_of
@@ -52,6 +53,7 @@ async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
 
 
 OPENAI_KEY = "OPENAI_API_KEY"
+OPENAI_URL = "OPENAI_BASE_URL"
 _OPENAI_HOSTS = ("openai.com", "openai.azure.com")
 """Where the key in `OPENAI_KEY` may go without being asked for by name: these and what lies below them."""
 
@@ -79,6 +81,36 @@ def without(message: str, secrets: Iterable[str], keys: Iterable[str] = ()) -> s
     return message[:_LONGEST_MESSAGE]
 
 
+def passwords_in(url: str | None) -> Iterator[str]:
+    """The name and password of an address as they stand there, alone, and as they are sent (RFC 7617).
+
+    >>> list(passwords_in("http://me:secret@judge:8000/v1"))
+    ['me:secret', 'secret', 'bWU6c2VjcmV0']
+    """
+    found = re.search(r"(?<=://).*(?=@)", url or "")
+    if found:
+        plain = unquote(found[0])
+        encoded = base64.b64encode(plain.encode()).decode()
+        yield from (text for text in dict.fromkeys((found[0], plain)) if text)
+        yield from (text for text in (plain.partition(":")[2], encoded) if text)
+
+
+SHORTEST_SECRET = 8
+"""Characters from which on an option's text is taken for what may be a secret, as a token in a request's body."""
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """The texts of nested options that may be secrets (`SHORTEST_SECRET`): no message holds them."""
+    if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts_in(item)
+
+
 def without_password(url: str) -> str:
     """An address without the name and password that may stand in it.
 
@@ -91,10 +123,14 @@ def without_password(url: str) -> str:
 def is_openai(base_url: str | None) -> bool:
     """Whether this is a server of OpenAI's own (or Azure's of it), reached by https.
 
+    None is where the client goes then: OPENAI_BASE_URL, else to OpenAI.
+
     >>> is_openai(None), is_openai("https://api.openai.com/v1"), is_openai("https://openai.com.example.org/v1")
     (True, True, False)
     """
-    if base_url is None:
+    # The client takes the variable where no address is given.
+    base_url = base_url or os.environ.get(OPENAI_URL)
+    if not base_url:
         return True
     parts = urlsplit(base_url)
     host = parts.hostname or ""
@@ -145,7 +181,7 @@ class Transport:
     def _api_key(self) -> str:
         name = key_variable(self.api_key_env, self.base_url)
         key = os.environ.get(name, "") if name else ""
-        if not key and self.base_url is None:
+        if not key and name and self.base_url is None:
             raise FatalExpertError(
                 f"no API key: set the environment variable {name}, or give the expert a base_url",
                 "key",
@@ -247,7 +283,12 @@ class Transport:
                 f"{who} sent a malformed body ({type(error).__name__})", "malformed"
             )
         status = error.status_code
-        said = without(str(error.message), secrets, [key] if key != "none" else [])
+        keys = [
+            *passwords_in(self.base_url),
+            *texts_in(self.parameters),
+            *([key] if key != "none" else []),
+        ]
+        said = without(str(error.message), secrets, keys)
         if status in (401, 403):
             return FatalExpertError(
                 f"{who} refuses the key ({status}): {self._key_remedy()}. It says: {said}",
