@@ -86,7 +86,6 @@ RAY_PATCH = Patch(
 TORCH_PATCH = Patch(
     name="torch's store on the loopback interface",
     module="torch.distributed",
-    versions={},
     reason="a TCPStore listens on all addresses, whatever host it is given",
     apply=_apply_to_torch,
 )
