@@ -55,6 +55,8 @@ _TRAINING_NOTES = (
 
 Models = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 """model -> protocol -> dataset or "pooled" -> values, as in report.json."""
+Slices = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]]
+"""model -> protocol -> dimension -> slice -> values, as in report.json."""
 
 
 def overall_table(models: Models) -> Table:
@@ -198,7 +200,7 @@ def protocols_of(models: Models) -> list[str]:
     return list(dict.fromkeys(protocol for protocols in models.values() for protocol in protocols))
 
 
-def slice_tables(models: Models, sliced: Mapping[str, Any]) -> list[Table]:
+def slice_tables(models: Models, sliced: Slices) -> list[Table]:
     """For each dimension and metric one table: a row a model and protocol, a column a slice.
 
     Args:
@@ -208,21 +210,29 @@ def slice_tables(models: Models, sliced: Mapping[str, Any]) -> list[Table]:
     tables = []
     for dimension in DIMENSIONS:
         if dimension == "dataset":
-            by_model: dict[str, Any] = {
-                model: {
-                    p: {name: cell for name, cell in cells.items() if name != POOLED}
-                    for p, cells in ps.items()
-                }
-                for model, ps in models.items()
-            }
+            by_model = {model: _datasets(protocols) for model, protocols in models.items()}
         else:
-            by_model = {
-                m: {p: dims[dimension] for p, dims in ps.items() if dimension in dims}
-                for m, ps in sliced.items()
-            }
+            by_model = {m: _of_dimension(dimension, ps) for m, ps in sliced.items()}
         if any(protocols for protocols in by_model.values()):
             tables += [_slice_table(dimension, by_model, metric) for metric in _MAIN]
     return tables
+
+
+Parts = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""protocol -> slice -> values."""
+
+
+def _datasets(protocols: Parts) -> Parts:
+    """A model's values by dataset, without those over all questions."""
+    found = {}
+    for protocol, cells in protocols.items():
+        found[protocol] = {name: cell for name, cell in cells.items() if name != POOLED}
+    return found
+
+
+def _of_dimension(dimension: str, protocols: Mapping[str, Parts]) -> Parts:
+    """A model's values of one dimension, by the protocols that have it."""
+    return {name: parts[dimension] for name, parts in protocols.items() if dimension in parts}
 
 
 def _slice_table(dimension: str, by_model: Models, metric: str) -> Table:

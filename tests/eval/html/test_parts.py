@@ -1,8 +1,11 @@
 """What the first screen and the collapsed parts are made from, by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
+from eval.comparison import Comparison
 from eval.figures.checkpoints import Course
 from eval.figures.reliability import bar_widths
 from eval.report.html.first_screen import main_table, shown_models, verdict_sentence
@@ -56,17 +59,10 @@ def test_readable_is_the_share_of_all_answers():
     assert row[-2:] == (pytest.approx(0.93), 100)
 
 
-def comparison(a, b, difference, ends, metric="ece", verdict="better"):
-    return {
-        "protocol": "verbal",
-        "metric": metric,
-        "a": a,
-        "b": b,
-        "n": 1234,
-        "difference": difference,
-        "difference_interval": ends,
-        "verdict": verdict,
-    }
+def comparison(a, b, difference, ends, metric="ece", questions=1234):
+    return Comparison(
+        "verbal", metric, a, b, 1234, 0.1, 0.1, Interval(difference, *ends), questions=questions
+    )
 
 
 def test_the_sentence_has_the_difference_from_the_base_whichever_way_it_was_taken():
@@ -87,12 +83,12 @@ def test_the_sentence_has_the_difference_from_the_base_whichever_way_it_was_take
     ]
     assert "debiased ECE −0.250 [−0.350, −0.150]" in verdict_sentence(main, both, "sft")
     # Fewer than 30 questions, or Holm: an interval without 0 is no verdict.
-    open_one = comparison("sft", "base", -0.2, [-0.3, -0.1], verdict="undecided")
+    open_one = comparison("sft", "base", -0.2, [-0.3, -0.1], questions=29)
     told = verdict_sentence(main, [open_one], "sft")
     assert "(SFT against base, undecided: ECE −0.200 [−0.300, −0.100], 1,234 paired" in told
     without = "By Verbal, SFT has the lowest ECE, 0.100; it is fine."
     assert verdict_sentence(main, others, "sft") == without
-    undefined = [comparison("sft", "base", None, [None, None])]
+    undefined = [comparison("sft", "base", math.nan, [math.nan, math.nan])]
     assert verdict_sentence(main, undefined, "sft") == without
 
 
