@@ -106,8 +106,8 @@ seen, held_out = answers[:300], answers[300:]
 
 # %%
 before = summarise(held_out, ("ece", "ece_debiased", "auroc", "brier"))
-low, high = before["ece_interval"]
-print(f"ECE {before['ece']:.3f} [{low:.3f}, {high:.3f}], AUROC {before['auroc']:.3f}")
+ece, low, high, _ = before.measured("ece")
+print(f"ECE {ece:.3f} [{low:.3f}, {high:.3f}], AUROC {before.value('auroc'):.3f}")
 
 # %% [markdown]
 # ## Calibrate post hoc
@@ -131,7 +131,8 @@ def calibrated(record: AnswerRecord) -> AnswerRecord:
 
 mapped = [calibrated(record) for record in held_out]
 after = summarise(mapped, ("ece", "ece_debiased", "auroc", "brier"))
-print(f"ECE {after['ece']:.3f}, AUROC {after['auroc']:.3f}; of 0.7 it makes", calibrator.apply(0.7))
+print(f"ECE {after.value('ece'):.3f}, AUROC {after.value('auroc'):.3f}")
+print("of 0.7 it makes", calibrator.apply(0.7))
 
 # %%
 OUT.mkdir(parents=True, exist_ok=True)

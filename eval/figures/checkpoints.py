@@ -15,7 +15,8 @@ from eval.figures.style import INK, SERIES, figure_title, line_places, new_figur
 from eval.model_names import checkpoint, model_title, ordered_models, protocol_title
 from eval.records import VERBAL
 from eval.report.numbers import ALL_QUESTIONS, POOLED
-from eval.tables.report_tables import Models, Slices, protocols_of
+from eval.report.values import BySlice, Models, Slices
+from eval.tables.report_tables import protocols_of
 from eval.tables.table import Interval, interval
 
 _PANELS_A_ROW = 4
@@ -41,8 +42,7 @@ def checkpoint_courses(models: Models, sliced: Slices) -> list[Course]:
     """A course for each run with at least two steps.
 
     Args:
-        models: report.json's "models".
-        sliced: report.json's "slices".
+        models, sliced: of a `content.Report`.
     """
     families = [checkpoint(model)[0] for model in models if checkpoint(model)[1] is not None]
     return [
@@ -72,7 +72,7 @@ def _course(family: str, models: Models, sliced: Slices) -> Course:
 
 
 def _subset_lines(
-    dataset: str, by_slice: Sequence[Mapping[str, Mapping[str, Any]]]
+    dataset: str, by_slice: Sequence[Mapping[str, BySlice]]
 ) -> dict[str, list[Interval | None]]:
     """Subset -> its value at each place.
 

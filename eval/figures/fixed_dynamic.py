@@ -11,7 +11,8 @@ from typing import Any
 
 from eval.figures.style import ACCENT, INK, figure_title, new_figure, save_figure, tidy
 from eval.model_names import FIXED_SUFFIX, model_title, protocol_title
-from eval.tables.report_tables import ESTIMATOR_NOTES, Models, Slices
+from eval.report.values import Models, Slices
+from eval.tables.report_tables import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Interval, Table, interval
 
 _FIXED, _DYNAMIC = "#b6c2cc", ACCENT
@@ -30,8 +31,7 @@ def fixed_and_dynamic(models: Models, sliced: Slices) -> list[FixedAndDynamic]:
     """A pair for each model NAME that stands beside NAME_fixed.
 
     Args:
-        models: report.json's "models".
-        sliced: report.json's "slices".
+        models, sliced: of a `content.Report`.
     """
     pairs = [_pair(model, sliced) for model in models if f"{model}{FIXED_SUFFIX}" in models]
     return [pair for pair in pairs if pair.values]

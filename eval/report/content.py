@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from eval.comparison import Comparison
+from eval.metrics.claims import ClaimCalibration
 from eval.report.numbers import ESTIMATOR, PAPER_VERBAL_RATIOS
 from eval.report.training_curves import Curves
-from eval.tables.report_tables import Models, Slices
+from eval.report.values import Models, Slices, SliceValues
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Report:
 
     models: Models
     slices: Slices
-    claims: Mapping[str, Mapping[str, Any]]
+    claims: Mapping[str, ClaimCalibration]
     ece_ratios: Mapping[str, Mapping[str, Any]]
     comparisons: tuple[Comparison, ...]
     made: Provenance
@@ -78,9 +79,9 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The content of report.json; NaN is still NaN (`files.write_json` writes null)."""
         return {
-            "models": self.models,
-            "slices": self.slices,
-            "claims": self.claims,
+            "models": _written(self.models),
+            "slices": _written(self.slices),
+            "claims": {model: _claims(found) for model, found in self.claims.items()},
             "ece_ratios": self.ece_ratios,
             "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
             "estimator": ESTIMATOR,
@@ -96,6 +97,24 @@ class Report:
             "stage_seconds": self.stage_seconds,
             "comparisons": [_comparison(comparison) for comparison in self.comparisons],
         }
+
+
+def _written(values: Any) -> Any:
+    """Nested mappings whose leaves are `SliceValues`, as JSON has them."""
+    if isinstance(values, SliceValues):
+        return values.as_json()
+    return {name: _written(part) for name, part in values.items()}
+
+
+def _claims(claims: ClaimCalibration) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "n_answers": claims.n_answers,
+        "n_claims": claims.n_claims,
+        "n_sure": claims.n_sure,
+    }
+    for name, found in claims.estimates.items():
+        written |= {name: found.value, f"{name}_interval": [found.low, found.high]}
+    return written
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

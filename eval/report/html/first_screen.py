@@ -8,7 +8,8 @@ from eval.comparison import Comparison
 from eval.model_names import BASE, checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
 from eval.report.summary import ProtocolSummary, why_left_out
-from eval.tables.report_tables import ESTIMATOR_NOTES, Models, metric_column, protocols_of
+from eval.report.values import Models
+from eval.tables.report_tables import ESTIMATOR_NOTES, metric_column, protocols_of
 from eval.tables.table import Cell, Column, Table, show, tabulated
 
 DEBIASED = "ece_debiased"
@@ -39,7 +40,7 @@ def first_screen(
     """The first screen of a report.
 
     Args:
-        models: see `report_tables.Models`.
+        models: of a `content.Report`.
         comparisons: of all pairs.
         main: the summary of the protocol that the page opens with.
     """
@@ -57,7 +58,7 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
     """Over all questions: a row a protocol and model, with the column `protocol` only if there are several.
 
     Args:
-        models: report.json's "models".
+        models: of a `content.Report`.
         protocols: at least one, in the order of the rows.
     """
     several = len(protocols) > 1
@@ -67,7 +68,7 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
         for protocol, model in rows
         if (cell := models[model].get(protocol, {}).get(POOLED))
     }
-    debiased = any(DEBIASED in cell for cell in cells.values())
+    debiased = any(DEBIASED in cell.metrics for cell in cells.values())
     ece = Column("ECE, debiased", better="low") if debiased else metric_column("ece")
     metrics = (DEBIASED if debiased else "ece", *_PLAIN)
     columns = (
@@ -83,8 +84,8 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
             *([protocol_title(protocol)] if several else []),
             model_title(model),
             *(tabulated(cell, metric) for metric in metrics),
-            1 - cell["parse_failures"] / cell["n"] if cell["n"] else None,
-            cell["n"],
+            cell.readable / cell.n if cell.n else None,
+            cell.n,
         )
         for (protocol, model), cell in cells.items()
     ]
@@ -105,7 +106,7 @@ def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
     brier = {
         model: value
         for model in whole
-        if model != first and (value := cells[model]["brier"]) is not None and not math.isnan(value)
+        if model != first and not math.isnan(value := cells[model].value("brier"))
     }
     in_the_running = {
         model: value for model, value in brier.items() if not why_left_out(cells[model])

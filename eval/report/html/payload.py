@@ -18,8 +18,8 @@ from eval.records import AnswerRecord
 from eval.report.html.first_screen import DEBIASED
 from eval.report.numbers import POOLED, by_model_and_protocol, scored
 from eval.report.training_curves import Curves, trailing_mean
+from eval.report.values import BySlice, Models, Slices, SliceValues
 from eval.slices import DIMENSIONS, Edges, quarter_edges, slices
-from eval.tables.report_tables import Models, Slices
 
 _Z = 1.959963984540054  # of the 95 % interval
 _DIGITS = 4
@@ -61,7 +61,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
-def _cell(values: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[str, Any]:
+def _cell(values: SliceValues, records: Sequence[AnswerRecord]) -> dict[str, Any]:
     names = (
         "n",
         "parse_failures",
@@ -74,9 +74,9 @@ def _cell(values: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[st
         DEBIASED,
         f"{DEBIASED}_interval",
     )
-    return {name: _rounded(values[name]) for name in names if name in values} | {
-        "bins": _bins(records)
-    }
+    written = values.as_json()
+    shown = {name: _rounded(written[name]) for name in names if name in written}
+    return shown | {"bins": _bins(records)}
 
 
 def reliability_payload(
@@ -108,7 +108,7 @@ def reliability_payload(
 
 
 def _cells(
-    of_slices: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    of_slices: Mapping[str, BySlice],
     answers: Sequence[AnswerRecord],
     edges: Edges,
 ) -> dict[str, Any]:

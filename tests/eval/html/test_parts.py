@@ -12,14 +12,14 @@ from eval.report.html.first_screen import main_table, shown_models, verdict_sent
 from eval.report.html.parts import has_the_papers_values, without_empty_paper_columns
 from eval.report.html.payload import course_payload
 from eval.report.summary import ProtocolSummary
+from eval.report.values import Measured, SliceValues
 from eval.tables.table import Column, Interval, Table
 
 
-def cell(brier=0.2, failures=0, **changes):
-    values = {"n": 100, "parse_failures": failures, "brier": brier, "accuracy": 0.5}
-    for name in ("ece", "auroc"):
-        values |= {name: 0.1, f"{name}_interval": [0.05, 0.15]}
-    return {"verbal": {"pooled": values | changes}}
+def cell(brier=0.2, failures=0, n=100, **metrics):
+    shown = {"brier": Measured(brier), **dict.fromkeys(("ece", "auroc"), Measured(0.1, 0.05, 0.15))}
+    pooled = SliceValues(n=n, parse_failures=failures, accuracy=0.5, metrics=shown | metrics)
+    return {"verbal": {"pooled": pooled}}
 
 
 def test_the_best_trained_model_is_that_of_the_lowest_brier_score_that_can_be_read():
@@ -46,7 +46,7 @@ def test_without_a_base_the_first_model_takes_its_place():
 
 
 def test_a_debiased_ece_takes_the_place_of_the_plain_one():
-    debiased = cell(ece_debiased=0.03, ece_debiased_interval=[0.01, 0.06])
+    debiased = cell(ece_debiased=Measured(0.03, 0.01, 0.06))
     (row,) = main_table({"base": debiased}, ["verbal"]).rows
     columns = [column.heading for column in main_table({"base": debiased}, ["verbal"]).columns]
     assert columns[:2] == ["model", "ECE, debiased ↓"] and row[1] == Interval(0.03, 0.01, 0.06)
