@@ -5,12 +5,13 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from data_prep.pipeline.step_table import STEPS, ancestors
 from reward_fns.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
+    from data_prep.pipeline.step_table import STEPS
+
     top = argparse.ArgumentParser(
         prog="python -m data_prep",
         description="From questions about images to difficulty, labelled pairs, SFT data and verl parquet.",
@@ -29,10 +30,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run the command line; a bad input is one line on stderr and exit code 1."""
-    options = parser().parse_intermixed_args()
     try:
+        # Late: a library that is not installed is one line too.
         from data_prep.pipeline.config import load_config
         from data_prep.pipeline.runner import run_steps
+        from data_prep.pipeline.step_table import STEPS, ancestors
+
+        options = parser().parse_intermixed_args()
 
         config = load_config(options.config, options.overrides)
         names = list(STEPS) if options.step == "run" else ancestors(options.step)

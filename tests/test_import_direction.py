@@ -2,12 +2,17 @@
 
 reward_fns is the leaf; data_prep, recipe and eval do not import each other, but for the two leaves of data_prep that
 are public (a model behind one interface, the parquet rows); no circle.
+
+Two kinds of imports hide from the interpreter, not from a reader, and count too: those for types only
+(`if TYPE_CHECKING`), and those by a string (`import_module("data_prep.x")`, a table of such names, an
+f-string that begins with one).
 """
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,9 @@ PARTS = ("data_prep", "recipe", "eval")
 PUBLIC_LEAVES = ("data_prep.engines", "data_prep.verl_rows")
 NEVER_IMPORTED = ("examples", "tests")
 TOO_HEAVY_FOR_THE_LEAF = ("torch", "verl", "vllm", "transformers", "ray")
+_PART = f"(?:{'|'.join((LEAF, *PARTS))})"
+MODULE_IN_A_STRING = re.compile(rf"{_PART}(?:\.\w+)+")
+START_OF_ONE = re.compile(rf"{_PART}\.(?:\w+\.)*")
 
 
 def sources(root: Path) -> dict[str, Path]:
@@ -30,10 +38,13 @@ def sources(root: Path) -> dict[str, Path]:
     return found
 
 
-def imported_names(module: str, path: Path, *, only_at_import: bool = False) -> Iterator[str]:
+def imported_names(
+    module: str, path: Path, *, only_at_import: bool = False, types: bool = False
+) -> Iterator[str]:
     """Absolute dotted names that a file imports, with each ``from a import b`` given as ``a.b``.
 
-    ``only_at_import`` leaves out what stands in functions or under ``if TYPE_CHECKING``: it does not run at import.
+    ``only_at_import`` leaves out what stands in functions, and but for ``types`` what stands under
+    ``if TYPE_CHECKING``: it does not run at import.
     """
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"), filename=str(path))]
@@ -41,11 +52,8 @@ def imported_names(module: str, path: Path, *, only_at_import: bool = False) -> 
         node = pending.pop()
         if only_at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
-        if (
-            only_at_import
-            and isinstance(node, ast.If)
-            and "TYPE_CHECKING" in ast.unparse(node.test)
-        ):
+        if only_at_import and not types and is_for_types(node):
+            assert isinstance(node, ast.If)
             pending.extend(node.orelse)
             continue
         if isinstance(node, ast.Import):
@@ -57,6 +65,29 @@ def imported_names(module: str, path: Path, *, only_at_import: bool = False) -> 
         pending.extend(ast.iter_child_nodes(node))
 
 
+def is_for_types(node: ast.AST) -> bool:
+    """Whether the node is an ``if TYPE_CHECKING``."""
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def names_in_strings(path: Path, known: Collection[str]) -> Iterator[str]:
+    """Modules that a file names in a string, as `a.b`, as `a.b:Name`, or as the start of an f-string.
+
+    An f-string's `a.b.{...}` stands for every module under `a.b`.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    starts = {id(node.values[0]) for node in joined if node.values}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        name, _, _ = node.value.partition(":")
+        if id(node) in starts and START_OF_ONE.fullmatch(name):
+            yield from (module for module in known if module.startswith(name))
+        elif MODULE_IN_A_STRING.fullmatch(name):
+            yield name
+
+
 def under(name: str, package: str) -> bool:
     """Whether a dotted name is a package or in it."""
     return name == package or name.startswith(package + ".")
@@ -65,12 +96,13 @@ def under(name: str, package: str) -> bool:
 def violations(root: Path) -> list[str]:
     """One line for each import that goes the wrong way."""
     lines = []
-    for module, path in sources(root).items():
+    known = sources(root)
+    for module, path in known.items():
         own = module.split(".")[0]
         own_leaf = next((leaf for leaf in PUBLIC_LEAVES if under(module, leaf)), None)
         forbidden = {*NEVER_IMPORTED, *PARTS} - {own}
         at_import = set(imported_names(module, path, only_at_import=True))
-        for name in imported_names(module, path):
+        for name in {*imported_names(module, path), *names_in_strings(path, known)}:
             top = name.split(".")[0]
             if own_leaf:
                 # A public leaf imports the leaf below and itself, or what imports it would drag its package along.
@@ -83,12 +115,13 @@ def violations(root: Path) -> list[str]:
 
 
 def import_graph(root: Path) -> dict[str, set[str]]:
-    """Module -> modules of ours that run when it is imported."""
+    """Module -> modules of ours that it imports at its top, for types too, or names in a string."""
     known = sources(root)
     graph: dict[str, set[str]] = {}
     for module, path in known.items():
         targets = set()
-        for name in imported_names(module, path, only_at_import=True):
+        names = {*imported_names(module, path, only_at_import=True, types=True)}
+        for name in names | {*names_in_strings(path, known)}:
             # `from a.b import c` runs a.b.c where that is a module, else a.b, which holds c.
             target = next(
                 (candidate for candidate in (name, name.rpartition(".")[0]) if candidate in known),
@@ -209,3 +242,25 @@ def test_a_planted_cycle_is_named_and_a_late_import_breaks_it(tmp_path: Path) ->
     assert cycles(import_graph(tmp_path)) == ["eval.a -> eval.b -> eval.c -> eval.a"]
     (tmp_path / "eval/c.py").write_text("def f():\n    from eval import a\n", encoding="utf-8")
     assert cycles(import_graph(tmp_path)) == []
+
+
+HIDDEN = {
+    "for types": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from eval.b import X\n",
+    "by a string": "import importlib\n\n\ndef f():\n    return importlib.import_module('eval.b')\n",
+    "by a table": "READERS = {'b': 'eval.b:Reader'}\n",
+    "by an f-string": "def f(name):\n    return __import__(f'eval.{name}')\n",
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_a_hidden_cycle_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval/a.py").write_text(text, encoding="utf-8")
+    (tmp_path / "eval/b.py").write_text("import eval.a\n", encoding="utf-8")
+    assert cycles(import_graph(tmp_path)) == ["eval.a -> eval.b -> eval.a"]
+
+
+def test_a_string_that_goes_upward_is_named(tmp_path: Path) -> None:
+    (tmp_path / "reward_fns").mkdir()
+    (tmp_path / "reward_fns/a.py").write_text("EXPERT = 'data_prep.x:Y'\n", encoding="utf-8")
+    assert violations(tmp_path) == ["reward_fns/a.py imports data_prep.x"]

@@ -1,4 +1,4 @@
-"""What a step is given: configuration, files of the run, model, experts, a log to write to, a progress bar."""
+"""What a step is given beside its settings: the run's files, model, experts, a log, a progress bar."""
 
 import hashlib
 import json
@@ -16,7 +16,6 @@ from data_prep.questions import SourceQuestion, pictures_state, read_questions
 from reward_fns.errors import UserError
 
 if TYPE_CHECKING:
-    from data_prep.pipeline.config import Config
     from reward_fns.expert import Expert
     from reward_fns.expert.requests import Request
 
@@ -74,21 +73,22 @@ class Models:
 
 @dataclass(frozen=True)
 class Context:
-    """What the function of a step is called with.
+    """What the function of a step is called with, beside the settings that it reads.
 
     Attributes:
         run: the directory of the run.
         step: name of the step.
         key: identifies its inputs and configuration.
+        run_seed: `seed` of the configuration.
         total: number of inputs, for the progress bar; None before it is known.
         records: the step's record file, if it has one.
     """
 
-    config: "Config"
     run: Path
     step: str
     key: str
     models: Models
+    run_seed: int = 0
     total: int | None = None
     records: str | None = None
 
@@ -106,7 +106,7 @@ class Context:
 
     def seed(self, *parts: object) -> int:
         """A seed for what this step draws about `parts`."""
-        return stable_seed(self.config.seed, self.step, *parts)
+        return stable_seed(self.run_seed, self.step, *parts)
 
     def expert(self, config: str | Mapping[str, Any]) -> "Expert":
         """The expert that a configuration names; what has been paid for is kept in the run, unless it says where."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from data_prep.pipeline.config import Config
 from data_prep.pipeline.context import Context, Models
@@ -41,15 +42,19 @@ def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
     with _alone(run), Models(config.model, run / "cache") as models:
         manifest = Manifest(run, config)
         for name in names:
-            _run_step(name, Context(config, run, name, "", models), manifest)
+            context = Context(run, name, "", models, config.seed)
+            _run_step(name, context, STEPS[name].settings(config), manifest)
         return table(manifest)
 
 
-def _run_step(name: str, context: Context, manifest: Manifest) -> None:
+def _run_step(name: str, context: Context, settings: Any, manifest: Manifest) -> None:
     step = STEPS[name]
     if missing := manifest.missing(name):
         raise UserError(f"the step {name} needs {missing[0]}: run it first")
-    key = manifest.key(name, step.identity(context))
+    identity = dict(step.identity(context, settings))
+    if step.pictures:
+        identity["pictures"] = context.pictures()
+    key = manifest.key(name, identity)
     if manifest.is_done(name, key) and step.unchanged(context):
         print(f"{name}: done before, inputs and configuration unchanged", flush=True)
         _show(context.run, step.shows)
@@ -57,7 +62,8 @@ def _run_step(name: str, context: Context, manifest: Manifest) -> None:
     total = manifest.counts(step.follows).n_out if step.follows else None
     manifest.forget(name)
     started = time.monotonic()
-    counts = step.run(replace(context, key=key, total=total, records=step.files[0]))
+    context = replace(context, key=key, total=total, records=step.files[0])
+    counts = step.run(context, settings)
     if total is not None and counts.n_in != total:
         raise RuntimeError(f"{name} took in {counts.n_in} records, {step.follows} gave out {total}")
     manifest.record(name, key, counts, time.monotonic() - started)

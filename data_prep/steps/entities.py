@@ -64,17 +64,15 @@ def normalise(entity: str) -> str:
     return _EDGES.sub("", _ARTICLE.sub("", text))
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+def identity(context: Context, settings: EntitiesConfig) -> Mapping[str, Any]:
     """Who extracts, by which instructions."""
-    settings = context.config.entities
     if settings.extractor == "spacy":
         return {}
     return context.expert_identity(settings.extractor, EntitiesRequest(""))
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: EntitiesConfig) -> Counts:
     """Write `entities.jsonl`."""
-    settings = context.config.entities
     if settings.extractor == "spacy":
         nlp = _pipeline(settings.pipeline)
         return _write(context, _BATCH, lambda texts: _spacy_entities(nlp, texts, settings.exclude))

@@ -29,14 +29,14 @@ class LabelConfig:
             raise ValueError(f"label.concurrency must be at least 1, got {self.concurrency}")
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+def identity(context: Context, settings: LabelConfig) -> Mapping[str, Any]:
     """Who judges, by which instructions."""
-    return context.expert_identity(context.config.label.expert, PairRequest("", "QA", "", ""))
+    return context.expert_identity(settings.expert, PairRequest("", "QA", "", ""))
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: LabelConfig) -> Counts:
     """Write `labels.jsonl`."""
-    settings, log = context.config.label, context.log()
+    log = context.log()
     pairs = (
         (q, p)
         for q, (p,) in join(context.questions(images=False), context.run / "pairs.jsonl")

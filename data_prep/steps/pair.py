@@ -32,15 +32,15 @@ class PairConfig:
             raise ValueError(f"pair.batch must be at least 1, got {self.batch}")
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: PairConfig) -> Counts:
     """Write `pairs.jsonl`."""
-    encoder, log = Encoder(context.config.pair.encoder), context.log()
+    encoder, log = Encoder(settings.encoder), context.log()
     votes = (
         (q, v)
         for q, (v,) in join(context.questions(images=False), context.run / "votes.jsonl")
         if v is not None
     )
-    for chunk in context.progress(log, log.chunks(votes, context.config.pair.batch)):
+    for chunk in context.progress(log, log.chunks(votes, settings.batch)):
         texts = [
             [question.question, *(vote["text"] for vote in record["votes"])]
             for question, record in chunk

@@ -47,15 +47,27 @@ class ParquetConfig:
             raise ValueError(f"parquet.images is one of {', '.join(IMAGES)}, got {self.images!r}")
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class ParquetSettings:
+    """What the step reads of the configuration.
+
+    Attributes:
+        images: of `ParquetConfig`.
+        own: whether SFT takes its texts from `targets.jsonl` (`sft.confidence` is "own").
+    """
+
+    images: str = "bytes"
+    own: bool = False
+
+
+def identity(context: Context, settings: ParquetSettings) -> Mapping[str, Any]:
     """The format instruction in every prompt."""
     return {"claims": claim_prompt("")}
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: ParquetSettings) -> Counts:
     """Write the four files."""
-    kind = IMAGES[context.config.parquet.images]
-    own = context.config.sft.confidence == "own"
+    kind, own = IMAGES[settings.images], settings.own
     dropped, notes, n_in = Counter[str](), Counter[str](), 0
     names = ("splits.jsonl", "entities.jsonl", "difficulty.jsonl", "sft.jsonl", "targets.jsonl")
     with ExitStack() as stack:

@@ -30,8 +30,12 @@ def unchanged(context: Context) -> bool:
     return sources.unchanged(context.run / SOURCES)
 
 
-def run(context: Context) -> Counts:
-    """Write `questions.parquet`, their number by dataset, and the list of rejected records."""
+def run(context: Context, datasets: Sequence[Mapping[str, Any]]) -> Counts:
+    """Write `questions.parquet`, their number by dataset, and the list of rejected records.
+
+    Args:
+        datasets: what `data_prep.datasets` takes, one mapping a dataset.
+    """
     from data_prep.datasets import sources
 
     dropped: Counter[str] = Counter()
@@ -44,7 +48,7 @@ def run(context: Context) -> Counts:
 
         taken = write_questions(
             context.run / "questions.parquet",
-            _counted(_accepted(context.config.datasets, reject), counts),
+            _counted(_accepted(datasets, reject), counts),
         )
     if not taken:
         reasons = (

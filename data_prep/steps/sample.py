@@ -49,14 +49,14 @@ class SampleConfig:
         return Sampling(self.temperature, self.max_tokens, self.n)
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+def identity(context: Context, settings: SampleConfig) -> Mapping[str, Any]:
     """The weights that answer."""
     return {"model": context.engine().fingerprint, "claims": claim_prompt("")}
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: SampleConfig) -> Counts:
     """Write `candidates.jsonl`."""
-    settings, log = context.config.sample, context.log()
+    log = context.log()
     for questions in context.progress(log, log.chunks(context.questions(), settings.batch)):
         entries: list[Record | Failure | None] = []
         requests: list[GenerationRequest] = []

@@ -100,9 +100,21 @@ class SftConfig:
         return Sampling(self.temperature, self.max_tokens)
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class SftSettings:
+    """What the step reads of the configuration.
+
+    Attributes:
+        sft: its own section.
+        prompt: `sample.prompt`, the form in which the candidates were asked for.
+    """
+
+    sft: SftConfig
+    prompt: str
+
+
+def identity(context: Context, settings: SftSettings) -> Mapping[str, Any]:
     """The weights that answer, the format, and who takes which role by which instructions."""
-    settings = context.config.sft
     requests: list[tuple[str, Request[Any]]] = [
         ("extractor", FactsRequest("", "")),
         ("rewriter", FactQuestionRequest("")),
@@ -111,41 +123,39 @@ def identity(context: Context) -> Mapping[str, Any]:
         *(("judge", OverallRequest("", task, "")) for task in TASKS),
     ]
     experts = [
-        [role, context.expert_identity(getattr(settings, role), request)]
+        [role, context.expert_identity(getattr(settings.sft, role), request)]
         for role, request in requests
-        if getattr(settings, role) is not None
+        if getattr(settings.sft, role) is not None
     ]
     return {"model": context.engine().fingerprint, "claims": claim_prompt(""), "experts": experts}
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: SftSettings) -> Counts:
     """Write `sft.jsonl`.
 
     Raises:
         UserError: a role that is needed is not set, or an expert cannot go on.
     """
-    settings, prompt = context.config.sft, context.config.sample.prompt
-    _require_roles(settings, prompt)
+    sft, prompt = settings.sft, settings.prompt
+    _require_roles(sft, prompt)
     n_inputs = sum(record["split"] == "sft" for record in read_jsonl(context.run / "splits.jsonl"))
     context, log = replace(context, total=n_inputs), context.log()
     with ExitStack() as stack:
         roles = {
-            role: stack.enter_context(
-                Consultation(context.expert(getattr(settings, role)), settings.workers)
-            )
+            role: stack.enter_context(Consultation(context.expert(getattr(sft, role)), sft.workers))
             for role in ROLES
-            if getattr(settings, role) is not None
+            if getattr(sft, role) is not None
         }
-        for chunk in context.progress(log, log.chunks(_inputs(context), settings.batch)):
+        for chunk in context.progress(log, log.chunks(_inputs(context), sft.batch)):
             drafts = [Draft.start(question, record, prompt) for question, record in chunk]
             if prompt == "plain":
                 _consult(drafts, roles["extractor"], Draft.facts_requests, Draft.take_facts)
             _consult(drafts, roles["rewriter"], Draft.question_requests, Draft.take_questions)
             if "judge" in roles:
                 _consult(drafts, roles["judge"], Draft.judge_requests, Draft.take_verdicts)
-            _ask_model(context, drafts)
+            _ask_model(context, drafts, sft.sampling())
             _consult(drafts, roles["verifier"], Draft.fact_requests, Draft.take_truths)
-            log.write([draft.failure or draft.record(settings.confidence) for draft in drafts])
+            log.write([draft.failure or draft.record(sft.confidence) for draft in drafts])
     return log.finish()
 
 
@@ -189,7 +199,7 @@ def _consult(
             take(draft, verdicts)
 
 
-def _ask_model(context: Context, drafts: Sequence[Draft]) -> None:
+def _ask_model(context: Context, drafts: Sequence[Draft], sampling: Sampling) -> None:
     """The model's own answer to each fact's question."""
     alive = [draft for draft in drafts if draft.failure is None]
     requests = [
@@ -197,6 +207,6 @@ def _ask_model(context: Context, drafts: Sequence[Draft]) -> None:
         for draft in alive
         for i, question in enumerate(draft.questions)
     ]
-    answers = iter(ask(context.engine(), requests, context.config.sft.sampling()))
+    answers = iter(ask(context.engine(), requests, sampling))
     for draft in alive:
         draft.take_own(list(islice(answers, len(draft.questions))))

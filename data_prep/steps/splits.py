@@ -60,9 +60,8 @@ class SplitsConfig:
             )
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: SplitsConfig) -> Counts:
     """Write the files above."""
-    settings = context.config.splits
     images: dict[str, list[Cell]] = defaultdict(list)
     fixed: dict[str, str] = {}
     once: dict[Cell, Cell] = {}  # one object a cell, or the file's texts would stay in memory

@@ -73,12 +73,12 @@ class VerifyConfig:
         return Sampling(0.0, 1, 1, TOP_LOGPROBS)
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+def identity(context: Context, settings: VerifyConfig) -> Mapping[str, Any]:
     """The weights that vote, and the wording."""
     return {"model": context.engine().fingerprint, "prompt": prompts.template("self_verification")}
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: VerifyConfig) -> Counts:
     """Write `votes.jsonl`."""
     log = context.log()
     sampled = (
@@ -86,15 +86,14 @@ def run(context: Context) -> Counts:
         for q, (c,) in join(context.questions(), context.run / "candidates.jsonl")
         if c is not None
     )
-    for chunk in context.progress(log, log.chunks(sampled, context.config.verify.batch)):
-        log.write(_verify(context, chunk))
+    for chunk in context.progress(log, log.chunks(sampled, settings.batch)):
+        log.write(_verify(context, chunk, settings))
     return log.finish()
 
 
 def _verify(
-    context: Context, chunk: Sequence[tuple[SourceQuestion, Record]]
+    context: Context, chunk: Sequence[tuple[SourceQuestion, Record]], settings: VerifyConfig
 ) -> list[Record | Failure]:
-    settings = context.config.verify
     requests: list[GenerationRequest] = []
     unreadable: dict[str, Failure] = {}
     for question, record in chunk:

@@ -5,7 +5,7 @@ where they were evaluated too, stand at the left. Verbal confidences, or the fir
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,8 @@ from eval.figures.style import INK, SERIES, figure_title, line_places, new_figur
 from eval.model_names import checkpoint, model_title, ordered_models, protocol_title
 from eval.records import VERBAL
 from eval.report.numbers import ALL_QUESTIONS, POOLED
-from eval.tables.report_tables import Models, protocols_of
+from eval.report.values import BySlice, Models, Slices
+from eval.tables.report_tables import protocols_of
 from eval.tables.table import Interval, interval
 
 _PANELS_A_ROW = 4
@@ -37,12 +38,11 @@ class Course:
     panels: dict[str, dict[str, list[Interval | None]]]
 
 
-def checkpoint_courses(models: Models, sliced: Mapping[str, Any]) -> list[Course]:
+def checkpoint_courses(models: Models, sliced: Slices) -> list[Course]:
     """A course for each run with at least two steps.
 
     Args:
-        models: report.json's "models".
-        sliced: report.json's "slices".
+        models, sliced: of a `content.Report`.
     """
     families = [checkpoint(model)[0] for model in models if checkpoint(model)[1] is not None]
     return [
@@ -52,7 +52,7 @@ def checkpoint_courses(models: Models, sliced: Mapping[str, Any]) -> list[Course
     ]
 
 
-def _course(family: str, models: Models, sliced: Mapping[str, Any]) -> Course:
+def _course(family: str, models: Models, sliced: Slices) -> Course:
     run = ordered_models(model for model in models if checkpoint(model)[0] == family)
     names = [*(name for name in ("base", "sft") if name in models and name != family), *run]
     protocol = (
@@ -60,28 +60,36 @@ def _course(family: str, models: Models, sliced: Mapping[str, Any]) -> Course:
         if all(VERBAL in models[name] for name in run)
         else protocols_of({run[0]: models[run[0]]})[0]
     )
+    by_dataset = [models[name].get(protocol, {}) for name in names]
+    by_slice = [sliced.get(name, {}).get(protocol, {}) for name in names]
     panels: dict[str, dict[str, list[Interval | None]]] = {}
-    datasets = dict.fromkeys(name for model in names for name in models[model].get(protocol, {}))
+    datasets = dict.fromkeys(chain.from_iterable(by_dataset))
     for dataset in sorted(datasets, key=lambda name: (name != POOLED, name)):
-        lines = {
-            "all": [
-                interval(models[model].get(protocol, {}).get(dataset), "ece") for model in names
-            ]
-        }
-        dimension, prefix = (
-            ("subset", "") if dataset == POOLED else ("dataset_subset", f"{dataset}/")
-        )
-        cells = [sliced.get(model, {}).get(protocol, {}).get(dimension, {}) for model in names]
-        subsets = dict.fromkeys(
-            name.removeprefix(prefix)
-            for part in cells
-            for name in part
-            if name.rpartition("/")[0] == prefix.removesuffix("/")
-        )
-        for subset in subsets:
-            lines[subset] = [interval(part.get(f"{prefix}{subset}"), "ece") for part in cells]
-        panels[ALL_QUESTIONS if dataset == POOLED else dataset] = lines
+        lines = {"all": [interval(cells.get(dataset), "ece") for cells in by_dataset]}
+        title = ALL_QUESTIONS if dataset == POOLED else dataset
+        panels[title] = lines | _subset_lines(dataset, by_slice)
     return Course(family, protocol, tuple(_label(name, family) for name in names), panels)
+
+
+def _subset_lines(
+    dataset: str, by_slice: Sequence[Mapping[str, BySlice]]
+) -> dict[str, list[Interval | None]]:
+    """Subset -> its value at each place.
+
+    Args:
+        dataset: its tag, or "pooled".
+        by_slice: of each place, dimension -> slice -> values.
+    """
+    # A slice of the dimension "dataset_subset" is called DATASET/SUBSET.
+    dimension, owner = ("subset", "") if dataset == POOLED else ("dataset_subset", dataset)
+    cells = [dimensions.get(dimension, {}) for dimensions in by_slice]
+    names = dict.fromkeys(chain.from_iterable(cells))
+    lines: dict[str, list[Interval | None]] = {}
+    for name in names:
+        before, _, subset = name.rpartition("/")
+        if before == owner:
+            lines[subset] = [interval(part.get(name), "ece") for part in cells]
+    return lines
 
 
 def _label(model: str, family: str) -> str:

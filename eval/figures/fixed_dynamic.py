@@ -11,7 +11,8 @@ from typing import Any
 
 from eval.figures.style import ACCENT, INK, figure_title, new_figure, save_figure, tidy
 from eval.model_names import FIXED_SUFFIX, model_title, protocol_title
-from eval.tables.report_tables import ESTIMATOR_NOTES, Models
+from eval.report.values import Models, Slices
+from eval.tables.report_tables import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Interval, Table, interval
 
 _FIXED, _DYNAMIC = "#b6c2cc", ACCENT
@@ -26,18 +27,17 @@ class FixedAndDynamic:
     values: dict[tuple[str, str], dict[str, tuple[Interval | None, Interval | None]]]
 
 
-def fixed_and_dynamic(models: Models, sliced: Mapping[str, Any]) -> list[FixedAndDynamic]:
+def fixed_and_dynamic(models: Models, sliced: Slices) -> list[FixedAndDynamic]:
     """A pair for each model NAME that stands beside NAME_fixed.
 
     Args:
-        models: report.json's "models".
-        sliced: report.json's "slices".
+        models, sliced: of a `content.Report`.
     """
     pairs = [_pair(model, sliced) for model in models if f"{model}{FIXED_SUFFIX}" in models]
     return [pair for pair in pairs if pair.values]
 
 
-def _pair(model: str, sliced: Mapping[str, Any]) -> FixedAndDynamic:
+def _pair(model: str, sliced: Slices) -> FixedAndDynamic:
     dynamic, fixed = sliced[model], sliced[f"{model}{FIXED_SUFFIX}"]
     values: dict[tuple[str, str], dict[str, tuple[Interval | None, Interval | None]]] = {}
     for protocol in (name for name in dynamic if name in fixed):

@@ -5,7 +5,7 @@ A bar stands at the mean confidence of its bin, so that the diagonal is where th
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from eval.metrics import DEFAULT_BINS, ReliabilityBins, reliability_bins
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.records import AnswerRecord
 from eval.report.numbers import POOLED, scored
+from eval.report.values import BySlice, SliceValues
 from eval.tables.table import number
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _ACROSS = (-_BAR_WIDTH / 2 - 0.005, 1 + _BAR_WIDTH / 2 + 0.005)  # room for a ba
 def draw_reliability(
     path: Path,
     answers: Mapping[str, Sequence[AnswerRecord]],
-    cells: Mapping[str, Mapping[str, Any]],
+    cells: Mapping[str, BySlice],
     protocol: str,
     questions: str = "all questions pooled",
 ) -> None:
@@ -137,15 +138,16 @@ def _label_shares(axis: "Axes", places: NDArray[np.float64], share: NDArray[np.f
         axis.text(place, value, text, ha="center", va="bottom", fontsize=6.5, color=INK)
 
 
-def _title(axis: "Axes", model: str, cell: Mapping[str, Any]) -> None:
-    failures = f", {cell['parse_failures']} parse failures" if cell["parse_failures"] else ""
+def _title(axis: "Axes", model: str, cell: SliceValues) -> None:
+    failures = f", {cell.parse_failures} parse failures" if cell.parse_failures else ""
     axis.set_title(
         model_title(model), loc="left", fontsize=11, fontweight="bold", color=INK, pad=34
     )
     axis.text(
         0,
         1.02,
-        f"ECE {number(cell['ece'])}   AUROC {number(cell['auroc'])}\nn = {cell['n']:,}{failures}, {DEFAULT_BINS} bins",
+        f"ECE {number(cell.value('ece'))}   AUROC {number(cell.value('auroc'))}\n"
+        f"n = {cell.n:,}{failures}, {DEFAULT_BINS} bins",
         transform=axis.transAxes,
         fontsize=9,
         color=INK,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from eval.model_names import model_title
+from eval.report.content import Report
 from eval.report.numbers import ESTIMATOR
 from eval.report.summary import ProtocolSummary
 from eval.tables.table import Table, to_markdown
@@ -27,7 +28,7 @@ _IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "t
 def render_summary(
     summary: Sequence[ProtocolSummary], tables: Sequence[Table], warnings: Sequence[str] = ()
 ) -> str:
-    """What to know first (`warnings_of`), headlines, the verdicts on calibration, the tables over all questions."""
+    """What to know first (`content.Warnings`), headlines, verdicts, the tables over all questions."""
     parts = ["# Calibration report\n", *(f"**{warning}**\n" for warning in warnings)]
     for item in summary:
         sentences = [
@@ -41,24 +42,18 @@ def render_summary(
     return "\n".join(part for part in parts if part)
 
 
-def warnings_of(report: Mapping[str, Any]) -> list[str]:
-    """What to know before any number: models not asked alike, answers cut off, what SC's rule merged."""
-    return [*report["asked_differently"], *report["cut_off"], *report["merged_by_sc"]]
-
-
 def render_report(
-    report: Mapping[str, Any], summary: Sequence[ProtocolSummary], tables: Sequence[Table]
+    report: Report, summary: Sequence[ProtocolSummary], tables: Sequence[Table]
 ) -> str:
     """The whole report as Markdown.
 
     Args:
-        report: the content of report.json.
         tables: all tables; those of `_IN_FULL` and the paper's layouts are shown.
     """
-    parts = [render_summary(summary, tables, warnings_of(report))]
+    parts = [render_summary(summary, tables, report.warnings.all())]
     for table in tables:
         if table.name == "training":
-            parts += [_section(table, with_notes=True), theory_text(report["training"])]
+            parts += [_section(table, with_notes=True), theory_text(report.training)]
         elif table.name in _IN_FULL or table.name.startswith("calibration_"):
             parts += [_section(table)]
     parts += ["Every table: `tables/` (CSV, LaTeX, Markdown) and report.html.\n"]

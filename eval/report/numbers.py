@@ -5,7 +5,8 @@ The other slices (`slices.DIMENSIONS`) stand beside: models -> protocol -> dimen
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from tqdm import tqdm
 
 from eval.columns import Columns, columns, numbered
 from eval.metrics import METRICS, ece_floor, estimate_all
-from eval.metrics.claims import claim_calibration
+from eval.metrics.claims import ClaimCalibration, claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.model_names import BASE, ordered_models, ordered_protocols
 from eval.records import AnswerRecord
 from eval.report.cores import on_both_cores
+from eval.report.values import Measured, Models, Slices, SliceValues
 from eval.slices import SliceRows, quarter_edges, slice_rows
 from reward_fns.errors import UserError
 
@@ -48,19 +50,12 @@ def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
 
 def summarise(
     records: Sequence[AnswerRecord], metrics: Collection[str] = SLICED_METRICS
-) -> dict[str, Any]:
-    """Values of one cell (model, protocol, slice; at least one record); NaN where undefined. See `ESTIMATOR`.
-
-    Each metric under its name with `<name>_interval` [low, high]; ece_floor; n; parse_failures; mean_confidence;
-    extreme_share: share of confidences at exactly 0 or 1; well_formed: share of all n; mean_claims; truncated: share
-    of the answers that were cut off, of those of which it is known; reasons: metric -> why it is NaN.
-    """
+) -> SliceValues:
+    """Values of one cell (model, protocol, slice; at least one record). See `ESTIMATOR`."""
     return summarise_columns(columns(records), metrics)
 
 
-def summarise_columns(
-    answers: Columns, metrics: Collection[str] = SLICED_METRICS
-) -> dict[str, Any]:
+def summarise_columns(answers: Columns, metrics: Collection[str] = SLICED_METRICS) -> SliceValues:
     """`summarise` of columns."""
     given = (answers.confidence, answers.correct, answers.dataset)
     names = [name for name in metrics if name != "smooth_ece"]
@@ -69,28 +64,27 @@ def summarise_columns(
         estimates |= estimate_all(
             *given, ["smooth_ece"], n_resamples=_SMOOTH_RESAMPLES, clusters=answers.question
         )
-    values: dict[str, Any] = {"accuracy": _mean(answers.correct)}
-    for name, estimate in estimates.items():
-        values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
     confidence = answers.confidence[answers.readable]
     known = answers.truncated[~np.isnan(answers.truncated)]
-    return values | {
-        "ece_floor": ece_floor(confidence),
-        "n": answers.key.size,
-        "parse_failures": answers.key.size - confidence.size,
-        "mean_confidence": _mean(confidence),
-        "extreme_share": _mean((confidence == 0) | (confidence == 1)),
-        "well_formed": _mean(answers.well_formed),
-        "mean_claims": _mean(answers.n_claims),
-        "truncated": _mean(known),
-        "reasons": {
-            name: estimate.reason for name, estimate in estimates.items() if estimate.reason
+    return SliceValues(
+        n=answers.key.size,
+        parse_failures=answers.key.size - confidence.size,
+        metrics={
+            name: Measured(one.value, one.low, one.high, one.reason)
+            for name, one in estimates.items()
         },
-    }
+        accuracy=_mean(answers.correct),
+        ece_floor=ece_floor(confidence),
+        mean_confidence=_mean(confidence),
+        extreme_share=_mean((confidence == 0) | (confidence == 1)),
+        well_formed=_mean(answers.well_formed),
+        mean_claims=_mean(answers.n_claims),
+        truncated=_mean(known),
+    )
 
 
-def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any]]:
-    """model -> calibration of the tags (`metrics.claims`): values with `<name>_interval`, n_answers, n_claims, n_sure.
+def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, ClaimCalibration]:
+    """model -> calibration of the tags.
 
     A model's answers are the same for every protocol and count once; models without a judged claim are left out.
     """
@@ -101,12 +95,7 @@ def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, dict[str, Any
     for model in ordered_models(answers):
         claims = claim_calibration(list(answers[model].values()))
         if claims.n_claims:
-            values: dict[str, Any] = {
-                name: getattr(claims, name) for name in ("n_answers", "n_claims", "n_sure")
-            }
-            for name, estimate in claims.estimates.items():
-                values |= {name: estimate.value, f"{name}_interval": [estimate.low, estimate.high]}
-            found[model] = values
+            found[model] = claims
     return found
 
 
@@ -121,8 +110,8 @@ def _frequent_tokens(records: Sequence[AnswerRecord]) -> dict[str, float]:
     return {token: count / len(tokens) for token, count in Counter(tokens).most_common(5)}
 
 
-Cells = dict[str, dict[str, Any]]
-"""Slice -> `summarise`."""
+Cells = dict[str, SliceValues]
+"""Slice -> its values."""
 
 
 def by_model_and_protocol(
@@ -174,7 +163,8 @@ def summarise_all(
         )
         for (answers, _), cells in zip(work, found, strict=True):
             part = groups[answers.model][answers.protocol]
-            cells["dataset"][POOLED]["tokens"] = _frequent_tokens(part)
+            pooled = cells["dataset"][POOLED]
+            cells["dataset"][POOLED] = replace(pooled, tokens=_frequent_tokens(part))
             models[answers.model][answers.protocol] = cells.pop("dataset")
             sliced[answers.model][answers.protocol] = cells
     return models, sliced
@@ -208,13 +198,9 @@ def _cells(work: tuple[Columns, SliceRows]) -> dict[str, Cells]:
     }
 
 
-Values = Mapping[str, Mapping[str, Any]]
-"""Slice -> values."""
-
-
 def ece_ratios(
-    models: Mapping[str, Mapping[str, Values]],
-    sliced: Mapping[str, Mapping[str, Mapping[str, Values]]],
+    models: Models,
+    sliced: Slices,
     protocol: str,
 ) -> dict[str, Any]:
     """ECE of each model divided by the base's: the pooled ECE, and the means over datasets and dataset x subset.
@@ -229,9 +215,9 @@ def ece_ratios(
         cells = models[name][protocol]
         subsets = sliced.get(name, {}).get(protocol, {}).get("dataset_subset", {})
         return {
-            "pooled": cells[POOLED]["ece"],
-            "mean_over_datasets": _mean([c["ece"] for d, c in cells.items() if d != POOLED]),
-            "mean_over_dataset_subset": _mean([cell["ece"] for cell in subsets.values()]),
+            "pooled": cells[POOLED].value("ece"),
+            "mean_over_datasets": _mean([c.value("ece") for d, c in cells.items() if d != POOLED]),
+            "mean_over_dataset_subset": _mean([cell.value("ece") for cell in subsets.values()]),
         }
 
     if protocol not in models.get(BASE, {}):

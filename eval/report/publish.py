@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.comparison import Comparison, compare_all, comparison_table
+from eval.comparison import compare_all, comparison_table
 from eval.figures.checkpoints import checkpoint_courses, draw_checkpoints
 from eval.figures.coefficients import draw_coefficients
 from eval.figures.fixed_dynamic import (
@@ -19,15 +19,14 @@ from eval.figures.training import draw_training
 from eval.out_paths import check_out_directory
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
+from eval.report.content import Provenance, Report, Warnings
 from eval.report.cut_off import cut_off
 from eval.report.html.examples import Examples, choose_examples
 from eval.report.html.page import render_page
 from eval.report.html.pictures import Picture, read_pictures
-from eval.report.markdown import render_report, render_summary, warnings_of
+from eval.report.markdown import render_report, render_summary
 from eval.report.merged import merged_by_sc
 from eval.report.numbers import (
-    ESTIMATOR,
-    PAPER_VERBAL_RATIOS,
     by_model_and_protocol,
     ece_ratios,
     summarise_all,
@@ -91,14 +90,12 @@ def publish(sources: Sources, out: Path) -> None:
     examples = choose_examples(records)
     pictures = _pictures(sources.questions, examples)
     coefficients = _coefficients(sources.coefficients)
-    report = _numbers(sources, records)
     groups = by_model_and_protocol(records)
-    comparisons = compare_all(groups)
-    summary = summaries(report["models"], comparisons)
-    tables = _tables(report, comparisons)
-    report["comparisons"] = [_comparison(comparison) for comparison in comparisons]
+    report = _report(sources, records, groups)
+    summary = summaries(report.models, report.comparisons)
+    tables = _tables(report)
 
-    write_json(out / "report.json", report)
+    write_json(out / "report.json", report.as_json())
     _write_tables(out / "tables", tables)
     figures = _draw(out, report, groups, coefficients)
     write_text(out / "report.md", render_report(report, summary, tables))
@@ -106,40 +103,51 @@ def publish(sources: Sources, out: Path) -> None:
         out / "report.html",
         render_page(report, records, summary, tables, coefficients, examples, pictures),
     )
-    print(render_summary(summary, tables, warnings_of(report)))
+    print(render_summary(summary, tables, report.warnings.all()))
     print(
         f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
 
 
-def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any]:
-    """The content of report.json, without the comparisons."""
-    config = read_mapping(sources.config) if sources.config else {}
-    files = map(settings_path, sorted(sources.records.glob("*.jsonl")))
-    settings = {path.name: read_mapping(path) for path in files if path.exists()}
+Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
+"""model -> protocol -> records."""
+
+
+def _report(sources: Sources, records: Sequence[AnswerRecord], groups: Groups) -> Report:
+    # What is read from files first: a file that cannot be read is found out before the metrics.
+    made = _provenance(sources)
     training = read_training(sources.curves) if sources.curves else {}
     stage_seconds = read_stage_seconds(sources.stages) if sources.stages else {}
     models, sliced = summarise_all(records)
-    return {
-        "models": models,
-        "slices": sliced,
-        "claims": summarise_claims(records),
-        "ece_ratios": {
-            protocol: ece_ratios(models, sliced, protocol) for protocol in protocols_of(models)
-        },
-        "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
-        "estimator": ESTIMATOR,
-        "versions": versions(),
-        "seed": config.get("seed", _common_seed(settings)),
-        "command": sources.command,
-        "config": config,
-        "records": settings,
-        "asked_differently": differences(settings),
-        "cut_off": cut_off(records),
-        "merged_by_sc": merged_by_sc(records),
-        "training": training,
-        "stage_seconds": stage_seconds,
-    }
+    ratios = {protocol: ece_ratios(models, sliced, protocol) for protocol in protocols_of(models)}
+    return Report(
+        models=models,
+        slices=sliced,
+        claims=summarise_claims(records),
+        ece_ratios=ratios,
+        comparisons=tuple(compare_all(groups)),
+        made=made,
+        warnings=Warnings(
+            asked_differently=tuple(differences(made.records)),
+            cut_off=tuple(cut_off(records)),
+            merged_by_sc=tuple(merged_by_sc(records)),
+        ),
+        training=training,
+        stage_seconds=stage_seconds,
+    )
+
+
+def _provenance(sources: Sources) -> Provenance:
+    config = read_mapping(sources.config) if sources.config else {}
+    files = map(settings_path, sorted(sources.records.glob("*.jsonl")))
+    settings = {path.name: read_mapping(path) for path in files if path.exists()}
+    return Provenance(
+        versions=versions(),
+        seed=config.get("seed", _common_seed(settings)),
+        command=sources.command,
+        config=config,
+        records=settings,
+    )
 
 
 def _common_seed(settings: Mapping[str, Mapping[str, Any]]) -> int | None:
@@ -162,39 +170,23 @@ def _coefficients(file: Path | None) -> dict[str, Coefficients]:
         raise UserError(f"--coefficients: {error}") from error
 
 
-def _tables(report: Mapping[str, Any], comparisons: Sequence[Comparison]) -> list[Table]:
-    models = report["models"]
+def _tables(report: Report) -> list[Table]:
+    models, sliced = report.models, report.slices
     tables = [
         protocol_table(models, "ece"),
         protocol_table(models, "auroc"),
         overall_table(models),
-        claim_table(report["claims"]),
+        claim_table(report.claims),
         all_metrics_table(models),
-        comparison_table(comparisons) if comparisons else None,
-        ratio_table(report["ece_ratios"]),
-        *paper_tables(report["slices"]),
-        *slice_tables(models, report["slices"]),
-        fixed_dynamic_table(fixed_and_dynamic(models, report["slices"])),
-        training_table(report["training"]),
-        stage_table(report["stage_seconds"]),
+        comparison_table(report.comparisons) if report.comparisons else None,
+        ratio_table(report.ece_ratios),
+        *paper_tables(sliced),
+        *slice_tables(models, sliced),
+        fixed_dynamic_table(fixed_and_dynamic(models, sliced)),
+        training_table(report.training),
+        stage_table(report.stage_seconds),
     ]
     return [table for table in tables if table is not None]
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "protocol": comparison.protocol,
-        "metric": comparison.metric,
-        "a": comparison.a,
-        "b": comparison.b,
-        "n": comparison.n,
-        "difference": comparison.difference.value,
-        "difference_interval": list(comparison.difference[1:]),
-        "verdict": comparison.verdict,
-        "p_value": comparison.p_value,
-        "p_holm": comparison.p_adjusted,
-        "family": comparison.family,
-    }
 
 
 def _write_tables(directory: Path, tables: Sequence[Table]) -> None:
@@ -205,12 +197,12 @@ def _write_tables(directory: Path, tables: Sequence[Table]) -> None:
 
 def _draw(
     out: Path,
-    report: Mapping[str, Any],
-    groups: Mapping[str, Mapping[str, Sequence[AnswerRecord]]],
+    report: Report,
+    groups: Groups,
     coefficients: Mapping[str, Coefficients],
 ) -> list[str]:
     """Write the figures that there is something for, each as PNG and SVG; names of the PNG files."""
-    models, figures = report["models"], []
+    models, figures = report.models, []
     for protocol in protocols_of(models):
         answers = {
             name: by_protocol[protocol]
@@ -228,13 +220,13 @@ def _draw(
     if verbal:
         figures.append("risk_coverage.png")
         draw_risk_coverage(out / figures[-1], verbal)
-    if report["training"]:
+    if report.training:
         figures.append("training.png")
-        draw_training(out / figures[-1], report["training"])
-    if courses := checkpoint_courses(models, report["slices"]):
+        draw_training(out / figures[-1], report.training)
+    if courses := checkpoint_courses(models, report.slices):
         figures.append("checkpoints.png")
         draw_checkpoints(out / figures[-1], courses)
-    if pairs := fixed_and_dynamic(models, report["slices"]):
+    if pairs := fixed_and_dynamic(models, report.slices):
         figures.append("fixed_dynamic.png")
         draw_fixed_and_dynamic(out / figures[-1], pairs)
     if coefficients:

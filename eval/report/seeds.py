@@ -42,12 +42,10 @@ def seed_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
     A model that some reports lack is averaged over the others; the column `runs` says over how many.
     """
-    present = {
-        (protocol, model)
-        for report in reports
-        for model, ps in report["models"].items()
-        for protocol in ps
-    }
+    present: set[tuple[str, str]] = set()
+    for report in reports:
+        for model, protocols in report["models"].items():
+            present.update((protocol, model) for protocol in protocols)
     rows: list[tuple[Cell, ...]] = []
     for protocol in ordered_protocols(protocol for protocol, _ in present):
         for model in ordered_models(model for p, model in present if p == protocol):

@@ -5,12 +5,12 @@ Nothing here is written in advance: every sentence is filled from the values and
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from eval.comparison import LEAST_READABLE, Comparison, key_comparisons
 from eval.model_names import checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
-from eval.tables.report_tables import Models, protocols_of
+from eval.report.values import Models, SliceValues
+from eval.tables.report_tables import protocols_of
 from eval.tables.table import FEWEST_ANSWERS, number, tabulated
 
 _VERDICTS = ("ece_debiased", "brier", "auroc")
@@ -29,7 +29,7 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
     """One a protocol, in the order of the tables.
 
     Args:
-        models: report.json's "models".
+        models: of a `content.Report`.
         comparisons: of `comparison.compare_all`.
     """
     return [
@@ -76,7 +76,7 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
         return f"{title}: no model states a confidence that can be read on {share} of its answers."
     if not known:
         return f"{title}: no model has enough answers.{left_out}"
-    best = min(known, key=lambda model: known[model]["brier"])
+    best = min(known, key=lambda model: known[model].value("brier"))
     if len(known) == 1:
         return f"{title}: {_with_values(best, known[best])}.{left_out}"
     beaten = {c.b if c.a == best else c.a for c in pairs if best in (c.a, c.b) and _wins(c, best)}
@@ -96,12 +96,12 @@ _UNREADABLE = f"confidences readable on less than {LEAST_READABLE:.0%}"
 _FEW = f"fewer than {FEWEST_ANSWERS} answers that can be read"
 
 
-def why_left_out(cell: Mapping[str, Any]) -> str:
+def why_left_out(cell: SliceValues) -> str:
     """Why a model is named neither best nor tied; "" if it may be.
 
     Whoever has no values in the tables (`tabulated`) has none in a sentence.
     """
-    if not cell["n"] or 1 - cell["parse_failures"] / cell["n"] < LEAST_READABLE:
+    if not cell.n or 1 - cell.parse_failures / cell.n < LEAST_READABLE:
         return _UNREADABLE
     return _FEW if tabulated(cell, "brier") is None else ""
 
@@ -123,10 +123,10 @@ def _left_out(reasons: Mapping[str, str]) -> str:
     )
 
 
-def _with_values(model: str, cell: Mapping[str, Any]) -> str:
+def _with_values(model: str, cell: SliceValues) -> str:
     return (
-        f"{model_title(model)} has a Brier score of {number(cell['brier'])} and a debiased ECE of "
-        f"{number(cell['ece_debiased'])}"
+        f"{model_title(model)} has a Brier score of {number(cell.value('brier'))} "
+        f"and a debiased ECE of {number(cell.value('ece_debiased'))}"
     )
 
 

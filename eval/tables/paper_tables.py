@@ -6,11 +6,12 @@ there is nothing to fill them with and no such table is made.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import chain
 
 from eval import paper
 from eval.file_stems import distinct_stems
 from eval.model_names import model_title, protocol_title
+from eval.report.values import BySlice, Slices, SliceValues
 from eval.tables.report_tables import ESTIMATOR_NOTES, protocols_of
 from eval.tables.table import Cell, Column, Table, interval
 
@@ -19,27 +20,30 @@ _PAPER_NOTE = (
     "not stated there."
 )
 
-BySubset = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
+BySubset = Mapping[str, Mapping[str, BySlice]]
 """model -> protocol -> "dataset/subset" -> values."""
 
 
-def paper_tables(sliced: Mapping[str, Any]) -> list[Table]:
+def paper_tables(sliced: Slices) -> list[Table]:
     """One calibration table a dataset that has subsets, then the accuracy table; [] without subsets.
 
     Args:
-        sliced: report.json's "slices".
+        sliced: of a `content.Report`.
     """
-    cells: dict[str, dict[str, Any]] = {
-        model: {
-            p: dims["dataset_subset"] for p, dims in protocols.items() if "dataset_subset" in dims
-        }
-        for model, protocols in sliced.items()
-    }
-    names = {name for protocols in cells.values() for part in protocols.values() for name in part}
+    cells = {model: _by_subset(protocols) for model, protocols in sliced.items()}
+    names: set[str] = set()
+    for protocols in cells.values():
+        names.update(chain.from_iterable(protocols.values()))
     datasets = sorted({name.rpartition("/")[0] for name in names})
     stems = distinct_stems(datasets)
     tables = [_calibration_table(dataset, stems[dataset], cells) for dataset in datasets]
     return [*tables, _accuracy_table(datasets, cells)] if tables else []
+
+
+def _by_subset(protocols: Mapping[str, Mapping[str, BySlice]]) -> dict[str, BySlice]:
+    """A model's values by dataset and subset, by the protocols that have them."""
+    name = "dataset_subset"
+    return {protocol: parts[name] for protocol, parts in protocols.items() if name in parts}
 
 
 def _calibration_table(dataset: str, stem: str, cells: BySubset) -> Table:
@@ -114,7 +118,7 @@ def _accuracy_table(datasets: list[str], cells: BySubset) -> Table:
     )
 
 
-def _value(cell: Mapping[str, Any] | None, metric: str) -> Cell:
+def _value(cell: SliceValues | None, metric: str) -> Cell:
     """Without the interval: the paper's layout has no room for it; the tables by slice show it."""
     found = interval(cell, metric)
     return found.value if found else None
@@ -125,8 +129,7 @@ def _sizes(dataset: str, cells: BySubset) -> str:
     counts = []
     for subset in paper.SUBSETS:
         name = f"{dataset}/{subset}"
-        n = next(
-            (part[name]["n"] for ps in cells.values() for part in ps.values() if name in part), 0
-        )
+        parts = chain.from_iterable(protocols.values() for protocols in cells.values())
+        n = next((part[name].n for part in parts if name in part), 0)
         counts.append(f"{subset} {n:,}")
     return f"{dataset}, answers a model (n): {', '.join(counts)}."

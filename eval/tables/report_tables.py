@@ -6,12 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eval import metrics
+from eval.metrics.claims import ClaimCalibration
 from eval.model_names import BASE, model_title, protocol_title
 from eval.paper import mean_calibration
 from eval.report.numbers import ESTIMATOR, POOLED
 from eval.report.training_curves import Curves, phases, steps_a_phase
+from eval.report.values import BySlice, Models, Slices
 from eval.slices import DIMENSIONS
-from eval.tables.table import FEWEST_ANSWERS, Cell, Column, Table, interval, known, tabulated
+from eval.tables.table import (
+    FEWEST_ANSWERS,
+    Cell,
+    Column,
+    Table,
+    defined,
+    interval,
+    known,
+    tabulated,
+)
 
 ESTIMATOR_NOTES = (
     f"ECE: {ESTIMATOR['ece']}. AUROC: {ESTIMATOR['auroc']}. Brackets: {ESTIMATOR['intervals']}; they show sampling "
@@ -53,9 +64,6 @@ _TRAINING_NOTES = (
     "its metric, which each rule chooses; the ECE of one step is biased upwards, more so the fewer rollouts it has.",
 )
 
-Models = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
-"""model -> protocol -> dataset or "pooled" -> values, as in report.json."""
-
 
 def overall_table(models: Models) -> Table:
     """All questions: a row a model and protocol, with intervals."""
@@ -78,15 +86,15 @@ def overall_table(models: Models) -> Table:
             protocol_title(protocol),
             model_title(model),
             tabulated(cell, "ece"),
-            known(cell["ece_floor"]),
+            known(cell.ece_floor),
             *(tabulated(cell, metric) for metric in _OVERALL),
-            known(cell["mean_confidence"]),
-            known(cell["extreme_share"]),
-            known(cell["well_formed"]),
-            known(cell["mean_claims"]),
-            known(cell["truncated"]),
-            cell["n"],
-            cell["parse_failures"],
+            known(cell.mean_confidence),
+            known(cell.extreme_share),
+            known(cell.well_formed),
+            known(cell.mean_claims),
+            known(cell.truncated),
+            cell.n,
+            cell.parse_failures,
         )
         for protocol in protocols_of(models)
         for model, protocols in models.items()
@@ -129,8 +137,8 @@ def all_metrics_table(models: Models) -> Table:
             protocol_title(protocol),
             model_title(model),
             metric_column(metric).heading,
-            interval(cell, metric) or f"undefined: {cell['reasons'][metric]}",
-            cell["n"],
+            interval(cell, metric) or f"undefined: {cell.measured(metric).reason}",
+            cell.n,
             ESTIMATOR[metric],
         )
         for protocol in protocols_of(models)
@@ -153,24 +161,24 @@ _CLAIM_TITLES = {
 }
 
 
-def claim_table(claims: Mapping[str, Mapping[str, Any]]) -> Table | None:
+def claim_table(claims: Mapping[str, ClaimCalibration]) -> Table | None:
     """What the tags of single claims are worth: a row a model; None if no claim was judged.
 
     Args:
-        claims: report.json's "claims".
+        claims: model -> calibration of its tags.
     """
     shown = {
         name: column
         for name, column in _CLAIM_TITLES.items()
-        if any(name in row for row in claims.values())
+        if any(name in row.estimates for row in claims.values())
     }
     rows: list[tuple[Cell, ...]] = [
         (
             model_title(model),
-            *(interval(row, name) for name in shown),
-            row["n_claims"],
-            row["n_sure"] / row["n_claims"],
-            row["n_answers"],
+            *(_estimate(row, name) for name in shown),
+            row.n_claims,
+            row.n_sure / row.n_claims,
+            row.n_answers,
         )
         for model, row in claims.items()
     ]
@@ -193,36 +201,48 @@ def claim_table(claims: Mapping[str, Mapping[str, Any]]) -> Table | None:
     )
 
 
-def protocols_of(models: Models) -> list[str]:
+def _estimate(claims: ClaimCalibration, name: str) -> Cell:
+    found = claims.estimates.get(name)
+    return None if found is None else defined(found.value, found.low, found.high)
+
+
+def protocols_of(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Protocols of all models, in the order they stand in (the paper's)."""
     return list(dict.fromkeys(protocol for protocols in models.values() for protocol in protocols))
 
 
-def slice_tables(models: Models, sliced: Mapping[str, Any]) -> list[Table]:
+def slice_tables(models: Models, sliced: Slices) -> list[Table]:
     """For each dimension and metric one table: a row a model and protocol, a column a slice.
 
     Args:
-        models: report.json's "models".
-        sliced: report.json's "slices".
+        models, sliced: of a `content.Report`.
     """
     tables = []
     for dimension in DIMENSIONS:
         if dimension == "dataset":
-            by_model: dict[str, Any] = {
-                model: {
-                    p: {name: cell for name, cell in cells.items() if name != POOLED}
-                    for p, cells in ps.items()
-                }
-                for model, ps in models.items()
-            }
+            by_model = {model: _datasets(protocols) for model, protocols in models.items()}
         else:
-            by_model = {
-                m: {p: dims[dimension] for p, dims in ps.items() if dimension in dims}
-                for m, ps in sliced.items()
-            }
+            by_model = {m: _of_dimension(dimension, ps) for m, ps in sliced.items()}
         if any(protocols for protocols in by_model.values()):
             tables += [_slice_table(dimension, by_model, metric) for metric in _MAIN]
     return tables
+
+
+Parts = Mapping[str, BySlice]
+"""protocol -> slice -> values."""
+
+
+def _datasets(protocols: Parts) -> Parts:
+    """A model's values by dataset, without those over all questions."""
+    found = {}
+    for protocol, cells in protocols.items():
+        found[protocol] = {name: cell for name, cell in cells.items() if name != POOLED}
+    return found
+
+
+def _of_dimension(dimension: str, protocols: Mapping[str, Parts]) -> Parts:
+    """A model's values of one dimension, by the protocols that have it."""
+    return {name: parts[dimension] for name, parts in protocols.items() if dimension in parts}
 
 
 def _slice_table(dimension: str, by_model: Models, metric: str) -> Table:
@@ -232,7 +252,7 @@ def _slice_table(dimension: str, by_model: Models, metric: str) -> Table:
         by_model = {
             model: dict(list(protocols.items())[:1]) for model, protocols in by_model.items()
         }
-    sizes = {name: {part[name]["n"] for part in cells if name in part} for name in names}
+    sizes = {name: {part[name].n for part in cells if name in part} for name in names}
     counts = "; ".join(f"{name} {_span(sizes[name])}" for name in names)
     columns = (
         Column("protocol"),

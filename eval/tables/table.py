@@ -9,10 +9,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from eval.report.values import SliceValues
 from reward_fns.markup import literal
 
 
@@ -65,18 +66,22 @@ class Table:
                 )
 
 
-def interval(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
-    """A metric of `report.summarise` with its interval; None if there is no such cell or the metric is undefined."""
-    value = (cell or {}).get(metric)
-    if value is None or math.isnan(value):
+def interval(cell: SliceValues | None, metric: str) -> Interval | None:
+    """A metric with its interval; None if there is no such cell or the metric is undefined."""
+    if cell is None:
         return None
-    low, high = (cell or {}).get(f"{metric}_interval") or (math.nan, math.nan)
-    return Interval(value, *(math.nan if end is None else end for end in (low, high)))
+    value, low, high, _ = cell.measured(metric)
+    return defined(value, low, high)
 
 
-def tabulated(cell: Mapping[str, Any] | None, metric: str) -> Interval | None:
+def defined(value: float, low: float, high: float) -> Interval | None:
+    """The three of them, None for a value that is NaN."""
+    return None if math.isnan(value) else Interval(value, low, high)
+
+
+def tabulated(cell: SliceValues | None, metric: str) -> Interval | None:
     """`interval`; None for fewer than `FEWEST_ANSWERS` readable answers: an AUROC of 1.000 says nothing."""
-    if cell is None or cell["n"] - cell["parse_failures"] < FEWEST_ANSWERS:
+    if cell is None or cell.readable < FEWEST_ANSWERS:
         return None
     return interval(cell, metric)
 

@@ -1,7 +1,6 @@
 """The files that verl reads, from the records of a run."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +8,6 @@ from data_prep.pipeline.context import Context
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import parquet
 from data_prep.steps.parquet import FILES, ParquetConfig
-from data_prep.steps.sft import SftConfig
 from data_prep.verl_rows import load_questions, read_rows
 from reward_fns.claims import claim_prompt, parse_response
 from reward_fns.files import read_jsonl
@@ -74,8 +72,8 @@ def step(tmp_path):
             (tmp_path / f"{name}.jsonl").write_text(
                 "".join(json.dumps(line) + "\n" for line in lines)
             )
-        config = SimpleNamespace(parquet=ParquetConfig(images), sft=SftConfig())
-        counts = parquet.run(Context(config, tmp_path, "parquet", "key", None, records=FILES[0]))
+        context = Context(tmp_path, "parquet", "key", None, records=FILES[0])
+        counts = parquet.run(context, parquet.ParquetSettings(images))
         return counts, list(read_jsonl(tmp_path / "failures" / "parquet.jsonl"))
 
     return run

@@ -99,18 +99,13 @@ def step(tmp_path):
         ]
         (tmp_path / "splits.jsonl").write_text("".join(json.dumps(line) + "\n" for line in split))
         roles = dict.fromkeys(("extractor", "rewriter", "verifier", "judge"), POCKET)
-        config = SimpleNamespace(
-            sample=SimpleNamespace(prompt=prompt),
-            sft=SftConfig(**roles | options),
-            seed=0,
-            model="none",
-        )
+        settings = sft.SftSettings(SftConfig(**roles | options), prompt)
         model = Echo()
         models = SimpleNamespace(
             engine=lambda: model, expert=lambda config: experts or make_expert(config)
         )
-        context = Context(config, tmp_path, "sft", "key" * 8, models, records="sft.jsonl")
-        counts = sft.run(context)
+        context = Context(tmp_path, "sft", "key" * 8, models, records="sft.jsonl")
+        counts = sft.run(context, settings)
         return (
             list(read_jsonl(tmp_path / "sft.jsonl")),
             list(read_jsonl(tmp_path / "failures/sft.jsonl")),

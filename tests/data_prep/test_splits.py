@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.pipeline.config import Config
 from data_prep.pipeline.context import Context, Models
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import splits
@@ -102,9 +101,9 @@ def split(tmp_path):
         (tmp_path / "labels.jsonl").write_text(
             "".join(json.dumps(r) + "\n" for r in labels), encoding="utf-8"
         )
-        settings_ = Config([], None, splits=SplitsConfig(**config))
-        context = Context(settings_, tmp_path, "splits", "", Models(None, tmp_path))
-        return splits.run(context), list(read_jsonl(tmp_path / "splits.jsonl"))
+        context = Context(tmp_path, "splits", "", Models(None, tmp_path))
+        counts = splits.run(context, SplitsConfig(**config))
+        return counts, list(read_jsonl(tmp_path / "splits.jsonl"))
 
     return run
 

@@ -229,7 +229,7 @@ def test_bluntness_wins_no_headline(make_record):
         make_record(f"q{i}", model="base", confidence=float(c[i]), correct=y[i]) for i in range(400)
     ]
     blunt = [replace(record, model="sft", confidence=float(y.mean())) for record in sharp]
-    assert summarise(blunt)["ece"] < summarise(sharp)["ece"]
+    assert summarise(blunt).value("ece") < summarise(sharp).value("ece")
     assert headline(blunt + sharp).startswith("Verbal: base has a Brier score of")
 
 

@@ -93,7 +93,7 @@ def test_a_slice_holds_its_own_answers_and_is_named_in_the_figure(records, tmp_p
     assert (one["protocol"], one["questions"]) == ("verbal", "a/b / neutral")
     # Even numbers with i % 3 == 2: q2 and q8; q8 is right (8 % 4 = 0), q2 is not. ECE |1/2 - 0.9|.
     assert [r.question_id for r in one["answers"]["base"]] == ["q2", "q8"]
-    assert one["cells"]["base"]["pooled"]["ece"] == pytest.approx(0.4)
+    assert one["cells"]["base"]["pooled"].value("ece") == pytest.approx(0.4)
 
 
 def test_without_by_there_is_one_figure_of_all_questions(records, tmp_path):

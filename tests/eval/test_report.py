@@ -10,6 +10,7 @@ from eval.metrics import METRICS
 from eval.records import write_records
 from eval.report.merged import merged_by_sc
 from eval.report.numbers import ece_ratios, summarise, summarise_all, summarise_claims
+from eval.report.values import Measured, SliceValues
 
 
 @pytest.fixture
@@ -34,38 +35,39 @@ def records(make_record):
 def test_values_by_hand(records):
     cell = summarise(records)
     # three confidences: bin 9 holds two, |1/2 - 0.9| = 0.4; bin 0 holds one, 0; 2/3 * 0.4
-    assert cell["ece"] == pytest.approx(0.8 / 3)
+    assert cell.value("ece") == pytest.approx(0.8 / 3)
     # right 0.9 against wrong 0.9 (tie) and wrong 0.0 (won): 1.5 / 2
-    assert cell["auroc"] == pytest.approx(0.75)
-    assert cell["brier"] == pytest.approx((0.01 + 0.81 + 0) / 3)
-    assert cell["accuracy"] == pytest.approx((1 + 0 + 0 + 0.5) / 4)  # the parse failure counts
-    assert (cell["n"], cell["parse_failures"]) == (4, 1)
-    assert cell["extreme_share"] == pytest.approx(1 / 3)
-    assert cell["mean_confidence"] == pytest.approx(0.6)
-    assert cell["well_formed"] == pytest.approx(3 / 4) and cell["mean_claims"] == pytest.approx(
-        3 / 4
-    )
-    assert cell["ece_interval"][0] <= cell["ece"] <= cell["ece_interval"][1]
+    assert cell.value("auroc") == pytest.approx(0.75)
+    assert cell.value("brier") == pytest.approx((0.01 + 0.81 + 0) / 3)
+    assert cell.accuracy == pytest.approx((1 + 0 + 0 + 0.5) / 4)  # the parse failure counts
+    assert (cell.n, cell.parse_failures) == (4, 1)
+    assert cell.extreme_share == pytest.approx(1 / 3)
+    assert cell.mean_confidence == pytest.approx(0.6)
+    assert cell.well_formed == pytest.approx(3 / 4) and cell.mean_claims == pytest.approx(3 / 4)
+    ece = cell.measured("ece")
+    assert ece.low <= ece.value <= ece.high
 
 
 def test_only_parse_failures_give_nan_with_the_reason_and_an_accuracy(make_record):
     cell = summarise([make_record(confidence=None)])
     assert (
-        math.isnan(cell["ece"]) and math.isnan(cell["auroc"]) and math.isnan(cell["extreme_share"])
+        math.isnan(cell.value("ece"))
+        and math.isnan(cell.value("auroc"))
+        and math.isnan(cell.extreme_share)
     )
-    assert cell["accuracy"] == 1.0 and cell["parse_failures"] == 1
-    assert "can be read" in cell["reasons"]["ece"]
+    assert cell.accuracy == 1.0 and cell.parse_failures == 1
+    assert "can be read" in cell.measured("ece").reason
 
 
 def test_datasets_pooled_and_slices(records):
     models, sliced = summarise_all(records)
     cells = models["base"]["verbal"]
     assert list(cells) == ["a", "b", "pooled"]
-    assert cells["a"]["n"] == 2 and cells["a"]["ece"] == pytest.approx(0.4)
-    assert cells["b"]["parse_failures"] == 1
-    assert METRICS.keys() <= cells["pooled"].keys()
+    assert cells["a"].n == 2 and cells["a"].value("ece") == pytest.approx(0.4)
+    assert cells["b"].parse_failures == 1
+    assert METRICS.keys() <= cells["pooled"].metrics.keys()
     assert sliced["base"]["verbal"].keys() == {"task"}  # no subset, rarity or margin is known
-    assert sliced["base"]["verbal"]["task"]["Detail"]["n"] == 2
+    assert sliced["base"]["verbal"]["task"]["Detail"].n == 2
 
 
 def test_claims_count_once_whatever_the_number_of_protocols(make_record):
@@ -79,23 +81,26 @@ def test_claims_count_once_whatever_the_number_of_protocols(make_record):
         for name in ("verbal", "dp")
     ]
     found = summarise_claims([*records, make_record(model="silent", claims=[], claim_labels=[])])
-    assert list(found) == ["base"] and (found["base"]["n_claims"], found["base"]["n_sure"]) == (
+    assert list(found) == ["base"] and (found["base"].n_claims, found["base"].n_sure) == (
         3,
         2,
     )
     # tags sure, sure, not sure; labels 1, 0, 0: two agree; of the two sure ones one is true
     assert (
-        found["base"]["agreement"] == pytest.approx(2 / 3)
-        and found["base"]["true_when_sure"] == 0.5
+        found["base"].estimates["agreement"].value == pytest.approx(2 / 3)
+        and found["base"].estimates["true_when_sure"].value == 0.5
     )
 
 
 def test_ratio_to_the_base():
+    def of(ece):
+        return SliceValues(n=1, metrics={"ece": Measured(ece)})
+
     def cells(a, b, pooled):
-        return {"verbal": {"a": {"ece": a}, "b": {"ece": b}, "pooled": {"ece": pooled}}}
+        return {"verbal": {"a": of(a), "b": of(b), "pooled": of(pooled)}}
 
     def subsets(*values):
-        parts = {f"a/{i}": {"ece": value} for i, value in enumerate(values)}
+        parts = {f"a/{i}": of(value) for i, value in enumerate(values)}
         return {"verbal": {"dataset_subset": parts}}
 
     models = {"base": cells(0.4, 0.2, 0.25), "rl": cells(0.1, 0.2, 0.05)}
@@ -223,8 +228,8 @@ def test_wrong_coefficients_file_is_one_line(tmp_path, capsys, records):
 def test_the_share_that_was_cut_off_is_of_the_answers_that_say_how_they_ended(make_record):
     ends = ["length", "stop", "stop", "stop", ""]
     cell = summarise([make_record(f"q{i}", finish_reason=end) for i, end in enumerate(ends)])
-    assert cell["truncated"] == 1 / 4
-    assert math.isnan(summarise([make_record()])["truncated"])
+    assert cell.truncated == 1 / 4
+    assert math.isnan(summarise([make_record()]).truncated)
 
 
 def test_dp_names_the_tokens_that_it_stands_on(make_record):
@@ -234,7 +239,7 @@ def test_dp_names_the_tokens_that_it_stands_on(make_record):
         for i, text in enumerate(texts)
     ]
     models, _ = summarise_all(records)
-    assert models["base"]["dp"]["pooled"]["tokens"] == {"7": 2 / 3, "sure": 1 / 3}
+    assert models["base"]["dp"]["pooled"].tokens == {"7": 2 / 3, "sure": 1 / 3}
 
 
 def test_the_report_says_what_sc_s_rule_merged(tmp_path, make_record):

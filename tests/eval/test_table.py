@@ -3,9 +3,11 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 
+from eval.report.values import Measured, SliceValues
 from eval.tables.table import (
     Column,
     Interval,
@@ -79,9 +81,10 @@ def test_a_row_of_another_length_is_refused():
 
 def test_a_cell_of_fewer_than_ten_readable_answers_is_empty():
     """Of nine answers an AUROC of 1.000 says nothing."""
-    cell = {"n": 12, "parse_failures": 3, "auroc": 1.0, "auroc_interval": [1.0, 1.0]}
+    auroc = {"auroc": Measured(1.0, 1.0, 1.0)}
+    cell = SliceValues(n=12, parse_failures=3, metrics=auroc)
     assert tabulated(cell, "auroc") is None
-    assert tabulated(cell | {"parse_failures": 2}, "auroc") == Interval(1.0, 1.0, 1.0)
+    assert tabulated(replace(cell, parse_failures=2), "auroc") == Interval(1.0, 1.0, 1.0)
 
 
 def test_names_of_others_make_no_formula_no_markup_and_no_option():

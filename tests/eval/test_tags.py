@@ -42,7 +42,7 @@ def test_question_c_of_a_b_is_not_question_b_c_of_a(make_record):
     answers = [make_record("b/c", dataset="a"), make_record("c", dataset="a/b")]
     cell = summarise(answers)
     # Resamples draw each dataset's one question: nothing is left to chance.
-    assert cell["brier_interval"] == pytest.approx([0.09, 0.09])
+    assert cell.measured("brier")[1:3] == pytest.approx((0.09, 0.09))
 
 
 def test_a_course_of_a_has_no_line_of_a_b(make_record):

@@ -17,10 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold
 
 from reward_fns.calibration import expected_calibration_error
 
@@ -67,6 +63,8 @@ class Fit:
     @classmethod
     def of(cls, chance: Floats, correct: Floats, weight: Floats) -> "Fit":
         """Measured on chances (n,), verdicts (n,) in [0, 1] and counts (n,)."""
+        from sklearn.metrics import roc_auc_score
+
         times = weight.astype(int)
         c, y = np.repeat(chance, times), np.repeat(correct, times)
         right, wrong = y.sum(), (1 - y).sum()
@@ -86,6 +84,9 @@ class ScoreMap:
 
     def fit(self, x: Floats, dataset: Strings, y: Floats, weight: Floats) -> "ScoreMap":
         """Fit on features (n, d), datasets (n,), verdicts (n,) in [0, 1] and counts (n,)."""
+        from sklearn.isotonic import IsotonicRegression
+        from sklearn.linear_model import LogisticRegression
+
         self.mean, self.scale = x.mean(axis=0), x.std(axis=0) + 1e-9
         columns = self._columns(x, dataset)
         # A verdict between 0 and 1 counts as that share of a right answer.
@@ -176,6 +177,8 @@ def cross_fitted(answers: Answers, folds: int, seed: int) -> tuple[Floats, Float
     Raises:
         ValueError: fewer questions than folds.
     """
+    from sklearn.model_selection import GroupKFold
+
     of_answer, of_claim = np.empty(len(answers.correct)), np.empty(len(answers.label))
     datasets = sorted(set(answers.dataset.tolist()))
     split = GroupKFold(folds, shuffle=True, random_state=seed)

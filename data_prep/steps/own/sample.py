@@ -75,15 +75,27 @@ class OwnConfig:
         return Sampling(self.temperature, self.max_tokens, self.n, top_logprobs=1)
 
 
-def wanted(context: Context) -> bool:
-    """Whether SFT takes its confidences from here."""
-    return context.config.sft.confidence == "own"
+@dataclass(frozen=True)
+class OwnSettings:
+    """What the steps `own` and `targets` read of the configuration.
+
+    Attributes:
+        own: their own section.
+        wanted: whether SFT takes its confidences from here (`sft.confidence` is "own").
+        judge: `sft.judge`, the configuration of an expert; None where none is named.
+        workers: `sft.workers`, requests to the judge under way at a time.
+    """
+
+    own: OwnConfig
+    wanted: bool
+    judge: Any = None
+    workers: int = 8
 
 
-def identity(context: Context) -> Mapping[str, Any]:
+def identity(context: Context, settings: OwnSettings) -> Mapping[str, Any]:
     """The weights that answer, the format, and who judges."""
-    judge = context.config.sft.judge
-    if not wanted(context) or judge is None:
+    judge = settings.judge
+    if not settings.wanted or judge is None:
         return {}
     requests: list[Request[Any]] = [AnswerRequest("", task, (), "") for task in TASKS]
     requests += [OverallRequest("", task, "") for task in TASKS]
@@ -154,26 +166,25 @@ class _Draft:
         }
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: OwnSettings) -> Counts:
     """Write `own.jsonl`.
 
     Raises:
         UserError: there is no judge, the engine gives no log-probabilities, or an expert cannot go on.
     """
     log = context.log()
-    if not wanted(context):
+    if not settings.wanted:
         return log.finish()
-    settings, judge = context.config.own, context.config.sft.judge
-    if judge is None:
+    if settings.judge is None:
         raise UserError(
             "sft.confidence=own needs sft.judge: name an expert, such as {kind: openai, model: gpt-4o}"
         )
     n_inputs = sum(record["split"] == "sft" for record in read_jsonl(context.run / "splits.jsonl"))
     context = replace(context, total=n_inputs)
-    with Consultation(context.expert(judge), context.config.sft.workers) as consultation:
-        for chunk in context.progress(log, log.chunks(_inputs(context), settings.batch)):
+    with Consultation(context.expert(settings.judge), settings.workers) as consultation:
+        for chunk in context.progress(log, log.chunks(_inputs(context), settings.own.batch)):
             drafts = [_Draft(question) for question in chunk]
-            _ask_model(context, drafts)
+            _ask_model(context, drafts, settings.own.sampling())
             _ask_judge(consultation, drafts)
             log.write([draft.failure or draft.record() for draft in drafts])
     return log.finish()
@@ -185,7 +196,7 @@ def _inputs(context: Context) -> Iterator[SourceQuestion]:
             yield question
 
 
-def _ask_model(context: Context, drafts: Sequence[_Draft]) -> None:
+def _ask_model(context: Context, drafts: Sequence[_Draft], sampling: Sampling) -> None:
     requests: list[GenerationRequest] = []
     asked: list[_Draft] = []
     for draft in drafts:
@@ -198,7 +209,7 @@ def _ask_model(context: Context, drafts: Sequence[_Draft]) -> None:
         text = claim_prompt(draft.question.question)
         requests.append(image_request(text, draft.image, seed))
         asked.append(draft)
-    answers = ask(context.engine(), requests, context.config.own.sampling())
+    answers = ask(context.engine(), requests, sampling)
     for draft, completions in zip(asked, answers, strict=True):
         draft.take(completions)
 

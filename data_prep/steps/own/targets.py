@@ -29,7 +29,7 @@ import numpy as np
 from data_prep.pipeline.context import Context
 from data_prep.pipeline.step_log import Counts, Failure, Record, RecordFile
 from data_prep.steps.own.claim_map import Answers, Floats, cross_fitted, describe
-from data_prep.steps.own.sample import wanted
+from data_prep.steps.own.sample import OwnSettings
 from reward_fns.claims import Claim, render_response
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl, write_json
@@ -43,7 +43,7 @@ for 0.97 would teach the model to be under-confident where it is most often righ
 """
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: OwnSettings) -> Counts:
     """Write `targets.jsonl` and `own_map.json`.
 
     Raises:
@@ -51,21 +51,21 @@ def run(context: Context) -> Counts:
             SFT on one number for all answers unlearns to tell right from wrong.
     """
     source, map_file = context.run / "own.jsonl", context.run / "own_map.json"
-    records = list(read_jsonl(source)) if wanted(context) else []
+    records = list(read_jsonl(source)) if settings.wanted else []
     if not records:
-        if wanted(context):
+        if settings.wanted:
             raise UserError(f"{source} holds no answer: failures/own.jsonl names the reasons")
         write_json(map_file, {})
         with RecordFile(context.run / "targets.jsonl"):
             return Counts(0, 0)
     answers = columns(records)
-    folds = context.config.own.folds
+    folds = settings.own.folds
     _check_finite(answers, source)
     _check(answers, folds)
     of_answer, of_claim = cross_fitted(answers, folds, context.seed("folds"))
-    _check_spread(of_answer, context.config.own.least_spread)
+    _check_spread(of_answer, settings.own.least_spread)
     write_json(map_file, describe(answers, of_answer, of_claim))
-    tags = Tagger(context.config.own.tags, context.seed("tags"))
+    tags = Tagger(settings.own.tags, context.seed("tags"))
     path = context.run / "targets.jsonl"
     return _write(path, context.failures, records, of_answer, of_claim, tags)
 

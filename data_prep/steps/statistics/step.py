@@ -70,10 +70,9 @@ class ByQuestion:
         }
 
 
-def run(context: Context) -> Counts:
+def run(context: Context, settings: StatisticsConfig) -> Counts:
     """Write the files above."""
     tallies, by_question = _tallied(context)
-    settings = context.config.statistics
     mapped, reasons = coefficients(tallies, settings.scheme, settings.reference)
     outside = (
         beyond_the_paper(tallies)

@@ -1,14 +1,15 @@
 """What the page opens with: the verdict in one sentence, one table, the two diagrams that matter."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from eval.comparison import Comparison
 from eval.model_names import BASE, checkpoint, model_title, protocol_title
 from eval.report.numbers import POOLED
 from eval.report.summary import ProtocolSummary, why_left_out
-from eval.tables.report_tables import ESTIMATOR_NOTES, Models, metric_column, protocols_of
+from eval.report.values import Models
+from eval.tables.report_tables import ESTIMATOR_NOTES, metric_column, protocols_of
 from eval.tables.table import Cell, Column, Table, show, tabulated
 
 DEBIASED = "ece_debiased"
@@ -33,21 +34,23 @@ class FirstScreen:
     diagrams: tuple[str, ...]
 
 
-def first_screen(report: Mapping[str, Any], main: ProtocolSummary) -> FirstScreen:
+def first_screen(
+    models: Models, comparisons: Sequence[Comparison], main: ProtocolSummary
+) -> FirstScreen:
     """The first screen of a report.
 
     Args:
-        report: the content of report.json.
+        models: of a `content.Report`.
+        comparisons: of all pairs.
         main: the summary of the protocol that the page opens with.
     """
-    models = report["models"]
     protocols = protocols_of(models)
     ordered = sorted(protocols, key=lambda protocol: protocol != main.protocol)
     tables = [main_table(models, [protocol]) for protocol in ordered]
     if len(protocols) > 1:
         tables.append(main_table(models, ordered))
     shown = shown_models(models, main.protocol)
-    verdict = verdict_sentence(main, report["comparisons"], shown[-1])
+    verdict = verdict_sentence(main, comparisons, shown[-1])
     return FirstScreen(main.protocol, verdict, tuple(tables), shown)
 
 
@@ -55,7 +58,7 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
     """Over all questions: a row a protocol and model, with the column `protocol` only if there are several.
 
     Args:
-        models: report.json's "models".
+        models: of a `content.Report`.
         protocols: at least one, in the order of the rows.
     """
     several = len(protocols) > 1
@@ -65,7 +68,7 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
         for protocol, model in rows
         if (cell := models[model].get(protocol, {}).get(POOLED))
     }
-    debiased = any(DEBIASED in cell for cell in cells.values())
+    debiased = any(DEBIASED in cell.metrics for cell in cells.values())
     ece = Column("ECE, debiased", better="low") if debiased else metric_column("ece")
     metrics = (DEBIASED if debiased else "ece", *_PLAIN)
     columns = (
@@ -81,8 +84,8 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
             *([protocol_title(protocol)] if several else []),
             model_title(model),
             *(tabulated(cell, metric) for metric in metrics),
-            1 - cell["parse_failures"] / cell["n"] if cell["n"] else None,
-            cell["n"],
+            cell.readable / cell.n if cell.n else None,
+            cell.n,
         )
         for (protocol, model), cell in cells.items()
     ]
@@ -103,7 +106,7 @@ def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
     brier = {
         model: value
         for model in whole
-        if model != first and (value := cells[model]["brier"]) is not None and not math.isnan(value)
+        if model != first and not math.isnan(value := cells[model].value("brier"))
     }
     in_the_running = {
         model: value for model, value in brier.items() if not why_left_out(cells[model])
@@ -112,13 +115,11 @@ def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
     return (first, min(candidates, key=lambda model: candidates[model])) if candidates else (first,)
 
 
-def verdict_sentence(
-    main: ProtocolSummary, comparisons: Sequence[Mapping[str, Any]], model: str
-) -> str:
+def verdict_sentence(main: ProtocolSummary, comparisons: Sequence[Comparison], model: str) -> str:
     """The protocol's headline as one sentence, with a model's difference from the base in brackets.
 
     Args:
-        comparisons: report.json's "comparisons".
+        comparisons: of all pairs.
         model: the one whose diagram stands beside the base's.
     """
     title, _, text = main.headline.partition(": ")
@@ -126,34 +127,31 @@ def verdict_sentence(
     return f"By {title}, {text.removesuffix('.')}{difference}."
 
 
-def _against_base(protocol: str, shown: str, comparisons: Sequence[Mapping[str, Any]]) -> str:
+def _against_base(protocol: str, shown: str, comparisons: Sequence[Comparison]) -> str:
     """ " (MODEL against base: ECE ...)", which says so where it is undecided; "" if it is not compared."""
     for comparison, model, sign in _with_base(protocol, comparisons):
         if model == shown:
             column = Column("", signed=True)
-            value = show(sign * comparison["difference"], column)
-            low, high = sorted(sign * end for end in comparison["difference_interval"])
+            difference, *interval = comparison.difference
+            value = show(sign * difference, column)
+            low, high = sorted(sign * end for end in interval)
             ends = f"[{show(low, column)}, {show(high, column)}]"
-            ece = "debiased ECE" if comparison["metric"] == DEBIASED else "ECE"
-            n = f"{comparison['n']:,} paired answers"
+            ece = "debiased ECE" if comparison.metric == DEBIASED else "ECE"
+            n = f"{comparison.n:,} paired answers"
             pair = f"{model_title(model)} against {model_title(BASE)}"
-            pair += ", undecided" if comparison["verdict"] == "undecided" else ""
+            pair += ", undecided" if comparison.verdict == "undecided" else ""
             return f" ({pair}: {ece} {value} {ends}, {n})"
     return ""
 
 
 def _with_base(
-    protocol: str, comparisons: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[Mapping[str, Any], str, int]]:
+    protocol: str, comparisons: Sequence[Comparison]
+) -> Iterator[tuple[Comparison, str, int]]:
     """Comparisons of a model's ECE with the base's, debiased first: (comparison, model, sign of its difference)."""
     known = [
-        c
-        for c in comparisons
-        if c["protocol"] == protocol
-        and c["difference"] is not None
-        and not any(end is None or math.isnan(end) for end in c["difference_interval"])
+        c for c in comparisons if c.protocol == protocol and not any(map(math.isnan, c.difference))
     ]
     for metric in (DEBIASED, "ece"):
         for c in known:
-            if c["metric"] == metric and BASE in (c["a"], c["b"]):
-                yield (c, c["a"], 1) if c["b"] == BASE else (c, c["b"], -1)
+            if c.metric == metric and BASE in (c.a, c.b):
+                yield (c, c.a, 1) if c.b == BASE else (c, c.b, -1)

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from eval.figures.checkpoints import checkpoint_courses
 from eval.model_names import model_title, protocol_title
 from eval.records import VERBAL, AnswerRecord
+from eval.report.content import Provenance, Report
 from eval.report.html.examples import REASONS, Examples
 from eval.report.html.first_screen import FirstScreen, first_screen
 from eval.report.html.parts import (
@@ -36,7 +37,8 @@ from eval.report.html.parts import (
 from eval.report.html.payload import course_payload, reliability_payload, training_payload
 from eval.report.html.pictures import Picture
 from eval.report.html.provenance import facts, provenance_tables
-from eval.report.markdown import THEORY, warnings_of
+from eval.report.markdown import THEORY
+from eval.report.numbers import ESTIMATOR
 from eval.report.summary import ProtocolSummary
 from eval.tables.table import Table, columns_are_text, show
 from reward_fns.coefficients_file import Coefficients
@@ -66,7 +68,7 @@ _PARTS = {
 
 
 def render_page(
-    report: Mapping[str, Any],
+    report: Report,
     records: Sequence[AnswerRecord],
     summary: Sequence[ProtocolSummary],
     tables: Sequence[Table],
@@ -77,22 +79,22 @@ def render_page(
     """The page as text.
 
     Args:
-        report: the content of report.json.
+        report: the numbers.
         records: the records that it was made from.
         tables: all tables; each finds its section by its name.
         coefficients: dataset -> coefficients; {} for none.
         examples: the example answers.
         pictures: question id -> image, of those example questions that have one.
     """
-    charts = training_payload(report["training"])
-    charts += course_payload(checkpoint_courses(report["models"], report["slices"]))
+    charts = training_payload(report.training)
+    charts += course_payload(checkpoint_courses(report.models, report.slices))
     heat = heat_payload(coefficients)
     placed = _by_part(tables)
-    placed["provenance"] = [*provenance_tables(report), *placed["provenance"]]
+    placed["provenance"] = [*provenance_tables(report.made), *placed["provenance"]]
     main = next((item for item in summary if item.protocol == VERBAL), summary[0])
-    first = first_screen(report, main)
+    first = first_screen(report.models, report.comparisons, main)
     payload = {
-        "reliability": reliability_payload(report, records),
+        "reliability": reliability_payload(report.models, report.slices, records),
         "first": {
             "protocol": first.protocol,
             "diagrams": list(first.diagrams),
@@ -117,9 +119,9 @@ def render_page(
         (_HERE / "script" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS
     )
     context: dict[str, Any] = {
-        "name": str(report["config"].get("profile", "")),
+        "name": str(report.made.config.get("profile", "")),
         "first": first,
-        "lead": _lead(report, records),
+        "lead": _lead(len(report.models), records),
         "parts": {name: part for name, part in _PARTS.items() if shown.get(name, True)},
         "with_pairs": bool(placed["pairs"]),
         "examples": examples,
@@ -128,13 +130,13 @@ def render_page(
         "claim_kinds": _CLAIM_KINDS,
         "example_datasets": sorted({example.dataset for example in examples.shown}),
         "theory": [
-            (model_title(model), THEORY[model]) for model in report["training"] if model in THEORY
+            (model_title(model), THEORY[model]) for model in report.training if model in THEORY
         ],
-        "command": report["command"],
-        "asked_differently": warnings_of(report),
-        "facts": facts(report, records),
-        "estimators": report["estimator"],
-        "settings": _settings(report),
+        "command": report.made.command,
+        "asked_differently": report.warnings.all(),
+        "facts": facts(report.made, records),
+        "estimators": ESTIMATOR,
+        "settings": _settings(report.made),
         "payload": htmlsafe_json_dumps(without_nan(payload), **_COMPACT),
         "texts": htmlsafe_json_dumps(texts, **_COMPACT),
         "css": Markup((_HERE / "report.css").read_text(encoding="utf-8")),
@@ -197,8 +199,8 @@ def _by_part(tables: Sequence[Table]) -> dict[str, list[Table]]:
     return placed
 
 
-def _lead(report: Mapping[str, Any], records: Sequence[AnswerRecord]) -> str:
-    models, datasets = len(report["models"]), len({record.dataset for record in records})
+def _lead(models: int, records: Sequence[AnswerRecord]) -> str:
+    datasets = len({record.dataset for record in records})
     questions = len({record.question_id for record in records})
     protocols = len({record.protocol for record in records})
     return (
@@ -208,8 +210,8 @@ def _lead(report: Mapping[str, Any], records: Sequence[AnswerRecord]) -> str:
     )
 
 
-def _settings(report: Mapping[str, Any]) -> str:
-    settings = {"config": report["config"], "records": report["records"]}
+def _settings(made: Provenance) -> str:
+    settings = {"config": made.config, "records": made.records}
     return (
         json.dumps(settings, indent=2, ensure_ascii=False, default=str)
         if any(settings.values())

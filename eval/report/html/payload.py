@@ -18,7 +18,8 @@ from eval.records import AnswerRecord
 from eval.report.html.first_screen import DEBIASED
 from eval.report.numbers import POOLED, by_model_and_protocol, scored
 from eval.report.training_curves import Curves, trailing_mean
-from eval.slices import DIMENSIONS, quarter_edges, slices
+from eval.report.values import BySlice, Models, Slices, SliceValues
+from eval.slices import DIMENSIONS, Edges, quarter_edges, slices
 
 _Z = 1.959963984540054  # of the 95 % interval
 _DIGITS = 4
@@ -60,7 +61,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
-def _cell(values: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[str, Any]:
+def _cell(values: SliceValues, records: Sequence[AnswerRecord]) -> dict[str, Any]:
     names = (
         "n",
         "parse_failures",
@@ -73,55 +74,69 @@ def _cell(values: Mapping[str, Any], records: Sequence[AnswerRecord]) -> dict[st
         DEBIASED,
         f"{DEBIASED}_interval",
     )
-    return {name: _rounded(values[name]) for name in names if name in values} | {
-        "bins": _bins(records)
-    }
+    written = values.as_json()
+    shown = {name: _rounded(written[name]) for name in names if name in written}
+    return shown | {"bins": _bins(records)}
 
 
 def reliability_payload(
-    report: Mapping[str, Any], records: Sequence[AnswerRecord]
+    models: Models, sliced: Slices, records: Sequence[AnswerRecord]
 ) -> dict[str, Any]:
     """Models, protocols and slices by name, and under model, protocol and slice the values and bins.
 
     Args:
-        report: the content of report.json.
+        models, sliced: of a `content.Report`.
+        records: that they were computed from.
     """
     edges = quarter_edges(records)
     cells: dict[str, dict[str, dict[str, Any]]] = {}
-    titles: dict[str, list[str]] = {ALL: ["", "all questions"]}
     for model, protocols in by_model_and_protocol(records).items():
+        cells[model] = {}
         for protocol, answers in protocols.items():
-            values = report["models"][model][protocol]
-            found = {ALL: _cell(values[POOLED], answers)}
-            for dimension, parts in slices(answers, edges).items():
-                of_slice = (
-                    values
-                    if dimension == "dataset"
-                    else report["slices"][model][protocol][dimension]
-                )
-                for name, part in parts.items():
-                    found[f"{dimension}:{name}"] = _cell(of_slice[name], part)
-                    titles.setdefault(f"{dimension}:{name}", [DIMENSIONS[dimension], name])
-            cells.setdefault(model, {})[protocol] = found
-    order = {dimension: place for place, dimension in enumerate(("", *DIMENSIONS))}
+            of_slices = {"dataset": models[model][protocol], **sliced[model][protocol]}
+            cells[model][protocol] = _cells(of_slices, answers, edges)
+    found = chain.from_iterable(cells.values())
     return {
         "models": [{"id": name, "title": model_title(name)} for name in ordered_models(cells)],
         "protocols": [
-            {"id": name, "title": protocol_title(name)}
-            for name in ordered_protocols(
-                protocol for by_protocol in cells.values() for protocol in by_protocol
-            )
+            {"id": name, "title": protocol_title(name)} for name in ordered_protocols(found)
         ],
-        "slices": [
-            {"id": key, "group": group, "title": title}
-            for key, (group, title) in sorted(
-                titles.items(),
-                key=lambda item: order[item[0].partition(":")[0]] if item[0] != ALL else 0,
-            )
-        ],
+        "slices": _slice_titles(cells),
         "cells": cells,
         "bins": DEFAULT_BINS,
     }
+
+
+def _cells(
+    of_slices: Mapping[str, BySlice],
+    answers: Sequence[AnswerRecord],
+    edges: Edges,
+) -> dict[str, Any]:
+    """One model and protocol: `ALL` and "<dimension>:<slice>" -> values and bins.
+
+    Args:
+        of_slices: dimension -> slice -> values.
+    """
+    found = {ALL: _cell(of_slices["dataset"][POOLED], answers)}
+    for dimension, parts in slices(answers, edges).items():
+        for name, part in parts.items():
+            found[f"{dimension}:{name}"] = _cell(of_slices[dimension][name], part)
+    return found
+
+
+def _slice_titles(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[dict[str, str]]:
+    """The slices that any model has, all questions first, then in the order of `DIMENSIONS`."""
+    keys: dict[str, None] = {}
+    for protocols in cells.values():
+        for found in protocols.values():
+            keys.update(dict.fromkeys(found))
+    titles = [{"id": ALL, "group": "", "title": "all questions"}]
+    for dimension, heading in DIMENSIONS.items():
+        start = f"{dimension}:"
+        for key in keys:
+            if key.startswith(start):
+                titles.append({"id": key, "group": heading, "title": key.removeprefix(start)})
+    return titles
 
 
 _CURVE_PANELS = (

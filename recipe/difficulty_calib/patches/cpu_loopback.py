@@ -86,6 +86,7 @@ RAY_PATCH = Patch(
 TORCH_PATCH = Patch(
     name="torch's store on the loopback interface",
     module="torch.distributed",
+    versions={"torch": "==2.13.*"},
     reason="a TCPStore listens on all addresses, whatever host it is given",
     apply=_apply_to_torch,
 )

@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from data_prep.pipeline.config import Config
 from data_prep.pipeline.context import Context, Models
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps.statistics import step
@@ -55,8 +54,8 @@ def run(tmp_path):
                 if r[2] is not None
             ],
         )
-        settings = Config([], None, statistics=StatisticsConfig(**config))
-        counts = step.run(Context(settings, tmp_path, "statistics", "", Models(None, tmp_path)))
+        context = Context(tmp_path, "statistics", "", Models(None, tmp_path))
+        counts = step.run(context, StatisticsConfig(**config))
         return counts, json.loads((tmp_path / "statistics.json").read_text(encoding="utf-8"))
 
     return go
@@ -274,8 +273,7 @@ def test_memory_holds_counts_and_no_records(run, tmp_path):
                 for i in range(n)
             ],
         )
-        settings = Config([], None)
-        context = Context(settings, tmp_path, "statistics", "", Models(None, tmp_path))
+        context = Context(tmp_path, "statistics", "", Models(None, tmp_path))
         step._tallied(context)
         tracemalloc.start()
         step._tallied(context)

@@ -1,22 +1,25 @@
 """What the first screen and the collapsed parts are made from, by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
+from eval.comparison import Comparison
 from eval.figures.checkpoints import Course
 from eval.figures.reliability import bar_widths
 from eval.report.html.first_screen import main_table, shown_models, verdict_sentence
 from eval.report.html.parts import has_the_papers_values, without_empty_paper_columns
 from eval.report.html.payload import course_payload
 from eval.report.summary import ProtocolSummary
+from eval.report.values import Measured, SliceValues
 from eval.tables.table import Column, Interval, Table
 
 
-def cell(brier=0.2, failures=0, **changes):
-    values = {"n": 100, "parse_failures": failures, "brier": brier, "accuracy": 0.5}
-    for name in ("ece", "auroc"):
-        values |= {name: 0.1, f"{name}_interval": [0.05, 0.15]}
-    return {"verbal": {"pooled": values | changes}}
+def cell(brier=0.2, failures=0, n=100, **metrics):
+    shown = {"brier": Measured(brier), **dict.fromkeys(("ece", "auroc"), Measured(0.1, 0.05, 0.15))}
+    pooled = SliceValues(n=n, parse_failures=failures, accuracy=0.5, metrics=shown | metrics)
+    return {"verbal": {"pooled": pooled}}
 
 
 def test_the_best_trained_model_is_that_of_the_lowest_brier_score_that_can_be_read():
@@ -43,7 +46,7 @@ def test_without_a_base_the_first_model_takes_its_place():
 
 
 def test_a_debiased_ece_takes_the_place_of_the_plain_one():
-    debiased = cell(ece_debiased=0.03, ece_debiased_interval=[0.01, 0.06])
+    debiased = cell(ece_debiased=Measured(0.03, 0.01, 0.06))
     (row,) = main_table({"base": debiased}, ["verbal"]).rows
     columns = [column.heading for column in main_table({"base": debiased}, ["verbal"]).columns]
     assert columns[:2] == ["model", "ECE, debiased ↓"] and row[1] == Interval(0.03, 0.01, 0.06)
@@ -56,17 +59,10 @@ def test_readable_is_the_share_of_all_answers():
     assert row[-2:] == (pytest.approx(0.93), 100)
 
 
-def comparison(a, b, difference, ends, metric="ece", verdict="better"):
-    return {
-        "protocol": "verbal",
-        "metric": metric,
-        "a": a,
-        "b": b,
-        "n": 1234,
-        "difference": difference,
-        "difference_interval": ends,
-        "verdict": verdict,
-    }
+def comparison(a, b, difference, ends, metric="ece", questions=1234):
+    return Comparison(
+        "verbal", metric, a, b, 1234, 0.1, 0.1, Interval(difference, *ends), questions=questions
+    )
 
 
 def test_the_sentence_has_the_difference_from_the_base_whichever_way_it_was_taken():
@@ -87,12 +83,12 @@ def test_the_sentence_has_the_difference_from_the_base_whichever_way_it_was_take
     ]
     assert "debiased ECE −0.250 [−0.350, −0.150]" in verdict_sentence(main, both, "sft")
     # Fewer than 30 questions, or Holm: an interval without 0 is no verdict.
-    open_one = comparison("sft", "base", -0.2, [-0.3, -0.1], verdict="undecided")
+    open_one = comparison("sft", "base", -0.2, [-0.3, -0.1], questions=29)
     told = verdict_sentence(main, [open_one], "sft")
     assert "(SFT against base, undecided: ECE −0.200 [−0.300, −0.100], 1,234 paired" in told
     without = "By Verbal, SFT has the lowest ECE, 0.100; it is fine."
     assert verdict_sentence(main, others, "sft") == without
-    undefined = [comparison("sft", "base", None, [None, None])]
+    undefined = [comparison("sft", "base", math.nan, [math.nan, math.nan])]
     assert verdict_sentence(main, undefined, "sft") == without
 
 
