@@ -8,6 +8,9 @@ from pathlib import Path
 from data_prep.pipeline.step_table import STEPS, ancestors
 from reward_fns.errors import UserError
 
+INTERRUPTED = 130
+"""What a shell calls a command that Ctrl-C ended."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
@@ -46,6 +49,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
