@@ -40,8 +40,9 @@ def render_summary(
 
 
 def warnings_of(report: Mapping[str, Any]) -> list[str]:
-    """What to know before any number: models not asked alike, answers cut off, what SC's rule merged."""
-    return [*report["asked_differently"], *report["cut_off"], *report["merged_by_sc"]]
+    """What to know before any number: models not asked alike, answers left out or cut off, what SC's rule merged."""
+    named = ("asked_differently", "left_out", "cut_off", "merged_by_sc")
+    return [sentence for name in named for sentence in report.get(name, [])]
 
 
 def render_report(

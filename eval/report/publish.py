@@ -16,6 +16,7 @@ from eval.figures.fixed_dynamic import (
 from eval.figures.reliability import draw_reliability
 from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
+from eval.left_out import left_out
 from eval.out_paths import check_out_directory
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
@@ -135,6 +136,7 @@ def _numbers(sources: Sources, records: Sequence[AnswerRecord]) -> dict[str, Any
         "config": config,
         "records": settings,
         "asked_differently": differences(settings),
+        "left_out": left_out(sources.records),
         "cut_off": cut_off(records),
         "merged_by_sc": merged_by_sc(records),
         "training": training,
