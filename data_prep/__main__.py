@@ -7,6 +7,9 @@ from pathlib import Path
 
 from reward_fns.errors import UserError
 
+INTERRUPTED = 130
+"""What a shell calls a command that Ctrl-C ended."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
@@ -50,6 +53,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -17,6 +17,9 @@ from eval.commands import (
 )
 from reward_fns.errors import UserError
 
+INTERRUPTED = 130
+"""What a shell calls a command that Ctrl-C ended."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -59,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

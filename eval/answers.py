@@ -6,6 +6,7 @@ it gives the same answers to the last digit.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from data_prep.engines import Completion, Engine, GenerationRequest, NoLogprobs, Sampling
 from data_prep.verl_rows import Question
 from eval.correctness import Judgement, judge
+from eval.left_out import LASTING, is_enough, keys_of, read_left_out, write_left_out
 from eval.protocols import ask, request_seed
 from eval.protocols.direct import probability_tokens, token_probabilities
 from eval.protocols.tags import tag_probabilities
@@ -55,28 +57,31 @@ def answer_questions(
     thinking: tuple[str, str] | None = None,
     shown: Callable[[Question], Question] = lambda question: question,
     batch_size: int | None = None,
+    coverage: float = 1.0,
 ) -> None:
     """Append the answers that the log lacks, batch by batch.
 
     Args:
+        coverage: share of the answers that must be judged, in (0, 1], see `left_out`.
         thinking: see `correctness.judge`.
         shown: the question as the model is asked it (`shown_images`); it is judged as it stands in `questions`.
         batch_size: questions between two writes; None for `BATCH`.
 
     Raises:
-        UserError: the expert failed on some answers; all others are kept and the next run asks for the rest. At once
-            if no later request can succeed either.
+        UserError: the expert failed on more answers than may be left out, or for a reason that passes; all others
+            are kept and the next run asks for the rest. At once if no later request can succeed either.
     """
-    failures: list[str] = []
+    failures: list[tuple[tuple[Question, int, Completion], Judgement]] = []
     step = batch_size or BATCH
     logprobs = True
     n_answers = len(questions) * decoding.samples
+    before = read_left_out(log.path, n_answers, coverage)
     with tqdm(
         total=n_answers, initial=len(log.done), desc=f"{model} {ANSWERS}", unit="answer"
     ) as progress:
         for start in range(0, len(questions), step):
             batch = questions[start : start + step]
-            missing = _missing(batch, log, decoding)
+            missing = _missing(batch, log, decoding) - keys_of(before)
             if not missing:
                 continue
             completions, logprobs = _sample(engine, list(map(shown, batch)), decoding, logprobs)
@@ -95,19 +100,55 @@ def answer_questions(
             ]
             log.append(asdict(answer) for answer in found)
             progress.update(len(found))
-            failures += [judgement.error for judgement in judged if judgement.error is not None]
+            failures += [
+                pair for pair in zip(drawn, judged, strict=True) if pair[1].error is not None
+            ]
             if any(judgement.fatal for judgement in judged):
                 break
-    if failures:
+    entries = [*before, *(_without_verdict(*pair) for pair in failures)]
+    lasting = all(entry["reason"] in LASTING for entry in entries)
+    ended = any(judgement.fatal for _, judgement in failures)
+    if failures and (
+        ended or not lasting or not is_enough(n_answers - len(entries), n_answers, coverage)
+    ):
+        option = (
+            "" if ended or not lasting else _coverage_option(n_answers - len(entries), n_answers)
+        )
         raise UserError(
             f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of {model} (first: "
-            f"{failures[0]}); {len(log.done)} are kept, run the same command again for the rest"
+            f"{failures[0][1].error}); {len(log.done)} are kept, run the same command again for the rest{option}"
         )
+    write_left_out(log.path, model, n_answers, entries)
 
 
-def is_whole(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -> bool:
-    """Whether every question has all its answers."""
-    return not _missing(questions, log, decoding)
+def _without_verdict(
+    drawn: tuple[Question, int, Completion], judgement: Judgement
+) -> dict[str, Any]:
+    question, sample, completion = drawn
+    return {
+        "question_id": question.question_id,
+        "sample": sample,
+        "dataset": question.dataset,
+        "reason": judgement.reason or "other",
+        "error": judgement.error,
+        "response": completion.text,
+    }
+
+
+def _coverage_option(n_judged: int, n_answers: int) -> str:
+    """What else may be done about answers that never get a verdict; "" if none got one."""
+    share = math.floor(1000 * n_judged / n_answers) / 1000
+    return f", or leave them out by --coverage {share:g}" if share > 0 else ""
+
+
+def is_whole(
+    questions: Sequence[Question], log: JsonlLog, decoding: Decoding, coverage: float = 1.0
+) -> bool:
+    """Whether every question has all its answers, those aside that are left out."""
+    n_answers = len(questions) * decoding.samples
+    return _missing(questions, log, decoding) <= keys_of(
+        read_left_out(log.path, n_answers, coverage)
+    )
 
 
 def _missing(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -> set[str]:

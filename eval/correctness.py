@@ -32,7 +32,7 @@ class Judgement:
         lenient: the lenient one; None where the strict reading was enough.
         claim_labels: 0 or 1 for each claim, () if the whole was judged alone.
         judge, version: who judged, and the version of its prompt or rule.
-        error: why there is no verdict; None if there is one.
+        error: why there is no verdict; None if there is one. reason: in a short word.
         fatal: no later request can succeed either.
     """
 
@@ -44,6 +44,7 @@ class Judgement:
     error: str | None = None
     fatal: bool = False
     lenient: LenientReading | None = None
+    reason: str | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -105,4 +106,5 @@ async def judge(
         error=judged.error,
         fatal=judged.fatal,
         lenient=lenient,
+        reason=judged.reason,
     )

@@ -67,6 +67,7 @@ class Plan:
         images: what the model is shown, one of `shown_images.IMAGES`.
         replicas: of each model that vLLM loads; None for one a visible GPU.
         method: how transformers decodes; None for the model as it is, by any engine.
+        coverage: share of the answers that must be judged, in (0, 1], see `left_out`.
     """
 
     questions: Path
@@ -82,6 +83,7 @@ class Plan:
     images: str = AS_IS
     replicas: int | None = None
     method: MethodByName | None = None
+    coverage: float = 1.0
 
     @property
     def method_settings(self) -> dict[str, str]:
@@ -191,7 +193,7 @@ def _one_model(
 ) -> list[Path]:
     path = answers_path(plan.out, name)
     log = JsonlLog(path, key=answers.line_key)
-    if not is_whole(questions, log, plan.decoding):
+    if not is_whole(questions, log, plan.decoding, plan.coverage):
         answer_questions(
             name,
             engine,
@@ -203,6 +205,7 @@ def _one_model(
             plan.thinking,
             shown,
             batch_size,
+            plan.coverage,
         )
     log.finish()
     by_id = {question.question_id: question for question in questions}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eval.left_out import left_out_path
 from eval.records import settings_path
 from eval.versions import versions
 from reward_fns.files import PARTIAL_SUFFIX, read_mapping, write_json
@@ -48,7 +49,10 @@ def set_aside(records: Path) -> Path | None:
     content = settings.read_bytes() if settings.exists() else b""
     target = records.parent / "old" / hashlib.sha256(content).hexdigest()[:8]
     target.mkdir(parents=True, exist_ok=True)
+    # A file of confidences has none: its name would be that of another file.
+    left_out = left_out_path(records)
+    named = [left_out] if records.name.endswith(".answers.jsonl") and left_out.exists() else []
     # The settings go last: whatever a kill leaves here is still known to be outdated.
-    for path in [*sources, *([settings] if settings.exists() else [])]:
+    for path in [*sources, *named, *([settings] if settings.exists() else [])]:
         os.replace(path, target / path.name)
     return target

@@ -229,6 +229,8 @@ def expert_for(
     served = reward_router_address is not None and options.get("base_url") is None
     if options.get("kind") == "openai" and served:
         options["base_url"] = f"http://{reward_router_address}/v1"
+        # Its port is drawn anew in each run: verdicts kept under it would be paid for again.
+        options.setdefault("server", "verl")
     return _made_expert(json.dumps(options, sort_keys=True))
 
 

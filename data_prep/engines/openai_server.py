@@ -17,10 +17,10 @@ OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 import base64
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from data_prep.engines.at_once import at_once
 from data_prep.engines.chat import in_eight_bits_for_a_server, media_type
 from data_prep.engines.interface import (
     Completion,
@@ -154,15 +154,7 @@ class OpenAIEngine:
 
     def _at_once(self, asks: Sequence[Callable[[], _Reply]]) -> "list[_Reply | UserError]":
         """The result of each, or why the server refuses that request; `concurrency` at a time."""
-        with ThreadPoolExecutor(min(self._concurrency, max(1, len(asks)))) as pool:
-            answers = [pool.submit(_or_refusal, ask) for ask in asks]
-            wait(answers, return_when=FIRST_EXCEPTION)
-            for answer in answers:
-                answer.cancel()  # the rest, if one failed
-            failed = (a.exception() for a in answers if not a.cancelled())
-            if error := next((error for error in failed if error is not None), None):
-                raise error
-            return [answer.result() for answer in answers]
+        return at_once([partial(_or_refusal, ask) for ask in asks], self._concurrency)
 
     def _posted(self, turns: Sequence[Any], image: bytes | None, fields: dict[str, Any]) -> Any:
         """vLLM's reply to a chat that it is to add one token to."""

@@ -24,6 +24,17 @@ def json_or_text(text: str) -> str | dict[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
 
 
+def share(text: str) -> float:
+    """A number above 0 and of at most 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: above 0, and at most 1")
+    return value
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdigit() or int(text) == 0:

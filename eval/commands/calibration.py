@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from eval.commands.arguments import json_or_text, model_spec, positive
+from eval.commands.arguments import json_or_text, model_spec, positive, share
 from reward_fns.errors import UserError
 
 _DESCRIPTION = """\
@@ -59,6 +59,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=json_or_text,
         default="oracle",
         help='who judges: oracle, or JSON: {"kind": "openai", ...}',
+    )
+    parser.add_argument(
+        "--coverage",
+        type=share,
+        default=1.0,
+        metavar="SHARE",
+        help="share of the answers that must be judged (default 1.0): the others, which the expert refuses each "
+        "time, are left out, named in OUT/NAME.left_out.json and counted in the report",
     )
     parser.add_argument(
         "--limit", type=positive, help="ask only the first so many questions of each dataset"
@@ -147,6 +155,7 @@ def run(arguments: argparse.Namespace) -> None:
             thinking=arguments.thinking and tuple(arguments.thinking),
             images=arguments.images,
             replicas=arguments.replicas,
+            coverage=arguments.coverage,
             method=MethodByName(arguments.decoding) if arguments.decoding else None,
         ),
     )

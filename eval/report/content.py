@@ -40,17 +40,19 @@ class Warnings:
 
     Attributes:
         asked_differently: models that were not asked alike.
+        left_out: answers that the judge never took (`--coverage`).
         cut_off: models many of whose answers were cut off.
         merged_by_sc: what SC's rule merged.
     """
 
     asked_differently: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     cut_off: tuple[str, ...] = ()
     merged_by_sc: tuple[str, ...] = ()
 
     def all(self) -> list[str]:
         """All of them, in the order in which they are shown."""
-        return [*self.asked_differently, *self.cut_off, *self.merged_by_sc]
+        return [*self.asked_differently, *self.left_out, *self.cut_off, *self.merged_by_sc]
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Report:
             "config": self.made.config,
             "records": self.made.records,
             "asked_differently": list(self.warnings.asked_differently),
+            "left_out": list(self.warnings.left_out),
             "cut_off": list(self.warnings.cut_off),
             "merged_by_sc": list(self.warnings.merged_by_sc),
             "training": self.training,

@@ -16,6 +16,7 @@ from eval.figures.fixed_dynamic import (
 from eval.figures.reliability import draw_reliability
 from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
+from eval.left_out import left_out
 from eval.out_paths import check_out_directory
 from eval.records import VERBAL, AnswerRecord, load_records
 from eval.report.asked_alike import differences
@@ -129,6 +130,7 @@ def _report(sources: Sources, records: Sequence[AnswerRecord], groups: Groups) -
         made=made,
         warnings=Warnings(
             asked_differently=tuple(differences(made.records)),
+            left_out=tuple(left_out(sources.records)),
             cut_off=tuple(cut_off(records)),
             merged_by_sc=tuple(merged_by_sc(records)),
         ),

@@ -11,6 +11,7 @@ An expert is given as YAML or JSON, or as a file that holds it; CACHE is a direc
 import argparse
 import asyncio
 import json
+import sqlite3
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from reward_fns.errors import UserError
 from reward_fns.expert.commands.agreement import measure, read_answers
 from reward_fns.expert.commands.check import check
 from reward_fns.expert.errors import ExpertError
-from reward_fns.expert.keeping.entries import read_entries
+from reward_fns.expert.keeping.entries import read_entries, told
 from reward_fns.expert.serving.transport import Transport
 from reward_fns.files import read_mapping, write_text
 
@@ -79,11 +80,12 @@ def _check(config: dict[str, Any]) -> int:
 
 
 def _inspect(recorded: Path) -> int:
-    counts: Counter[tuple[str, str, str, str]] = Counter()
+    counts: Counter[tuple[str, str, str, str, str]] = Counter()
     tokens: Counter[str] = Counter()
     cost, times = 0.0, []
     for entry in read_entries(recorded):
-        counts[(entry["judge"], entry["model"], entry["kind"], entry["prompt_version"])] += 1
+        judge = (entry["judge"], told(entry.get("identity")))
+        counts[(*judge, entry["model"], entry["kind"], entry["prompt_version"])] += 1
         usage = entry["usage"]
         tokens.update(
             {name: usage[name] for name in ("calls", "prompt_tokens", "completion_tokens")}
@@ -99,8 +101,10 @@ def _inspect(recorded: Path) -> int:
     )
     print(f"{counts.total()} verdicts from {first} to {last} UTC, {cost:.2f} USD")
     print(", ".join(f"{name} {n}" for name, n in tokens.items()))
-    for (judge, model, kind, version), n in counts.most_common():
-        print(f"{n:>8}  {kind:<20} asked of {judge}, answered by {model}, prompt {version}")
+    for (name, who, model, kind, version), n in counts.most_common():
+        print(
+            f"{n:>8}  {kind:<20} asked of {name}, answered by {model}, prompt {version}, at {who}"
+        )
     return 0
 
 
@@ -148,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return _export(options.recorded, options.file)
             case _:
                 return _agreement(options.answers, _config(options.expert))
-    except (UserError, ValueError, ExpertError) as error:
+    except (UserError, ValueError, ExpertError, OSError, sqlite3.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

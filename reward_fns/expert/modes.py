@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, cast
 
-from reward_fns.expert.protocol import VersionedExpert
+from reward_fns.expert.protocol import VersionedExpert, identity_of
 from reward_fns.expert.requests import (
     AnswerRequest,
     AnswerVerdict,
@@ -42,6 +42,7 @@ class _Mode(ABC):
     def __init__(self, expert: VersionedExpert) -> None:
         self.name = expert.name
         self.expert = expert
+        self.identity = identity_of(expert)
         self.stats = stats_of(expert)
 
     def prompt_version(self, request: Request[Any]) -> str:

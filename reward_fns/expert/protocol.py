@@ -1,5 +1,6 @@
 """What every expert can do."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from reward_fns.expert.requests import Request, V
@@ -35,3 +36,10 @@ class EarlierVersions(Protocol):
     def earlier_versions(self, request: Request[Any]) -> tuple[str, ...]:
         """Those versions for this request, the latest first; () if there are none."""
         ...
+
+
+def identity_of(expert: object) -> Mapping[str, Any] | None:
+    """What its verdicts depend on beside its name: its `identity`, for a served model the server
+    and the parameters, as JSON; None for one that its name alone tells apart."""
+    identity = getattr(expert, "identity", None)
+    return identity if isinstance(identity, Mapping) else None

@@ -466,3 +466,89 @@ def test_what_cannot_compare_samples_is_found_out_before_any_answer(run, capsys,
     run("base=digit", options=(*SAMPLED, *options), expect=1)
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and Engine.log == []
+
+
+@pytest.fixture
+def filtered():
+    """Options of an expert whose content filter stops one answer of four each time; its server."""
+    from judge_server import JudgeServer, exact_reply
+
+    def reply(prompt):
+        stopped = "digit is 1" in prompt
+        server.finish = "content_filter" if stopped else "stop"
+        return "" if stopped else exact_reply(prompt)
+
+    with JudgeServer(reply=reply) as server:
+        expert = {"kind": "openai", "model": "judge", "base_url": server.url, "concurrency": 1}
+        yield ("--expert", json.dumps(expert), "--protocols", "verbal"), server
+
+
+def left_out_of(out):
+    return json.loads((out / "base.left_out.json").read_text())
+
+
+def test_one_answer_that_is_always_refused_is_left_out_named_and_counted(run, filtered, capsys):
+    options, server = filtered
+    out = run("base=digit", options=options, expect=1)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "failed on 1 of 4 answers" in error and "content filter" in error
+    assert error.endswith(
+        "run the same command again for the rest, or leave them out by --coverage 0.75"
+    )
+    assert not (out / "base.left_out.json").exists()
+    out = run("base=digit", options=(*options, "--coverage", "0.75"))
+    (entry,) = left_out_of(out)["left_out"]
+    assert (entry["question_id"], entry["reason"]) == ("q1", "content_filter")
+    assert "The digit is 1." in entry["response"]
+    read = read_answers(out / "base.answers.jsonl")
+    assert {answer.question_id for answer in read} == {"q0", "q2", "q3"}
+    assert main(["report", "--records", str(out), "--out", str(out / "report")]) == 0
+    sentence = "1 of 4 answers are left out, without a verdict (content_filter 1)."
+    for name in ("report.md", "report.html", "report.json"):
+        assert sentence in (out / "report" / name).read_text()
+    # What is left out is asked neither of the model nor of the expert again.
+    asked, paid = list(Engine.log), server.total
+    run("base=digit", options=(*options, "--coverage", "0.5"))
+    assert (Engine.log, server.total) == (asked, paid)
+
+
+def test_a_coverage_that_is_not_reached_blocks_and_one_that_is_raised_asks_again(run, filtered):
+    from judge_server import exact_reply
+
+    options, server = filtered
+    run("base=digit", options=(*options, "--coverage", "0.8"), expect=1)
+    out = run("base=digit", options=(*options, "--coverage", "0.7"))
+    assert left_out_of(out)["reasons"] == {"content_filter": 1}
+    run("base=digit", options=options, expect=1)
+    # The filter is gone: nothing is left out any more.
+    server.finish, server.reply = "stop", exact_reply
+    run("base=digit", options=options)
+    assert not (out / "base.left_out.json").exists()
+    assert len(read_answers(out / "base.answers.jsonl")) == 4
+
+
+def test_a_server_that_is_down_leaves_nothing_out(run, monkeypatch, capsys):
+    class Down(Failing):
+        async def ask(self, request):
+            if self.fail_on in request.response:
+                raise ExpertError("not reachable", "connection")
+            return await super().ask(request)
+
+    monkeypatch.setattr(make_records, "make_expert", lambda config: Down())
+    out = run("base=digit", options=("--coverage", "0.5"), expect=1)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("again for the rest")
+    assert not (out / "base.left_out.json").exists()
+
+
+def test_what_was_left_out_goes_aside_with_its_answers(run, filtered):
+    options, _ = filtered
+    out = run("base=digit", options=(*options, "--coverage", "0.7"))
+    run("base=digit", options=(*options, "--coverage", "0.7", "--seed", "1"))
+    assert "base.left_out.json" in set_aside(out)
+
+
+@pytest.mark.parametrize("wrong", ["0", "1.1", "nan", "all"])
+def test_a_coverage_is_a_share(run, wrong, capsys):
+    with pytest.raises(SystemExit):
+        run("base=digit", options=("--coverage", wrong))
+    assert "is no share: above 0, and at most 1" in capsys.readouterr().err

@@ -11,7 +11,8 @@ import pytest
 
 from reward_fns.expert import AnswerRequest, AnswerVerdict, ExpertError, Source, Usage, make_expert
 from reward_fns.expert.keeping.cache import CachedExpert
-from reward_fns.expert.keeping.entries import LEASE_PREFIX, content_key, verdict_key
+from reward_fns.expert.keeping.entries import content_key, verdict_key
+from reward_fns.expert.keeping.leases import LEASE_PREFIX
 from reward_fns.expert.keeping.replay import ReplayExpert
 from reward_fns.expert.stats import Stats
 

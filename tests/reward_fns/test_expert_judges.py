@@ -15,7 +15,7 @@ from PIL import Image
 
 from reward_fns.expert import AnswerRequest, ExpertError, make_expert
 from reward_fns.expert.__main__ import main
-from reward_fns.expert.keeping.entries import open_directory
+from reward_fns.expert.keeping.store import Store
 from reward_fns.expert.prompting.forms import prompt_text, prompt_version
 from reward_fns.expert.requests import PairRequest
 from reward_fns.expert.serving.images import image_url
@@ -343,7 +343,7 @@ def test_verdicts_exported_before_requests_held_several_images_are_replayed():
 
 def test_a_cache_written_before_requests_held_several_images_still_answers(server, tmp_path):
     """Also where the judge is told more now: that no image comes along."""
-    with open_directory(tmp_path) as cache:
+    with Store(tmp_path) as cache:
         for line in RECORDED.read_text().splitlines():
             cache.set(json.loads(line)["key"], line)
     expert = expert_at(server, cache=str(tmp_path))

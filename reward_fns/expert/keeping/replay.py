@@ -1,7 +1,8 @@
 """Replays recorded verdicts, offline: a cache directory, or a file exported from one.
 
 A recording answers by the content of a request alone: it stays good when the prompts have changed since, and says by
-which version and which model each verdict was given. Where it holds several verdicts on one content, the last counts.
+which version and which model each verdict was given. Where it holds several verdicts on one content, the last counts:
+`model` and `server` choose among several judges.
 """
 
 from pathlib import Path
@@ -20,23 +21,30 @@ class ReplayExpert:
     Args:
         recorded: directory of a cache, or exported file.
         model: replays the verdicts of this judge only (its configured name); None takes those of all.
+        server: replays those of this server only, as `inspect` names it; None takes those of all.
 
     Raises:
         UserError: nothing is recorded there, by this judge.
     """
 
-    def __init__(self, recorded: str | Path, model: str | None = None) -> None:
+    def __init__(
+        self, recorded: str | Path, model: str | None = None, server: str | None = None
+    ) -> None:
         self._recorded = Path(recorded)
         self._entries: dict[str, dict[str, Any]] = {}
         judges: set[str] = set()
+        servers: set[str] = set()
         for entry in sorted(read_entries(self._recorded), key=lambda entry: float(entry["time"])):
             judges.add(entry["judge"])
-            if model in (None, entry["judge"]):
+            asked = str((entry.get("identity") or {}).get("server"))
+            servers.add(asked)
+            if model in (None, entry["judge"]) and server in (None, asked):
                 self._entries[entry["content"]] = entry
         if not self._entries:
-            raise UserError(
-                f"{recorded} holds no verdict{f' of {model}' if model else ''}; judges there: {sorted(judges)}"
-            )
+            of = f" of {model}" if model else ""
+            at = f" at {server}" if server else ""
+            there = f"judges there: {sorted(judges)}" + (f" at {sorted(servers)}" if server else "")
+            raise UserError(f"{recorded} holds no verdict{of}{at}; {there}")
         self.name = model or "+".join(sorted(judges))
         self.stats = Stats()
 

@@ -6,16 +6,21 @@ them, and the budget covers everything that was ever paid into it, over restarts
 Rates are paced, not counted in windows (the generic cell rate algorithm): with L a minute, one more is let through
 every 60/L seconds, after an idle time up to a second's worth at once. A request's tokens are not known before its
 reply: it reserves what the last ones took, and what it took in truth is settled afterwards. The budget is looked at
-before each call, so calls already on their way may exceed a budget in tokens; one in calls is exact.
+before each call, so calls already on their way may exceed a budget in tokens; one in calls is exact. Moments are those
+of this boot's monotonic clock, which nobody can set.
 """
 
 import asyncio
+import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from reward_fns.errors import UserError
 from reward_fns.expert.errors import BudgetExhausted
-from reward_fns.expert.keeping.entries import open_directory
+from reward_fns.expert.keeping.leases import boot
+from reward_fns.expert.keeping.store import Store
 
 FIRST_ESTIMATE = 1000.0
 """Tokens that a request reserves before any reply has shown what one takes."""
@@ -26,24 +31,35 @@ class _State:
 
     def __init__(self, directory: Path | None) -> None:
         self._numbers: dict[str, float] = {}
-        self._cache = None if directory is None else open_directory(directory)
+        self._store = None if directory is None else Store(directory)
 
     def get(self, name: str) -> float:
         """The number, 0 if it was never set."""
-        return float(
-            self._numbers.get(name, 0.0) if self._cache is None else self._cache.get(name, 0.0)
-        )
+        if self._store is None:
+            return self._numbers.get(name, 0.0)
+        return self._number(name, self._store.get(name))
 
     def change(self, name: str, new: Callable[[float], float]) -> float:
         """Replace a number by new(number); the old one comes back. What `new` raises leaves it as it is."""
-        if self._cache is None:
+        if self._store is None:
             old = self.get(name)
             self._numbers[name] = new(old)
             return old
-        with self._cache.transact(retry=True):
-            old = self.get(name)
-            self._cache.set(name, new(old))
-        return old
+        text = self._store.update(name, lambda text: json.dumps(new(self._number(name, text))))
+        return self._number(name, text)
+
+    def _number(self, name: str, text: str | None) -> float:
+        try:
+            number = 0.0 if text is None else float(json.loads(text))
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            number = math.nan
+        if not math.isfinite(number):
+            assert self._store is not None, "only what is kept can be broken"
+            raise UserError(
+                f"{self._store.directory} holds no number as {name!r}: remove that directory, which "
+                "forgets what is spent of the expert's budget"
+            )
+        return number
 
 
 class Limits:
@@ -110,7 +126,7 @@ class Limits:
             self._state.change("spent tokens", lambda spent: spent + tokens)
         if (rate := self._rates["tokens"]) is not None:
             self._state.change(
-                "next tokens", lambda moment: moment + (tokens - reserved) * 60 / rate
+                self._next("tokens"), lambda moment: moment + (tokens - reserved) * 60 / rate
             )
         if tokens:
             self._estimate += 0.2 * (tokens - self._estimate)
@@ -120,15 +136,20 @@ class Limits:
         rate = self._rates[name]
         if rate is None:
             return 0.0
-        now = time.time()
+        now = time.monotonic()
         start = [now]
 
         def later(moment: float) -> float:
             start[0] = max(moment, now - 1.0)
             return start[0] + amount * 60 / rate
 
-        self._state.change(f"next {name}", later)
+        self._state.change(self._next(name), later)
         return max(0.0, start[0] - now)
+
+    @staticmethod
+    def _next(name: str) -> str:
+        """Where a rate's next moment stands: moments of another boot's clock mean nothing now."""
+        return f"next {name} since boot {boot()}"
 
     def _one_more(self, spent: float, limit: float) -> float:
         if spent >= limit:

@@ -15,7 +15,7 @@ from reward_fns.expert.requests import Request, Source, Usage, V
 from reward_fns.expert.serving.images import image_urls
 from reward_fns.expert.serving.limits import Limits
 from reward_fns.expert.serving.retry import Patience, persist
-from reward_fns.expert.serving.transport import Transport
+from reward_fns.expert.serving.transport import Transport, server_of
 from reward_fns.expert.stats import Stats, price_of
 
 REFUSALS_BEFORE_ANY_ANSWER = 8
@@ -31,6 +31,8 @@ class OpenAIExpert:
     Args:
         model: name of the served model; also the expert's name in records.
         base_url, api_key_env, timeout, parameters: see `transport.Transport`.
+        server: names who serves the model, where the address does not: one judge may move, and two
+            may stand behind one address in turn. None: the address.
         json_schema: ask the server to hold the reply to a JSON schema; false for a server that cannot.
         max_retries, backoff, longest_wait, deadline: see `retry.Patience`.
         requests_per_minute, tokens_per_minute, max_calls, max_tokens: see `limits.Limits`.
@@ -48,6 +50,7 @@ class OpenAIExpert:
         api_key_env: str | None = None,
         timeout: float = 60.0,
         parameters: Mapping[str, Any] | None = None,
+        server: str | None = None,
         json_schema: bool = True,
         max_retries: int = 6,
         backoff: float = 0.5,
@@ -67,6 +70,7 @@ class OpenAIExpert:
         self.stats = Stats()
         self._transport = Transport(model, base_url, api_key_env, timeout, parameters or {})
         self._json_schema = json_schema
+        self._server = server or server_of(base_url)
         self._patience = Patience(max_retries, backoff, longest_wait, deadline)
         self._limits = Limits(
             requests_per_minute, tokens_per_minute, max_calls, max_tokens, limits_directory
@@ -76,6 +80,12 @@ class OpenAIExpert:
         self._refused = 0
         self._turned_away = 0
         self._accepted = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its verdicts depend on beside the model's name: the server, and what it is sent."""
+        sent = {"parameters": _plain(self._transport.parameters), "json_schema": self._json_schema}
+        return {"server": self._server, **sent}
 
     def prompt_version(self, request: Request[Any]) -> str:
         """Digest of the instructions that the request uses."""
@@ -129,6 +139,17 @@ class OpenAIExpert:
                 "refused",
             )
             raise self._fatal from error
+
+
+def _plain(value: Any) -> Any:
+    """The same as JSON has it; a whole number is one way of writing, 0 and 0.0 are one parameter."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | float | str | None) else str(value)
 
 
 class _Asking:

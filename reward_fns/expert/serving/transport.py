@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from reward_fns.expert.errors import ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.serving.completions import Reply, reply_of
@@ -54,6 +54,7 @@ async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
 
 OPENAI_KEY = "OPENAI_API_KEY"
 OPENAI_URL = "OPENAI_BASE_URL"
+_OPENAI = "https://api.openai.com/v1"
 _OPENAI_HOSTS = ("openai.com", "openai.azure.com")
 """Where the key in `OPENAI_KEY` may go without being asked for by name: these and what lies below them."""
 
@@ -118,6 +119,19 @@ def without_password(url: str) -> str:
     'http://judge:8000/v1'
     """
     return re.sub(r"(?<=://).*@", "", url)
+
+
+def server_of(base_url: str | None) -> str:
+    """The address that is asked, written in one way, without a name and password.
+
+    >>> server_of("HTTP://me:secret@Judge:8000/v1/")
+    'http://judge:8000/v1'
+    """
+    # The client takes the variable where no address is given.
+    address = without_password(base_url or os.environ.get(OPENAI_URL) or _OPENAI)
+    parts = urlsplit(address)
+    host = parts.netloc.lower()
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
 
 
 def is_openai(base_url: str | None) -> bool:
