@@ -3,7 +3,8 @@
     python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
 
 The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input
-that cannot work ends it at once, with one line (`preflight`).
+that cannot work ends it at once, with one line (`preflight`), and a Ray cluster that is already running is joined as
+it is (`cluster`).
 """
 
 import sys
@@ -12,6 +13,7 @@ import hydra
 from omegaconf import DictConfig
 from verl.trainer import main_ppo
 
+from recipe.difficulty_calib.cluster import attach
 from recipe.difficulty_calib.preflight import PreflightError, check
 
 
@@ -24,6 +26,7 @@ def main(config: DictConfig) -> None:
     except PreflightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    attach(config)
     main_ppo.main(config)
 
 
