@@ -3,8 +3,8 @@
     python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
 
 The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input
-that cannot work ends it at once, with one line (`preflight`), and nothing is left of it in /tmp and /dev/shm
-(`leftovers`).
+that cannot work ends it at once, with one line (`preflight`), a Ray cluster that is already running is joined as
+it is (`cluster`), and nothing is left of the training in /tmp and /dev/shm (`leftovers`).
 """
 
 import sys
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from verl.trainer import main_ppo
 
 from recipe.difficulty_calib import leftovers
+from recipe.difficulty_calib.cluster import attach
 from recipe.difficulty_calib.preflight import PreflightError, check
 
 
@@ -27,6 +28,7 @@ def main(config: DictConfig) -> None:
     except PreflightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    attach(config)
     with leftovers.removed():
         try:
             main_ppo.main(config)
