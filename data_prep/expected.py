@@ -114,9 +114,12 @@ def _means(engine: Engine, answers: Sequence[tuple[Question, str, Stated]]) -> l
 
 
 def _restated(text: str, stated: Stated, mean: float) -> str:
-    """The answer with the value nearest to the mean in the number's place, written as it writes numbers."""
+    """The answer with the value nearest to the mean in the number's place, written as it writes numbers.
+
+    Without the blank before its first word: the chat template has one of its own behind "ASSISTANT:".
+    """
     nearest, _ = min(stated.values, key=lambda value: abs(value[1] - mean))
-    return text[: stated.span[0]] + nearest + text[stated.span[1] :]
+    return (text[: stated.span[0]] + nearest + text[stated.span[1] :]).strip()
 
 
 def describe(records: Sequence[Record], least_spread: float) -> Record:

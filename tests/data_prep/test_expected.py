@@ -42,7 +42,7 @@ def question(name="q0"):
 
 
 def test_the_mean_stands_where_the_draw_stood():
-    (record,) = expected_records(OneAnswer(SAID, "7", SAID), [question()], Sampling(n=3), 0)
+    (record,) = expected_records(OneAnswer(SAID, "7", " " + SAID), [question()], Sampling(n=3), 0)
     # 0.6 * 0.7 + 0.3 * 0.8 + 0.1 * 0.1 = 0.67; of one decimal 0.7 is nearest.
     answer = {"text": SAID.replace("0.9", "0.7"), "stated": 0.9, "expected": pytest.approx(0.67)}
     assert record == {"question_id": "q0", "n": 3, "answers": [answer, answer]}
