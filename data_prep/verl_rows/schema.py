@@ -143,6 +143,11 @@ def check_sft(row: Mapping[str, Any], where: str) -> bytes:
         raise UserError(f"{where}: messages are {turns}; SFT needs one user and one assistant turn")
     if not row["messages"][1]["content"].strip():
         raise UserError(f"{where}: the assistant's turn is empty")
+    if row["messages"][1]["content"][0].isspace():
+        raise UserError(
+            f"{where}: the assistant's turn begins with a blank; the chat template adds its own, and "
+            "the model would learn to write two: strip it"
+        )
     return _check_image(row["messages"], row["images"], where)
 
 

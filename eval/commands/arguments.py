@@ -1,9 +1,10 @@
 """Values of options that several commands take."""
 
 import argparse
-import json
 import re
 from typing import Any
+
+from data_prep.engines.arguments import json_or_text
 
 
 def model_spec(text: str) -> tuple[str, str | dict[str, Any]]:
@@ -14,14 +15,6 @@ def model_spec(text: str) -> tuple[str, str | dict[str, Any]]:
             f"{text!r} is not NAME=SPEC or NAME@STEP=SPEC with a name of letters, digits, _ and -"
         )
     return name, json_or_text(spec)
-
-
-def json_or_text(text: str) -> str | dict[str, Any]:
-    """A mapping if the text begins with a brace, else the text."""
-    try:
-        return json.loads(text) if text.startswith("{") else text
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
 
 
 def share(text: str) -> float:

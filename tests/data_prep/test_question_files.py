@@ -202,6 +202,10 @@ def test_the_same_rows_give_the_same_bytes(tmp_path, question_rows):
     [
         (lambda row: row["messages"].pop(), "messages are"),
         (lambda row: row["messages"][1].update(content=" "), "the assistant's turn is empty"),
+        (
+            lambda row: row["messages"][1].update(content=" Seven."),
+            "the assistant's turn begins with a blank",
+        ),
         (lambda row: row.update(question_id=""), "question_id or data_source is empty"),
     ],
 )

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from data_prep.engines import NoLogprobs, RefusedRequests, ScoredToken
+from data_prep.engines.number_values import expectation, stated_number
 from eval.protocols import PROTOCOLS, Options
-from eval.protocols.verbal_expected import expectation, stated_number
 from reward_fns.errors import UserError
 
 OPTIONS = Options(seed=0, max_tokens=8, sc_samples=2)

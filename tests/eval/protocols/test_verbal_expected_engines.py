@@ -11,9 +11,9 @@ from PIL import Image
 
 from data_prep.engines import GenerationRequest, NoLogprobs, Sampling, open_engine
 from data_prep.engines.models import prepare
+from data_prep.engines.number_values import stated_number
 from data_prep.verl_rows import Question
 from eval.protocols import PROTOCOLS, Asked, Options
-from eval.protocols.verbal_expected import stated_number
 from eval.records import Answer
 from reward_fns.claims import claim_prompt, parse_response
 
