@@ -1,9 +1,9 @@
 """Hold every name that our code takes from vllm, verl, transformers and torch against their files.
 
     python requirements/imported_names.py                   # check against this environment
-    python requirements/imported_names.py --write           # and write requirements/imported_names.txt
+    python requirements/imported_names.py --write           # and write imported_names.txt
     python requirements/imported_names.py --site DIR        # wheels unpacked in DIR come first
-    python requirements/imported_names.py --source DIR      # another project's code, verl's for instance
+    python requirements/imported_names.py --source DIR      # another code, verl's for instance
 
 Nothing is imported: both sides are read as syntax trees, so that wheels for a GPU can be looked at
 on a machine that cannot load them. `tests/test_imported_names.py` holds that our code imports
