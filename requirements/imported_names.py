@@ -59,12 +59,24 @@ def names_in(text: str) -> Iterator[tuple[str, str]]:
             read_from |= {name: name for name in modules if not name.startswith("torch")}
         elif isinstance(node, ast.Constant) and is_theirs(node.value) and "." in node.value:
             yield node.value, ""
-        elif isinstance(node, ast.keyword) and node.arg == "module":  # of a a `Patch`
-            if isinstance(node.value, ast.Constant) and is_theirs(node.value.value):
-                read_from["module"] = node.value.value
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (module := read_from.get(ast.unparse(node.value))):
             yield module, node.attr
+    yield from _patched_in(tree)
+
+
+def _patched_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """What each ``Patch(module=M, apply=F)`` reads of M: F's own attributes of its argument."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for call in ast.walk(tree):
+        given = {word.arg: word.value for word in getattr(call, "keywords", [])}
+        module, applied = given.get("module"), given.get("apply")
+        if not isinstance(module, ast.Constant) or not is_theirs(module.value):
+            continue
+        function = functions.get(ast.unparse(applied)) if applied else None
+        for node in ast.walk(function) if function else ():
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "module":
+                yield module.value, node.attr
 
 
 def is_theirs(value: object) -> bool:
