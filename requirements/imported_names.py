@@ -1,9 +1,9 @@
 """Hold every name that our code takes from vllm, verl, transformers and torch against their files.
 
     python requirements/imported_names.py                   # check against this environment
-    python requirements/imported_names.py --write           # and write requirements/imported_names.txt
+    python requirements/imported_names.py --write           # and write imported_names.txt
     python requirements/imported_names.py --site DIR        # wheels unpacked in DIR come first
-    python requirements/imported_names.py --source DIR      # another project's code, verl's for instance
+    python requirements/imported_names.py --source DIR      # another code, verl's for instance
 
 Nothing is imported: both sides are read as syntax trees, so that wheels for a GPU can be looked at
 on a machine that cannot load them. `tests/test_imported_names.py` holds that our code imports
@@ -59,12 +59,24 @@ def names_in(text: str) -> Iterator[tuple[str, str]]:
             read_from |= {name: name for name in modules if not name.startswith("torch")}
         elif isinstance(node, ast.Constant) and is_theirs(node.value) and "." in node.value:
             yield node.value, ""
-        elif isinstance(node, ast.keyword) and node.arg == "module":  # of a a `Patch`
-            if isinstance(node.value, ast.Constant) and is_theirs(node.value.value):
-                read_from["module"] = node.value.value
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (module := read_from.get(ast.unparse(node.value))):
             yield module, node.attr
+    yield from _patched_in(tree)
+
+
+def _patched_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """What each ``Patch(module=M, apply=F)`` reads of M: F's own attributes of its argument."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for call in ast.walk(tree):
+        given = {word.arg: word.value for word in getattr(call, "keywords", [])}
+        module, applied = given.get("module"), given.get("apply")
+        if not isinstance(module, ast.Constant) or not is_theirs(module.value):
+            continue
+        function = functions.get(ast.unparse(applied)) if applied else None
+        for node in ast.walk(function) if function else ():
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "module":
+                yield module.value, node.attr
 
 
 def is_theirs(value: object) -> bool:

@@ -55,8 +55,8 @@ def check(module: str, name: str, what: str) -> None:
     state = "it is gone" if found is None else "it is another"
     raise UnsupportedVersionError(
         f"{what} is for {module}.{name} as {package} {' and '.join(hashes)} have it; here {state}: "
-        f"install the pinned set (requirements/*.txt), or set VERL_USE_EXTERNAL_PLUGINS=none to run "
-        f"without difficulty-calib"
+        f"install the pinned set (requirements/*.txt), or set VERL_USE_EXTERNAL_PLUGINS=none to "
+        f"run without difficulty-calib"
     )
 
 
