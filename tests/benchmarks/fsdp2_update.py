@@ -1,9 +1,11 @@
 """One process of actor updates by verl's own worker, FSDP2 over gloo, on a batch that is always the same.
 
-    torchrun --nproc_per_node=2 tests/benchmarks/fsdp2_update.py MODEL PARQUET OUT.json [HYDRA.KEY=VALUE ...]
+    torchrun --nproc_per_node=2 tests/benchmarks/fsdp2_update.py MODEL PARQUET RUN [HYDRA.KEY=VALUE ...]
 
 The batch is what the trainer sends: prompts with their images, answers of different lengths, an advantage for each.
-A process gets its own share of it, as by verl's dispatch; the first one writes what each update reported.
+A process gets its own share of it, as by verl's dispatch; the first one writes what each update
+reported to RUN/reports.json. After the second update RUN/checkpoint is saved; where it is there
+already, it is loaded and the third update alone is made.
 """
 
 import json
@@ -88,22 +90,31 @@ def with_advantages(worker: ActorRolloutRefWorker, data: TensorDict) -> TensorDi
     return data
 
 
+def update(worker: ActorRolloutRefWorker, batch: TensorDict) -> dict[str, list[float]]:
+    """Make one update of the whole batch; gives its metrics."""
+    data, size = batch.clone(), PROMPTS * len(ANSWERS)
+    tu.assign_non_tensor(data, global_batch_size=size, mini_batch_size=size, epochs=1, seed=1)
+    tu.assign_non_tensor(data, calculate_entropy=False, dataloader_kwargs={"shuffle": False})
+    metrics = tu.get(worker.update_actor(data), "metrics")
+    return {name: [float(value) for value in values] for name, values in metrics.items()}
+
+
 def main() -> None:
-    model, parquet, out, *overrides = sys.argv[1:]
+    model, parquet, run, *overrides = sys.argv[1:]
+    checkpoint = Path(run) / "checkpoint"
     torch.manual_seed(0)
     worker = ActorRolloutRefWorker(configured(model, overrides), role="actor")
     worker.init_model()
     batch = with_advantages(worker, share_of_batch(model, parquet))
-    size = PROMPTS * len(ANSWERS)
     reports = []
-    for _ in range(UPDATES):
-        data = batch.clone()
-        tu.assign_non_tensor(data, global_batch_size=size, mini_batch_size=size, epochs=1, seed=1)
-        tu.assign_non_tensor(data, calculate_entropy=False, dataloader_kwargs={"shuffle": False})
-        metrics = tu.get(worker.update_actor(data), "metrics")
-        reports.append({name: [float(value) for value in metrics[name]] for name in metrics})
+    if checkpoint.is_dir():
+        worker.load_checkpoint(str(checkpoint))
+    else:
+        reports += [update(worker, batch) for _ in range(UPDATES - 1)]
+        worker.save_checkpoint(str(checkpoint), global_step=UPDATES - 1)
+    reports.append(update(worker, batch))
     if os.environ["RANK"] == "0":
-        Path(out).write_text(json.dumps(reports, indent=1))
+        (Path(run) / "reports.json").write_text(json.dumps(reports, indent=1))
 
 
 if __name__ == "__main__":
