@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from verl.trainer import main_ppo
 
 from recipe.difficulty_calib import leftovers
-from recipe.difficulty_calib.preflight import PreflightError, check
+from recipe.difficulty_calib.preflight.inputs import PreflightError, check
 
 
 @hydra.main(
