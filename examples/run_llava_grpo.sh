@@ -74,9 +74,11 @@ for rule in $rules; do
     [[ -f recipe/difficulty_calib/config/rule/$rule.yaml ]] ||
         fail "there is no rule $rule: RULE is none, or of $(basename -as .yaml recipe/difficulty_calib/config/rule/* | xargs)"
 done
+run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
+run=$PWD/outputs/$run_name
 quick_batch=()
 $quick && quick_batch=(data.train_batch_size=8 actor_rollout_ref.actor.ppo_mini_batch_size=8)
-preflight ${PREFLIGHT:+"--$PREFLIGHT"} --profile "$profile" --model "$model" --sft="${SFT_ARGS:-}" \
+preflight ${PREFLIGHT:+"--$PREFLIGHT"} --profile "$profile" --model "$model" --sft="${SFT_ARGS:-}" --out "$run" \
     $([[ -n "$rules" ]] || echo --without-grpo) -- "${quick_batch[@]}" "$@" || exit 1
 
 . examples/setup.sh
@@ -86,8 +88,6 @@ if [[ "$profile" != pocket ]]; then
     device+=("actor_rollout_ref.model.override_config.attn_implementation=$attention")
     sft_device+=("model.override_config.attn_implementation=$attention")
 fi
-run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
-run=$PWD/outputs/$run_name
 data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
 # Hydra wants a mapping's keys bare, JSON wants them quoted.
 hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")

@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = Run(
         profile=given.profile or ("llava_7b" if _visible() else "pocket"),
         model=given.model,
+        out=given.out,
         train_rl=not given.without_grpo,
         grpo=given.overrides,
         sft=shlex.split(given.sft),
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recipe.difficulty_calib.preflight")
     parser.add_argument("--profile", help="default: llava_7b where a GPU is visible, else pocket")
     parser.add_argument("--model", default="", help="directory of the model, else a hub's name")
+    parser.add_argument("--out", default="", help="the run's folder: what is in it is paid for")
     parser.add_argument("--sft", default="", help="Hydra keys of SFT, as in SFT_ARGS")
     parser.add_argument("--without-grpo", action="store_true", help="SFT and evaluation alone")
     parser.add_argument("--warn", action="store_true", help="exit code 0 whatever the verdicts")

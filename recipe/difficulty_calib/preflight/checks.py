@@ -28,10 +28,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """What is about to be run; ``grpo``, ``sft``: Hydra's overrides of the two stages."""
+    """What is about to be run, into ``out``; ``grpo``, ``sft``: Hydra's overrides of the stages."""
 
     profile: str
     model: str = ""
+    out: str = ""
     train_rl: bool = True
     grpo: list[str] = field(default_factory=list)
     sft: list[str] = field(default_factory=list)
@@ -186,11 +187,17 @@ def _host_row(run: Run, count: int) -> Row:
 
 
 def _disk_rows(run: Run) -> list[Row]:
-    """The environment and the run (two merged models, adapters) in the repository, the base in the cache."""
+    """The environment and the run in the repository, the base model in the hub's cache.
+
+    A run: two merged models in bf16, 20 GiB of adapters, images and records; less what it has
+    written already, since the same command goes on.
+    """
     copy = 2 * run.parameters / needs.GIB
-    here = (0 if _installed() else 21) + 2 * copy + 20
+    written = machine.size_gib(Path(run.out)) if run.out else 0.0
+    here = (0 if _installed() else 21) + max(0.0, 2 * copy + 20 - written)
     hub = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
-    fetched = 0.0 if Path(run.model or "-").is_dir() or (hub / "hub").is_dir() else copy
+    cached = hub / "hub" / f"models--{run.model.replace('/', '--')}"
+    fetched = 0.0 if Path(run.model or "-").is_dir() or cached.is_dir() else copy
     if fetched and machine.same_disk(hub, ROOT):
         here, fetched = here + fetched, 0.0
     rows = [_at_least("disk", here, machine.free_gib(ROOT), "no", f"free some in {ROOT}")]

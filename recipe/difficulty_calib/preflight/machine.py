@@ -63,6 +63,11 @@ def free_gib(folder: Path) -> float:
     return shutil.disk_usage(_existing(folder)).free / GIB
 
 
+def size_gib(folder: Path) -> float:
+    """Size, GiB, of the files in a folder; 0 where there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / GIB
+
+
 def same_disk(one: Path, other: Path) -> bool:
     """Whether two folders, made or not, take from the same space."""
     return _existing(one).stat().st_dev == _existing(other).stat().st_dev

@@ -144,6 +144,24 @@ def test_disk_memory_and_shared_memory(cards, roomy, capsys, monkeypatch) -> Non
     assert "--shm-size=16g" in out and "disk, /dev/shm" in err
 
 
+def test_a_run_that_goes_on_needs_room_for_the_rest_alone(
+    cards, roomy, monkeypatch, tmp_path
+) -> None:
+    """26 GiB of merged models and 20 beside them; 21 the environment, 13 the base in the cache."""
+    cards(1)
+    monkeypatch.setattr(checks, "_installed", lambda: True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    model = "llava-hf/llava-1.5-7b-hf"
+    (tmp_path / "hf/hub" / f"models--{model.replace('/', '--')}").mkdir(parents=True)
+    monkeypatch.setattr(machine, "free_gib", lambda folder: 20.0)
+    arguments = [*SEVEN_B, "--model", model, "--out", str(tmp_path / "run")]
+    assert main(arguments) == 1
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run/merged").open("wb") as file:
+        file.truncate(30 * 1024**3)  # sparse: it takes no room here
+    assert main(arguments) == 0
+
+
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_hidden_gpus_are_none(hidden: str, cards, roomy, capsys, monkeypatch) -> None:
     cards(2)
