@@ -11,11 +11,15 @@
 #                none: SFT and its evaluation alone
 # SEED=N         of data, training and evaluation (default 0)
 # MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
-# CONFIG=YAML    of stage one: datasets, experts, splits (default: data_prep/configs/pocket.yaml, the pocket benchmark)
+# CONFIG=YAML    of stage one: datasets, experts, splits (pocket: data_prep/configs/pocket.yaml; elsewhere this or DATA is
+#                to be named)
 # DATA=DIR       a finished run of stage one (`python -m data_prep run CONFIG --out DIR`), instead of making one
 # EXPERT=JSON    who judges answers in reward and evaluation: on pocket oracle by default; elsewhere to be named, for instance
 #                '{"kind": "openai", "model": "gpt-4o"}'; stage one's experts stand in its own configuration
 # SFT_ARGS="..." Hydra keys of the SFT stages
+# PREFLIGHT=warn go on whatever the table of needs says (python -m recipe.difficulty_calib.preflight)
+#
+# It runs on the GPUs that CUDA_VISIBLE_DEVICES leaves visible.
 #
 # The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
 # last checkpoint. One Ctrl-C, or a kill of the script, ends all that it started within half a minute.
@@ -30,41 +34,61 @@ if [[ "${1:-}" == --quick ]]; then
     quick=true
     shift
 fi
-if [[ "$PWD" == *" "* ]]; then
-    echo "FAILED: Ray cannot start workers from a path with a space: move the repository out of '$PWD'" >&2
+fail() {
+    echo "FAILED: $*" >&2
     exit 1
-fi
-. examples/setup.sh
+}
+[[ "$PWD" != *" "* ]] || fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
 
-seed=${SEED:-0}
-if [[ "$(cat .venv/.device)" == gpu ]]; then default_profile=llava_7b; else default_profile=pocket; fi
-profile=${PROFILE:-$default_profile}
+# What can be refused is refused here, before anything is installed.
+. examples/machine.sh
+if [[ -x .venv/bin/python ]]; then bare_python=.venv/bin/python; else bare_python=$(find_python); fi
+preflight() { "$bare_python" -m recipe.difficulty_calib.preflight "$@"; }
+# Standard output of a failed command in an assignment ends the script, which a `read <<<"$(...)"` would not.
+plan=$(preflight --plan --model "${MODEL:-}")
+read -r visible_gpus size <<<"$plan"
+device_set=$(choose_device)
+default_profile=pocket
+[[ "$device_set" == gpu ]] && ((visible_gpus > 0)) && default_profile=llava_7b
+seed=${SEED:-0} profile=${PROFILE:-$default_profile}
 shipped=data_prep/pocket/base_model
+expert=${EXPERT:-}
 if [[ "$profile" == pocket ]]; then
     model=${MODEL:-$shipped} rules=${RULE:-paper segments} gpus=1 device=() sft_device=()
+    expert=${expert:-oracle}
 else
-    model=${MODEL:-llava-hf/llava-1.5-7b-hf} rules=${RULE:-paper} gpus=$(nvidia-smi -L | wc -l)
-    size=$( ((gpus >= 8)) && echo gpu_8x80 || echo gpu_1x80)
+    model=${MODEL:-llava-hf/llava-1.5-7b-hf} rules=${RULE:-paper} gpus=$visible_gpus
     device=("device=$size" "trainer.n_gpus_per_node=$gpus") sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
+    # Elsewhere than on pocket, its questions and its judge of exact strings would cost hours and teach nothing.
+    unnamed=()
+    [[ -n "$expert" ]] || unnamed+=("no expert: set EXPERT, for instance to '{\"kind\": \"openai\", \"model\": \"gpt-4o\"}'")
+    [[ -n "${CONFIG:-}${DATA:-}" ]] ||
+        unnamed+=("no questions: set CONFIG to a YAML of stage one (data_prep/configs/paper.yaml), or DATA to a finished run of it")
+    ((${#unnamed[@]} == 0)) || fail "$(printf '%s; ' "${unnamed[@]}")or PROFILE=pocket, which brings both"
 fi
+[[ -z "${CONFIG:-}" || -f "$CONFIG" ]] || fail "there is no file CONFIG=$CONFIG"
+[[ -z "${DATA:-}" || -f "$DATA/rl_train.parquet" ]] ||
+    fail "DATA=$DATA holds no rl_train.parquet: name the --out of a finished \`python -m data_prep run CONFIG --out DIR\`"
 [[ "$rules" == none ]] && rules=""
+for rule in $rules; do
+    [[ -f recipe/difficulty_calib/config/rule/$rule.yaml ]] ||
+        fail "there is no rule $rule: RULE is none, or of $(basename -as .yaml recipe/difficulty_calib/config/rule/* | xargs)"
+done
 run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
 run=$PWD/outputs/$run_name
-data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
-expert=${EXPERT:-}
-if [[ -z "$expert" ]]; then
-    if [[ "$profile" != pocket ]]; then
-        echo "FAILED: no expert: set EXPERT, for instance to '{\"kind\": \"openai\", \"model\": \"gpt-4o\"}'" >&2
-        exit 1
-    fi
-    expert=oracle
+quick_batch=()
+$quick && quick_batch=(data.train_batch_size=8 actor_rollout_ref.actor.ppo_mini_batch_size=8)
+preflight ${PREFLIGHT:+"--$PREFLIGHT"} --profile "$profile" --model "$model" --sft="${SFT_ARGS:-}" --out "$run" \
+    $([[ -n "$rules" ]] || echo --without-grpo) -- "${quick_batch[@]}" "$@" || exit 1
+
+. examples/setup.sh
+
+if [[ "$profile" != pocket ]]; then
+    attention=$(python -m recipe.difficulty_calib.preflight --attention)
+    device+=("actor_rollout_ref.model.override_config.attn_implementation=$attention")
+    sft_device+=("model.override_config.attn_implementation=$attention")
 fi
-for rule in $rules; do
-    if [[ ! -f recipe/difficulty_calib/config/rule/$rule.yaml ]]; then
-        echo "FAILED: there is no rule $rule: RULE is none, or of $(basename -as .yaml recipe/difficulty_calib/config/rule/* | xargs)" >&2
-        exit 1
-    fi
-done
+data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
 # Hydra wants a mapping's keys bare, JSON wants them quoted.
 hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")
 max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
@@ -85,8 +109,7 @@ fi
 if $quick; then
     data_sizes=(--train 64 --test 100 --sft 64) eval_size=(--sc-samples 2)
     sft_size=(trainer.total_training_steps=2 trainer.save_freq=2)
-    grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 data.train_batch_size=8
-        actor_rollout_ref.actor.ppo_mini_batch_size=8)
+    grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 "${quick_batch[@]}")
     training_limit=1200
 else
     data_sizes=(--train 1500 --test 1000 --sft 3000) sft_size=() grpo_size=()

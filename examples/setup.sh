@@ -7,7 +7,8 @@
 # DIFFICULTY_CALIB_DEVICE=cpu|gpu     which set to install; default: gpu if nvidia-smi finds one, else cpu
 # DIFFICULTY_CALIB_PYTHON=PATH        the Python to build .venv with; default: python3.11, else python3.12
 # DIFFICULTY_CALIB_TORCH_INDEX=URL    where the CPU build of torch is, if the configured registry has only the CUDA build
-# DIFFICULTY_CALIB_WITHOUT="A B"      packages of the lock to go without, for instance flash-attn
+# DIFFICULTY_CALIB_WITHOUT="A B"      packages of the lock to go without
+# DIFFICULTY_CALIB_FLASH_ATTN=compile on a GPU: compile flash-attn where no wheel fits (an hour, needs nvcc); no: go without
 
 difficulty_calib_setup() (
     set -euo pipefail
@@ -26,36 +27,15 @@ difficulty_calib_setup() (
         { grep -v 'is ignored: it is neither' "$log" | tail -n 15 | sed 's/^/[setup] | /' >&2; } || true
         fail "$* (the whole log: $log). Run the same command again to go on from here."
     }
-
-    has_gpu() { command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q '^GPU'; }
-    choose_device() {
-        case "${DIFFICULTY_CALIB_DEVICE:-}" in
-            cpu | gpu) echo "$DIFFICULTY_CALIB_DEVICE" ;;
-            '') if has_gpu; then echo gpu; else echo cpu; fi ;;
-            *) fail "DIFFICULTY_CALIB_DEVICE is '$DIFFICULTY_CALIB_DEVICE'; it can be cpu or gpu" ;;
-        esac
-    }
+    # shellcheck source=examples/machine.sh
+    . "$root/examples/machine.sh"
 
     # All that the environment was made from, its place among it: an editable install holds absolute paths.
     fingerprint() {
         {
-            echo "$device $root ${DIFFICULTY_CALIB_WITHOUT:-}"
+            echo "$device $root ${DIFFICULTY_CALIB_WITHOUT:-} ${DIFFICULTY_CALIB_FLASH_ATTN:-}"
             cat "$lock" "$root/pyproject.toml" "$root/requirements/torchvision_cpu_schemas.py" "$root/examples/setup.sh"
         } | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d ' ' -f 1
-    }
-
-    find_python() {
-        local candidate
-        for candidate in ${DIFFICULTY_CALIB_PYTHON:+"$DIFFICULTY_CALIB_PYTHON"} python3.11 /usr/bin/python3.11 python3.12; do
-            # A shim may be in the PATH with no such Python behind it, and Debian ships Python without ensurepip.
-            if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
-                >/dev/null 2>&1; then
-                echo "$candidate"
-                return
-            fi
-        done
-        fail "no Python 3.11 with the venv module found. Install one (Debian, Ubuntu: apt-get install python3.11-venv;" \
-            "elsewhere: pyenv, conda or uv), or name it: DIFFICULTY_CALIB_PYTHON=/path/to/python3.11"
     }
 
     check_disk() {
@@ -100,8 +80,8 @@ difficulty_calib_setup() (
              END {print state}' "$log"
     }
 
-    unmet() { # the lock's lines not installed whole, less what the user goes without
-        local without=" ${DIFFICULTY_CALIB_WITHOUT:-} " line
+    unmet() { # the lock's lines not installed whole, less what the user goes without and flash-attn, an extra
+        local without=" ${DIFFICULTY_CALIB_WITHOUT:-} flash-attn " line
         "$python" "$root/requirements/unmet.py" "$lock" | while read -r line; do
             [[ $without == *" ${line%%==*} "* ]] || echo "$line"
         done
@@ -140,17 +120,23 @@ difficulty_calib_setup() (
         [[ -s $wanted ]] || return 0
         drop_halves
         install_torch
-        unmet | grep -v '^flash-attn==' >"$wanted" || true
+        unmet >"$wanted"
         say "installing $(wc -l <"$wanted" | tr -d ' ') packages (log: .venv/setup.log)"
         [[ ! -s $wanted ]] || pip_install packages --no-deps --force-reinstall -r "$wanted"
         unmet >"$wanted"
-        if grep -q '^flash-attn==' "$wanted"; then
-            say "installing flash-attn; where no built wheel fits it is compiled, which can take an hour"
-            pip_install "flash-attn (to do without it and use sdpa attention: DIFFICULTY_CALIB_WITHOUT=flash-attn)" \
-                --no-deps --no-build-isolation "$(grep '^flash-attn==' "$wanted")"
-        fi
-        unmet >"$wanted"
         [[ ! -s $wanted ]] || fail "pip ended well, and yet these are not there whole: $(tr '\n' ' ' <"$wanted")"
+    }
+
+    install_flash_attn() { # no more than an extra: without it attention is torch's own
+        local pin how=(--only-binary flash-attn)
+        [[ $device == gpu && " ${DIFFICULTY_CALIB_WITHOUT:-} " != *" flash-attn "* ]] || return 0
+        [[ ${DIFFICULTY_CALIB_FLASH_ATTN:-} != no ]] || return 0
+        pin=$(grep -Eho 'flash-attn==[0-9.]+' "$lock" "$root/pyproject.toml" | head -n 1) || return 0
+        [[ ${DIFFICULTY_CALIB_FLASH_ATTN:-} != compile ]] || how=(--no-build-isolation)
+        say "looking for a wheel of $pin$([[ ${how[0]} != --only-binary ]] && echo ', else compiling it, which takes an hour' || true)"
+        echo "=== flash-attn: pip install ${how[*]} $pin" >>"$log"
+        "$python" -m pip install --no-input --disable-pip-version-check --no-deps "${how[@]}" "$pin" >>"$log" 2>&1 ||
+            say "no flash-attn (why: $log): attention is torch's sdpa. To compile it: DIFFICULTY_CALIB_FLASH_ATTN=compile"
     }
 
     install_torchvision_schemas() {
@@ -193,6 +179,7 @@ difficulty_calib_setup() (
     install_lock
     pip_install "this project" --no-deps --no-build-isolation -e "$root"
     install_torchvision_schemas
+    install_flash_attn
     echo "$wanted_stamp" >"$stamp"
     say "done in $SECONDS s"
 )

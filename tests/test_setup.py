@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("examples/setup.sh", "requirements/cpu.txt", "requirements/unmet.py", "pyproject.toml")
+NEEDED = (
+    "examples/setup.sh",
+    "examples/machine.sh",
+    "requirements/cpu.txt",
+    "requirements/unmet.py",
+    "pyproject.toml",
+)
 
 # Stands for Python, notes what it is asked to do, and claims that nothing is unmet.
 FAKE_PYTHON = """#!/usr/bin/env bash
@@ -17,6 +23,7 @@ echo "$*" >> "$NOTES"
 case "$*" in
     *purelib*) echo "$SITE" ;;
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    "-m pip install"*flash-attn*) [[ -n ${WHEEL:-} ]] || { echo "no matching distribution"; exit 1; } ;;
     "-m pip install"*) [[ -z ${BROKEN:-} ]] || { echo "no space left on device"; exit 1; } ;;
 esac
 """
@@ -104,6 +111,43 @@ def test_another_device_makes_the_environment_anew(checkout: Checkout) -> None:
     # 21 GB may not be free where the tests run; what was there is gone either way.
     assert again.returncode == 0 or "GB are needed" in again.stderr
     assert not (checkout.root / ".venv/left-over").exists()
+
+
+@pytest.fixture
+def gpu_checkout(checkout: Checkout) -> Checkout:
+    """One whose disk has room for the GPU set, whatever this machine's has."""
+    shutil.copy(ROOT / "requirements/gpu.txt", checkout.root / "requirements/gpu.txt")
+    df = checkout.site.parent / "bin/df"
+    df.parent.mkdir()
+    df.write_text("#!/bin/sh\nprintf 'head\\n- 0 0 100000000 - -\\n'\n", encoding="utf-8")
+    df.chmod(0o755)
+    return checkout
+
+
+def set_up_gpu(checkout: Checkout, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{checkout.site.parent / 'bin'}:{os.environ['PATH']}"
+    return checkout.set_up(DIFFICULTY_CALIB_DEVICE="gpu", PATH=path, **environment)
+
+
+def test_without_a_wheel_of_flash_attn_the_set_up_ends_well(gpu_checkout: Checkout) -> None:
+    done = set_up_gpu(gpu_checkout)
+    assert done.returncode == 0, done.stderr
+    assert "attention is torch's sdpa. To compile it: DIFFICULTY_CALIB_FLASH_ATTN" in done.stdout
+    [asked] = [line for line in gpu_checkout.installs() if "flash-attn" in line]
+    assert "--only-binary flash-attn flash-attn==" in asked
+    # Nothing is tried again until something changes.
+    assert set_up_gpu(gpu_checkout).stdout == ""
+
+
+def test_flash_attn_is_compiled_or_left_out_when_asked(gpu_checkout: Checkout) -> None:
+    assert set_up_gpu(gpu_checkout, DIFFICULTY_CALIB_FLASH_ATTN="compile").returncode == 0
+    assert any("--no-build-isolation flash-attn==" in line for line in gpu_checkout.installs())
+    for chosen in (
+        {"DIFFICULTY_CALIB_FLASH_ATTN": "no"},
+        {"DIFFICULTY_CALIB_WITHOUT": "flash-attn"},
+    ):
+        assert set_up_gpu(gpu_checkout, **chosen).returncode == 0
+        assert not any("flash-attn" in line for line in gpu_checkout.installs())
 
 
 def test_an_unknown_device_is_refused_by_name(checkout: Checkout) -> None:

@@ -16,7 +16,7 @@ from verl.trainer import main_ppo
 
 from recipe.difficulty_calib import leftovers
 from recipe.difficulty_calib.cluster import attach
-from recipe.difficulty_calib.preflight import PreflightError, check
+from recipe.difficulty_calib.preflight.inputs import PreflightError, check
 
 
 @hydra.main(

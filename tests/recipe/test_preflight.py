@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.difficulty_calib.preflight import (
+from recipe.difficulty_calib.preflight.inputs import (
     PreflightError,
     check_model,
     check_parquet,
@@ -37,7 +37,7 @@ def rewarded(**options):
 
 
 def test_the_pocket_model_and_data_pass(pocket_model, pocket_data):
-    from recipe.difficulty_calib.preflight import check_image_tokens
+    from recipe.difficulty_calib.preflight.inputs import check_image_tokens
 
     check_versions()
     processor = check_model(str(pocket_model))
@@ -76,7 +76,7 @@ def test_a_llava_without_processor(tmp_path, pocket_model):
 
 
 def test_a_processor_of_another_model_is_found_by_its_image_tokens(tmp_path, pocket_model):
-    from recipe.difficulty_calib.preflight import check_image_tokens
+    from recipe.difficulty_calib.preflight.inputs import check_image_tokens
 
     processor = check_model(str(pocket_model))
     processor.patch_size = processor.patch_size * 2

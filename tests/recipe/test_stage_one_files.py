@@ -10,7 +10,7 @@ from PIL import Image
 from data_prep.steps import r_tuning
 from data_prep.verl_rows import question_writer, sft_writer
 from recipe.difficulty_calib.dataset import AnswerSFTDataset, UntouchedImageDataset
-from recipe.difficulty_calib.preflight import check_parquet
+from recipe.difficulty_calib.preflight.inputs import check_parquet
 from reward_fns.claims import claim_prompt
 
 FACT = "A red 3 is at the top left."
