@@ -89,8 +89,10 @@ if [[ "$profile" != pocket ]]; then
     sft_device+=("model.override_config.attn_implementation=$attention")
 fi
 data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
-# Hydra wants a mapping's keys bare, JSON wants them quoted.
-hydra_expert=$(sed -E 's/"(\w+)"\s*:/\1:/g' <<<"$expert")
+python -m recipe.difficulty_calib.variables check
+hydra_expert=$(EXPERT=$expert python -m recipe.difficulty_calib.variables expert)
+# In a path Hydra gives a meaning to = , ( [ ' & # and others.
+as_text() { python -m recipe.difficulty_calib.variables text "$1"; }
 max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
 mkdir -p "$run"/{stages,logs,models,records}
 
@@ -149,9 +151,9 @@ for name in sft r_tuning; do
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
         "${launcher[@]}" -m verl.trainer.sft_trainer \
         --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
-        data.train_files="$data/$name.parquet" model.path="$model" \
-        trainer.default_local_dir="$run/$name" trainer.experiment_name="$run_name-$name" trainer.seed="$seed" \
-        hydra.run.dir="$run/hydra/$name" "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
+        data.train_files="$(as_text "$data/$name.parquet")" model.path="$(as_text "$model")" \
+        trainer.default_local_dir="$(as_text "$run/$name")" trainer.experiment_name="$(as_text "$run_name-$name")" trainer.seed="$seed" \
+        hydra.run.dir="$(as_text "$run/hydra/$name")" "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
     stage "${name}_export" "$run/models/$name/config.json" 600 \
         python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
 done
@@ -164,12 +166,12 @@ for rule in $rules; do
     training_stage "$rl" "$run/grpo_$rule/latest_checkpointed_iteration.txt" "$training_limit" \
         python -m recipe.difficulty_calib.train \
         --config-name "$profile" "${device[@]}" rule="$rule" \
-        data.train_files="$data/rl_train.parquet" data.val_files="$data/test.parquet" data.seed="$seed" \
-        reward.custom_reward_function.reward_kwargs.coefficients="$data/coefficients.yaml" \
+        data.train_files="$(as_text "$data/rl_train.parquet")" data.val_files="$(as_text "$data/test.parquet")" data.seed="$seed" \
+        reward.custom_reward_function.reward_kwargs.coefficients="$(as_text "$data/coefficients.yaml")" \
         reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
-        actor_rollout_ref.model.path="$run/models/sft" actor_rollout_ref.rollout.seed="$seed" \
-        trainer.default_local_dir="$run/grpo_$rule" trainer.experiment_name="$run_name-$rl" \
-        hydra.run.dir="$run/hydra/$rl" "${grpo_size[@]}" "$@"
+        actor_rollout_ref.model.path="$(as_text "$run/models/sft")" actor_rollout_ref.rollout.seed="$seed" \
+        trainer.default_local_dir="$(as_text "$run/grpo_$rule")" trainer.experiment_name="$(as_text "$run_name-$rl")" \
+        hydra.run.dir="$(as_text "$run/hydra/$rl")" "${grpo_size[@]}" "$@"
     stage "${rl}_export" "$run/models/$rl/adapter_config.json" 1200 \
         python -m recipe.difficulty_calib.export lora "$run/grpo_$rule" "$run/models/$rl"
 done

@@ -40,6 +40,7 @@ from reward_fns.expert.serving.transport import (
     key_variable,
     passwords_in,
     texts_in,
+    through_proxy,
     without,
     without_password,
 )
@@ -271,7 +272,9 @@ class OpenAIEngine:
                 f"{self._address} did not answer in time: raise timeout, or lower concurrency"
             )
         if isinstance(error, openai.APIConnectionError):
-            return UserError(f"no server at {self._address} ({reason}): start it, or mend base_url")
+            return UserError(
+                f"no server at {self._address} ({reason}){through_proxy(self._address)}: start it, or mend base_url"
+            )
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return UserError(f"{self._address} refuses the API key: {reason}")
         if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):

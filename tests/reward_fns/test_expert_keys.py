@@ -185,3 +185,18 @@ def test_a_token_count_that_no_call_takes_is_none():
     assert [_count(value) for value in (5, MOST_TOKENS, 10**15, True, -1, 5.0, "5", None)] == [
         5, MOST_TOKENS, 0, 0, 0, 0, 0, 0,
     ]  # fmt: skip
+
+
+def test_a_proxy_in_the_way_of_a_judge_on_loopback_is_named(monkeypatch):
+    for name in ("http_proxy", "all_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:9")
+    with JudgeServer() as server:
+        options = {"kind": "openai", "model": "judge", "base_url": server.url, "max_retries": 0}
+        with pytest.raises(ExpertError) as raised:
+            asyncio.run(make_expert(options).ask(request()))
+        said = str(raised.value)
+        assert f"at {server.url} is not reachable" in said
+        assert "proxy http://127.0.0.1:9 of HTTP_PROXY" in said and "NO_PROXY=127.0.0.1" in said
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert asyncio.run(make_expert(options).ask(request())).overall == 0

@@ -20,6 +20,7 @@ import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 from reward_fns.expert.errors import ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.serving.completions import Reply, reply_of
@@ -54,7 +55,7 @@ async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
 
 OPENAI_KEY = "OPENAI_API_KEY"
 OPENAI_URL = "OPENAI_BASE_URL"
-_OPENAI = "https://api.openai.com/v1"
+_OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_HOSTS = ("openai.com", "openai.azure.com")
 """Where the key in `OPENAI_KEY` may go without being asked for by name: these and what lies below them."""
 
@@ -128,10 +129,24 @@ def server_of(base_url: str | None) -> str:
     'http://judge:8000/v1'
     """
     # The client takes the variable where no address is given.
-    address = without_password(base_url or os.environ.get(OPENAI_URL) or _OPENAI)
+    address = without_password(base_url or os.environ.get(OPENAI_URL) or _OPENAI_URL)
     parts = urlsplit(address)
     host = parts.netloc.lower()
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
+
+
+def through_proxy(url: str) -> str:
+    """Words on the proxy that the environment puts before an address, a loopback one too; "" for none."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc):
+        return ""
+    name = f"{parts.scheme.upper()}_PROXY" if parts.scheme in proxies else "ALL_PROXY"
+    return (
+        f", by way of the proxy {without_password(proxy)} of {name}: if it is not meant for this server, "
+        f"set NO_PROXY={parts.hostname}"
+    )
 
 
 def is_openai(base_url: str | None) -> bool:
@@ -291,7 +306,11 @@ class Transport:
         if isinstance(error, openai.APITimeoutError):
             return TransientError(f"{who} did not reply within {self.timeout:g} s", "timeout")
         if isinstance(error, openai.APIConnectionError):
-            return TransientError(f"{who} is not reachable or dropped the connection", "connection")
+            where = without_password(self.base_url or os.environ.get(OPENAI_URL) or _OPENAI_URL)
+            return TransientError(
+                f"{who} at {where} is not reachable or dropped the connection{through_proxy(where)}",
+                "connection",
+            )
         if not isinstance(error, openai.APIStatusError):
             return TransientError(
                 f"{who} sent a malformed body ({type(error).__name__})", "malformed"

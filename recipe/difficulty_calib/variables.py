@@ -1,0 +1,134 @@
+"""The entry script's variables: looked at before the first stage, and written so that Hydra reads them as they stand.
+
+    python -m recipe.difficulty_calib.variables check          RUN, SEED, EXPERT, MODEL, CONFIG and DATA; exit code 1
+    python -m recipe.difficulty_calib.variables expert         EXPERT as a value of a Hydra override
+    python -m recipe.difficulty_calib.variables text TEXT      TEXT, such as a path, likewise
+
+Hydra's grammar gives a meaning to ``= , ( [ ' & #`` and to letters such as ``ü`` unless a value is
+quoted, and takes no quoted key: https://hydra.cc/docs/advanced/override_grammar/basic/
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reward_fns.errors import UserError
+
+_NOT_IN_A_KEY = re.compile(r"[^\w/\-+.$%*@?|\\()\[\]{}:=, \t]|[^\x00-\x7f]")
+_ESCAPED_IN_A_KEY = re.compile(r"([\\()\[\]{}:=, \t])")
+
+
+def quoted(text: str) -> str:
+    r"""A text as a value of a Hydra override.
+
+    >>> print(quoted("/data/it's=ü,(x"), quoted("${oc.env:HOME}"))
+    '/data/it\'s=ü,(x' '\${oc.env:HOME}'
+    """
+    # Backslashes count as escapes only before a quote, before an interpolation, and before the closing quote.
+    text = re.sub(r"(\\*)(\$\{)", lambda found: 2 * found[1] + "\\" + found[2], text)
+    text = re.sub(r"(\\*)'", lambda found: 2 * found[1] + r"\'", text)
+    return "'" + re.sub(r"\\+$", lambda found: 2 * found[0], text) + "'"
+
+
+def hydra_value(value: Any) -> str:
+    """A value of JSON as a value of a Hydra override.
+
+    >>> hydra_value({"prices": {"gpt-4.1": [1, None]}})
+    '{prices:{gpt-4.1:[1,null]}}'
+
+    Raises:
+        UserError: a key holds a character that Hydra has no way to write.
+    """
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(str(key))}:{hydra_value(item)}" for key, item in value.items())
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(hydra_value, value)) + "]"
+    return json.dumps(value)
+
+
+def _key(text: str) -> str:
+    found = _NOT_IN_A_KEY.search(text)
+    if found or not text.strip() or text != text.strip() or _is_no_text(text):
+        raise UserError(f"EXPERT has the key {text!r}, which cannot be written for Hydra")
+    return _ESCAPED_IN_A_KEY.sub(r"\\\1", text)
+
+
+def _is_no_text(text: str) -> bool:
+    """Whether Hydra reads a number or a word of its own there."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("null", "true", "false")
+    return True
+
+
+def expert_of(environment: Mapping[str, str]) -> str | dict[str, Any]:
+    """EXPERT: a kind, or the JSON object of its options.
+
+    Raises:
+        UserError: it begins as JSON and is none.
+    """
+    text = environment.get("EXPERT", "").strip() or "oracle"
+    if not text.startswith("{"):
+        return text
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"EXPERT is not JSON ({error}): {text[:80]}") from error
+    assert isinstance(options, dict)
+    return options
+
+
+def check(environment: Mapping[str, str]) -> None:
+    """Refuse what would end a later stage.
+
+    Raises:
+        UserError: a variable, named, is not what it has to be.
+    """
+    from reward_fns.expert import make_expert
+
+    run, seed = environment.get("RUN", ""), environment.get("SEED", "0")
+    if "/" in run or run in (".", ".."):
+        raise UserError(f"RUN={run!r} names a folder in outputs/: leave out the slash")
+    if not re.fullmatch(r"\d{1,9}", seed or "0", re.ASCII):
+        raise UserError(f"SEED={seed!r} is no whole number from 0 to 999999999")
+    for name in ("RUN", "MODEL", "CONFIG", "DATA"):
+        if not environment.get(name, "").isprintable():
+            raise UserError(
+                f"{name}={environment[name]!r} holds a line break or another control character"
+            )
+    expert = expert_of(environment)
+    hydra_value(expert)
+    try:
+        make_expert(expert)
+    except ValueError as error:
+        raise UserError(f"EXPERT: {error}") from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """See the module docstring."""
+    try:
+        match arguments:
+            case ["check"]:
+                check(os.environ)
+            case ["expert"]:
+                print(hydra_value(expert_of(os.environ)))
+            case ["text", text]:
+                print(quoted(text))
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except UserError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""What the entry script is told reaches Hydra as it stands, or is refused before the first stage."""
+
+import json
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from recipe.difficulty_calib.variables import check, expert_of, hydra_value, main, quoted
+from reward_fns.errors import UserError
+
+PARSER = OverridesParser.create()
+PATHS = (
+    "/a/ü = b",
+    "/a,b",
+    "/a(b",
+    "/a[0]",
+    "/it's",
+    "/a&b",
+    "/a#b",
+    "/a\\",
+    "/a\\'",
+    "/${HOME}",
+    "",
+)
+JUDGE = {"kind": "openai", "model": "gpt-4o"}
+
+
+def read_by_hydra(text):
+    value = PARSER.parse_override(f"key={text}").value()
+    return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_is_read_as_it_stands(path):
+    assert read_by_hydra(quoted(path)) == path
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=30))
+def test_so_is_any_text(text):
+    assert read_by_hydra(quoted(text)) == text
+
+
+KEYS = st.from_regex(r"[a-zA-Z][a-zA-Z0-9]{0,5}([-._/:,= ][a-zA-Z0-9]{1,5}){0,3}", fullmatch=True)
+
+
+def is_a_word_of_hydras(key):
+    return key.lower() in ("null", "true", "false", "inf", "nan", "infinity")
+
+
+@given(
+    st.dictionaries(
+        KEYS.filter(lambda key: not is_a_word_of_hydras(key)),
+        st.none() | st.booleans() | st.integers() | st.text("aü'\\=,$ "),
+    )
+)
+def test_so_are_options_with_keys_that_are_names_of_models(options):
+    hydra = read_by_hydra(hydra_value({"prices": options}))
+    assert hydra == {"prices": options}
+
+
+def test_an_expert_with_prices_reaches_the_reward(monkeypatch, capsys):
+    prices = {"gpt-4o": {"input": 2.5, "output": 10}, "gpt-4.1-mini": {"input": 0.4, "output": 1.6}}
+    given = JUDGE | {"prices": prices, "parameters": {"temperature": None}}
+    monkeypatch.setenv("EXPERT", json.dumps(given))
+    assert main(["check"]) == 0 and main(["expert"]) == 0
+    assert (
+        read_by_hydra(capsys.readouterr().out.strip())
+        == given
+        == expert_of({"EXPERT": json.dumps(given)})
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("SEED", "1e3", "no whole number"),
+        ("RUN", "a/b", "leave out the slash"),
+        ("DATA", "/a\nb", "a line break"),
+        ("EXPERT", "{kind: openai}", "is not JSON"),
+        ("EXPERT", "orakel", "EXPERT: .*orakel"),
+        ("EXPERT", json.dumps(JUDGE | {"timeout": -1}), "timeout must be above 0"),
+        ("EXPERT", json.dumps(JUDGE | {"prices": {"grün": 1}}), "cannot be written for Hydra"),
+    ],
+)
+def test_what_a_later_stage_would_stumble_over_is_refused(name, value, why):
+    with pytest.raises(UserError, match=why):
+        check({name: value})
+
+
+def test_nothing_set_is_fine():
+    check({})
