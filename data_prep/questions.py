@@ -10,12 +10,12 @@ their number.
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.verl_rows.image_files import check_picture, read_file
 from reward_fns.errors import UserError
 
 ROW_GROUP = 256
@@ -76,27 +76,12 @@ def image_bytes(question: SourceQuestion) -> bytes:
     Raises:
         UnreadableImage: missing, no image, or torn; names the file or question.
     """
-    from PIL import Image
-
-    where = (
-        question.image
-        if isinstance(question.image, Path)
-        else f"the image of {question.question_id}"
-    )
-    if (
-        isinstance(question.image, Path)
-        and question.image.exists()
-        and not question.image.is_file()
-    ):
-        # /dev/zero never ends, and a FIFO never begins.
-        raise UnreadableImage(f"{where} cannot be read (it is no regular file)")
+    image = question.image
+    where = image if isinstance(image, Path) else f"the image of {question.question_id}"
     try:
-        content = (
-            question.image.read_bytes() if isinstance(question.image, Path) else question.image
-        )
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-    except Exception as error:  # PIL's plugins for AVIF, BLP, DDS raise what their parsers raise
+        content = read_file(image) if isinstance(image, Path) else image
+        check_picture(content, decode=True)
+    except (OSError, ValueError) as error:
         raise UnreadableImage(f"{where} cannot be read ({error})") from error
     return content
 

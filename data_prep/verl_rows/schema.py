@@ -23,7 +23,6 @@ A row of SFT: `messages` (user, assistant; one `<image>`, in the user's), `image
 `question_id`, which several rows may share: different answers to one question.
 """
 
-import io
 import math
 import re
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from data_prep.verl_rows.image_files import NoRegularFileError, check_picture, read_file
 from reward_fns.errors import UserError
 
 ImageKind = Literal["bytes", "image"]
@@ -176,16 +176,16 @@ def image_bytes(image: Mapping[str, Any] | None, where: str) -> bytes:
     Raises:
         UserError: neither bytes nor a reference, no such file, or no image that can be read.
     """
-    from PIL import Image
-
     held: Mapping[str, Any] = image or {}
     content: bytes | None = held.get("bytes")
     if not content and (reference := held.get("image")):
         file = Path(str(reference).removeprefix("file://"))
-        if file.exists() and not file.is_file():
-            raise UserError(f"{where}: image {reference} is no regular file: mend the path")
         try:
-            content = file.read_bytes()
+            content = read_file(file)
+        except NoRegularFileError as error:
+            raise UserError(
+                f"{where}: image {reference} is no regular file: mend the path"
+            ) from error
         except OSError as error:
             reason = error.strerror or error
             raise UserError(
@@ -196,8 +196,7 @@ def image_bytes(image: Mapping[str, Any] | None, where: str) -> bytes:
             f"{where}: the image holds no bytes; write it as {{'bytes': <PNG>}} or {{'image': <path>}}"
         )
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.verify()
-    except Exception as error:  # PIL's plugins for AVIF, BLP, DDS raise what their parsers raise
+        check_picture(content, decode=False)
+    except ValueError as error:
         raise UserError(f"{where}: the image cannot be read ({error})") from error
     return content

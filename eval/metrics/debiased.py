@@ -37,166 +37,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eval.metrics.laws import Law, RareBins, SquaredError
+from eval.metrics.gaps import Grouping, gaps_of, grouping, law_of
+from eval.metrics.laws import Law, SquaredError
 from eval.metrics.ranked import Floats, Ranked, divide, estimate
 from reward_fns.calibration import DEFAULT_BINS, bin_index, checked_answers
 
-_ROUNDING = 1e-12  # of values in [0, 1]: less is not there
-_RARE = 5  # verdicts of a kind: below, a normal law with the variance seen is not to be trusted
 _NAN = float("nan")
 _UNDEFINED = Law(_NAN, _NAN)
 _UNKNOWN_ERROR = SquaredError(_NAN)
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """The questions of some answers: (n,) number of each answer's question, (k,) number of each question's dataset."""
-
-    question: NDArray[np.intp]
-    stratum: NDArray[np.intp]
-
-    @property
-    def size(self) -> int:
-        """Number of questions."""
-        return self.stratum.size
-
-
-def grouping(
-    n: int, strata: ArrayLike | None = None, clusters: ArrayLike | None = None
-) -> Grouping:
-    """Numbers of questions and datasets from their labels, each (n,); None: each answer its own, one dataset.
-
-    Raises:
-        ValueError: the answers to a question lie in two strata.
-    """
-    label = (
-        np.zeros(n, dtype=np.intp)
-        if strata is None
-        else np.unique(np.asarray(strata), return_inverse=True)[1]
-    )
-    if label.shape != (n,):
-        raise ValueError(f"strata must have shape ({n},), got {label.shape}")
-    if clusters is None:
-        return Grouping(np.arange(n), label)
-    _, first, question = np.unique(np.asarray(clusters), return_index=True, return_inverse=True)
-    if (label != label[first][question]).any():
-        raise ValueError("the answers to a question lie in two strata")
-    return Grouping(question, label[first])
-
-
-@dataclass(frozen=True)
-class _Gaps:
-    """One model's gaps: what the estimate and its law are made of; B bins, k questions.
-
-    Attributes:
-        weight: (B,), n_b / N; 0 for a bin that holds fewer than two questions.
-        gap: (B,).
-        error: (k, B), by how much each question moves each gap, in total 0; scaled to an unbiased variance.
-        unseen: (B,), variance of each gap that verdicts of a rare kind hide from `error`; for laws alone.
-        influence: (n,), of each answer on `calibration`, with mean about its value.
-        rare: the bins with `unseen`.
-    """
-
-    weight: Floats
-    gap: Floats
-    error: Floats
-    unseen: Floats
-    influence: Floats
-    rare: RareBins
-
-    @property
-    def calibration(self) -> float:
-        return float(self.weight @ (self.gap**2 - (self.error**2).sum(axis=0)))
-
-
-def _gaps(c: NDArray[np.floating], y: Floats, groups: Grouping, n_bins: int) -> _Gaps | None:
-    """None where no bin holds two questions."""
-    index = bin_index(c, n_bins)
-    residual = y - c.astype(np.float64)
-    cell = groups.question * n_bins + index
-    asked = np.bincount(cell, minlength=groups.size * n_bins).reshape(groups.size, n_bins) > 0
-    questions = asked.sum(axis=0)
-    usable = questions > 1
-    count = np.where(usable, np.bincount(index, minlength=n_bins), 0)
-    if not count.any():
-        return None
-    per_bin = np.maximum(count, 1)
-    gap = np.where(usable, np.bincount(index, residual, minlength=n_bins) / per_bin, 0.0)
-    rest = np.where(usable[index], residual - gap[index], 0.0)
-    error = np.bincount(cell, rest, minlength=groups.size * n_bins).reshape(groups.size, n_bins)
-    unbiased = np.sqrt(questions / np.maximum(questions - 1, 1))
-    influence = (2 * gap[index] * rest + gap[index] ** 2) * (c.size / count.sum())
-    error = error / per_bin * unbiased
-    weight = count / count.sum()
-    seen = (error**2).sum(axis=0)
-    rare = _rare_bins(c.astype(np.float64), y, cell, weight, seen)
-    unseen = np.where(rare.weight > 0, rare.variance - seen, 0.0)
-    return _Gaps(weight, gap, error, unseen, influence, rare)
-
-
-def _rare_bins(
-    c: Floats, y: Floats, cell: NDArray[np.intp], weight: Floats, seen: Floats
-) -> RareBins:
-    """Bins of verdicts 0 or 1, fewer than `_RARE` questions with one kind: noise is at least what confidences say.
-
-    Without it a bin whose answers are all right has no noise at all: 30 right of 30 at 0.99 were a proof
-    against 0.99. Graded verdicts vary less than c (1 - c): they are left as seen. A question's answers
-    count as one, as if all were the same.
-    """
-    n_bins = weight.size
-    index = cell % n_bins
-
-    def asked(which: NDArray[np.bool_]) -> Floats:
-        """Questions of each bin with such an answer, (B,)."""
-        return np.bincount(np.unique(cell[which]) % n_bins, minlength=n_bins).astype(np.float64)
-
-    graded = asked((y > 0) & (y < 1)) > 0
-    rare = (weight > 0) & ~graded & (np.minimum(asked(y == 1), asked(y == 0)) < _RARE)
-    answers = np.maximum(np.bincount(index, minlength=n_bins), 1)
-    questions = asked(np.ones(y.size, dtype=np.bool_))
-    confidence = np.bincount(index, c, minlength=n_bins) / answers
-    spread = np.bincount(index, c * (1 - c), minlength=n_bins) / answers
-    stated = spread / np.maximum(questions, 1)
-    return RareBins(np.where(rare, weight, 0.0), confidence, questions, np.maximum(stated, seen))
-
-
-def _law(
-    value: float,
-    influence: Floats,
-    weight: Floats,
-    error: Floats,
-    unseen: Floats,
-    groups: Grouping,
-) -> Law:
-    """Law of an estimate with influences (n,), quadratic in gaps with `weight`, `unseen` (B,) and errors (k, B)."""
-    moves = weight[:, None] * (error.T @ error)
-    first = _clustered_variance(influence, groups)
-    # The mean of `first` is the linear part's variance and this, from the noise of the gaps in it.
-    noise_in_first = 4 * float(np.trace(moves @ moves))
-    law = Law(
-        value,
-        max(first - noise_in_first, 0.0),
-        _chi_squares(weight, error.T @ error + np.diag(unseen)),
-    )
-    return law if law.variance >= _ROUNDING**2 else Law(value, 0.0)
-
-
-def _chi_squares(weight: Floats, covariance: Floats) -> tuple[float, ...]:
-    """Weights of the chi-squares of sum_b weight_b e_b^2: the eigenvalues of weight times covariance (B, B)."""
-    values, vectors = np.linalg.eigh(covariance)
-    half = vectors * np.sqrt(np.maximum(values, 0.0))
-    found = np.linalg.eigvalsh(half.T @ (weight[:, None] * half))
-    largest = np.abs(found).max(initial=0.0)
-    return tuple(float(one) for one in found if abs(one) > 1e-6 * largest)
-
-
-def _clustered_variance(influence: Floats, groups: Grouping) -> float:
-    """Variance of the mean of influences (n,): questions are drawn whole, within their dataset."""
-    total = np.bincount(groups.question, influence, minlength=groups.size)
-    size = np.bincount(groups.stratum)
-    mean = np.bincount(groups.stratum, total) / np.maximum(size, 1)
-    rest = np.bincount(groups.stratum, (total - mean[groups.stratum]) ** 2)
-    return float((rest * size / np.maximum(size - 1, 1)).sum()) / influence.size**2
 
 
 Answers = tuple[ArrayLike, ArrayLike]
@@ -231,10 +79,10 @@ def refinement(
 
 
 def _calibration(c: NDArray[np.floating], y: Floats, groups: Grouping, n_bins: int) -> SquaredError:
-    gaps = _gaps(c, y, groups, n_bins) if c.size else None
+    gaps = gaps_of(c, y, groups, n_bins) if c.size else None
     if gaps is None:
         return _UNKNOWN_ERROR
-    law = _law(gaps.calibration, gaps.influence, gaps.weight, gaps.error, gaps.unseen, groups)
+    law = law_of(gaps.calibration, gaps.influence, gaps.weight, gaps.error, gaps.unseen, groups)
     moves = gaps.weight[:, None] * (gaps.error.T @ gaps.error + np.diag(gaps.unseen))
     return SquaredError(
         law.value,
@@ -248,12 +96,12 @@ def _calibration(c: NDArray[np.floating], y: Floats, groups: Grouping, n_bins: i
 
 
 def _refinement(c: NDArray[np.floating], y: Floats, groups: Grouping) -> Law:
-    gaps = _gaps(c, y, groups, DEFAULT_BINS) if c.size else None
+    gaps = gaps_of(c, y, groups, DEFAULT_BINS) if c.size else None
     if gaps is None:
         return _UNDEFINED
     loss = (c.astype(np.float64) - y) ** 2
     value = float(loss.mean()) - gaps.calibration
-    return _law(value, loss - gaps.influence, -gaps.weight, gaps.error, gaps.unseen, groups)
+    return law_of(value, loss - gaps.influence, -gaps.weight, gaps.error, gaps.unseen, groups)
 
 
 @dataclass(frozen=True)
@@ -305,7 +153,7 @@ def paired_laws(
     if not ca.size:
         return _NO_PAIRS
     groups = grouping(ca.size, strata, clusters)
-    first, second = _gaps(ca, ya, groups, DEFAULT_BINS), _gaps(cb, yb, groups, DEFAULT_BINS)
+    first, second = gaps_of(ca, ya, groups, DEFAULT_BINS), gaps_of(cb, yb, groups, DEFAULT_BINS)
     if first is None or second is None:
         return _NO_PAIRS
     if np.array_equal(ca, cb) and np.array_equal(ya, yb):
@@ -317,8 +165,8 @@ def paired_laws(
     influence = first.influence - second.influence
     loss = (ca.astype(np.float64) - ya) ** 2 - (cb.astype(np.float64) - yb) ** 2
     return PairedLaws(
-        _law(value, influence, weight, error, unseen, groups),
-        _law(float(loss.mean()) - value, loss - influence, -weight, error, unseen, groups),
+        law_of(value, influence, weight, error, unseen, groups),
+        law_of(float(loss.mean()) - value, loss - influence, -weight, error, unseen, groups),
         first.calibration,
         second.calibration,
     )

@@ -8,7 +8,9 @@ from transformers import GenerationConfig
 
 from data_prep.engines import Sampling, ScoringRequest, open_engine
 from eval.decoding import opera as module
-from eval.decoding.opera import Opera, OperaSearch, extended, largest, overtrusted
+from eval.decoding.opera import Opera, OperaSearch
+from eval.decoding.opera import search as search_module
+from eval.decoding.opera.attention import extended, largest, overtrusted
 from reward_fns.errors import UserError
 
 PLAIN = Opera(beams=3, candidates=6, alpha=0, rollbacks=0)
@@ -114,7 +116,7 @@ def test_an_answers_score_equals_a_recomputation_without_a_cache(directory, load
     assert max(sizes) > 0.1 and min(sizes) < -0.01  # else a search without penalties would pass
 
 
-class Watched(module._Search):
+class Watched(module.Search):
     """A search that tells what it does."""
 
     seen: list["Watched"] = []
@@ -143,7 +145,7 @@ class Watched(module._Search):
 @pytest.fixture
 def watched(monkeypatch):
     Watched.seen = []
-    monkeypatch.setattr(module, "_Search", Watched)
+    monkeypatch.setattr(module, "Search", Watched)
     return Watched.seen
 
 
@@ -156,7 +158,7 @@ def test_where_every_beam_leans_on_one_token_the_search_goes_back_behind_it(
         gone_back = sum(watched[-1].rolled_back.values())
         return 2 if locations.shape[1] >= 6 and gone_back < 2 else None
 
-    monkeypatch.setattr(module, "overtrusted", leaning)
+    monkeypatch.setattr(search_module, "overtrusted", leaning)
     opera = Opera(beams=2, candidates=4, rollbacks=5, early=1)
     without_end = {"max_new_tokens": 9, "min_new_tokens": 9}
     inputs = loaded.inputs(requests)
@@ -176,7 +178,7 @@ def test_where_every_beam_leans_on_one_token_the_search_goes_back_behind_it(
 def test_it_goes_back_to_a_place_so_many_times_then_to_the_one_before(
     loaded, requests, watched, monkeypatch
 ):
-    monkeypatch.setattr(module, "overtrusted", lambda locations, threshold: 2)
+    monkeypatch.setattr(search_module, "overtrusted", lambda locations, threshold: 2)
     opera = Opera(beams=2, candidates=2, rollbacks=2, early=1)
     searched(loaded, loaded.inputs(requests[:1]), opera, max_new_tokens=6, min_new_tokens=6)
     assert watched[0].rolled_back == Counter({3: 2, 2: 2})

@@ -1,152 +1,20 @@
-"""OPERA (Huang et al. 2023): beam search that mistrusts a token on which all later ones lean.
-
-Written from the paper; where it is silent, the published code decides (README). With the last
-layer's attention w, the largest over heads, each row divided by its sum, between the tokens
-generated so far, the candidate x_t included:
-
-    P_t(c)  = prod_{i = c}^{t} sigma w_{i, c}       for the last `window` columns c
-    phi_t   = 1e-7 max_c P_t(c),                    at most 1e4
-            = -(attention of x_t to the image)      for the first `early` tokens
-    p(x_t)  = softmax[h - alpha phi]_{x_t}          x_t among a beam's likeliest `candidates`
-
-(over-trust penalty; h are the logits). Retrospection: each beam remembers c_t = argmax_c P_t(c) of
-its tokens. If one column s >= `early` stands there `threshold` times and more in every beam, the
-search goes back to where x_s was the last token, and no token that followed then may follow again.
-It goes back to a place `rollbacks` times at most, then to the one before.
-
-With alpha = 0, rollbacks = 0 and candidates >= max(2, 1 + number of end tokens) beams that is
-transformers' beam search.
-"""
+"""The beam search behind one prompt, with its way back (see the package's text)."""
 
 import copy
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers.generation import GenerateBeamDecoderOnlyOutput
 
-from data_prep.engines.interface import Sampling
-from data_prep.engines.steering import Steering
-from reward_fns.errors import UserError
+from eval.decoding.opera.attention import Attention, extended, largest, overtrusted
+from eval.decoding.opera.settings import OperaSettings
 
 _UNIT, _LARGEST = 1e-7, 1e4
 
 
 @dataclass(frozen=True)
-class Opera:
-    """The defaults are those of the published code (README).
-
-    Attributes:
-        beams: >= 2.
-        candidates: tokens a beam that are looked at, >= 1.
-        alpha: weight of the penalty, >= 0.
-        sigma: scale of the attention, > 0.
-        threshold: r, >= 1.
-        rollbacks: beta, times that the search goes back to one place, >= 0; 0 for never.
-        early: first tokens, paid for looking at the image and never gone back behind; 0 for none,
-            as in the paper.
-        window: k, >= 1.
-
-    Raises:
-        UserError: a value out of range.
-    """
-
-    beams: int = 5
-    candidates: int = 5
-    alpha: float = 1.0
-    sigma: float = 50.0
-    threshold: int = 15
-    rollbacks: int = 5
-    early: int = 10
-    window: int = 512
-
-    def __post_init__(self) -> None:
-        if self.beams < 2:
-            raise UserError(
-                f"opera compares beams, so it needs beams of at least 2, got {self.beams}"
-            )
-        whole = min(self.candidates, self.threshold, self.window)
-        if whole < 1 or self.rollbacks < 0 or self.early < 0:
-            raise UserError(
-                "opera needs candidates, threshold and window of at least 1, "
-                f"rollbacks and early of at least 0, got {self}"
-            )
-        if not (0 <= self.alpha < math.inf and 0 < self.sigma < math.inf):
-            raise UserError(f"opera needs alpha >= 0 and sigma > 0, got {self}")
-
-    def steering(
-        self, model: Any, inputs: Mapping[str, Any], seeds: Sequence[int], sampling: Sampling
-    ) -> Steering:
-        """A search where greedy text is asked for, plain draws where samples are.
-
-        The likeliest single token is the same by both.
-        """
-        if sampling.temperature > 0 or sampling.max_tokens == 1:
-            return Steering()
-        return Steering(search=OperaSearch(self))
-
-
-class OperaSearch:
-    """For `model.generate(..., custom_generate=OperaSearch(Opera()))`; leave its `num_beams` at 1."""
-
-    def __init__(self, opera: Opera) -> None:
-        self._opera = opera
-
-    def __call__(
-        self,
-        model: Any,
-        input_ids: Any,
-        logits_processor: Any,
-        stopping_criteria: Any,
-        generation_config: Any,
-        **model_kwargs: Any,
-    ) -> Any:
-        """Prompts (B, T), padded on the left, and behind them the answers, padded on the right.
-
-        With `return_dict_in_generate` also scores: mean log p(x_t), at length_penalty 1.
-        """
-        image_token = getattr(model.config, "image_token_id", None)
-        start = model._prefill(input_ids, generation_config, model_kwargs)
-        rows, scores = [], []
-        with _last_attention(model) as attention:
-            for row in range(len(input_ids)):
-                index = torch.tensor([row], device=input_ids.device)
-                cache = copy.deepcopy(start.past_key_values)
-                cache.batch_select_indices(index)
-                prompt = _Prompt(
-                    ids=input_ids[index],
-                    mask=model_kwargs["attention_mask"][index],
-                    position=model_kwargs["position_ids"][..., index, -1:],
-                    image=input_ids[row] == image_token,
-                    cache=cache,
-                    logits=start.logits[index, -1],
-                )
-                search = _Search(
-                    model,
-                    attention,
-                    prompt,
-                    self._opera,
-                    logits_processor,
-                    stopping_criteria,
-                    generation_config,
-                )
-                ids, score = search.best()
-                rows.append(ids)
-                scores.append(score)
-        pad = generation_config._pad_token_tensor
-        answers = torch.nn.utils.rnn.pad_sequence(rows, True, 0 if pad is None else pad.item())
-        sequences = torch.cat([input_ids, answers], 1)
-        if generation_config.return_dict_in_generate:
-            return GenerateBeamDecoderOnlyOutput(sequences, torch.stack(scores))
-        return sequences
-
-
-@dataclass(frozen=True)
-class _Prompt:
+class Prompt:
     """One prompt after its forward pass."""
 
     ids: Any  # (1, T)
@@ -166,22 +34,22 @@ class _State:
     scores: Any  # (1, R) sums of log p
     finished: Any  # (1, R, M)
     finished_scores: Any  # (1, R)
-    finished_lengths: Any  # (1, R, 2), see `_Search._advanced`
+    finished_lengths: Any  # (1, R, 2), see `Search._advanced`
     is_finished: Any  # (1, R)
     improvable: Any  # (1, 1)
     log_products: Any  # (R, n), log P of the columns
     locations: Any  # (R, n), argmax column of each token
 
 
-class _Search:
+class Search:
     """The search behind one prompt; the cache holds it and all tokens of the running beams."""
 
     def __init__(
         self,
         model: Any,
-        attention: "_Attention",
-        prompt: _Prompt,
-        opera: Opera,
+        attention: Attention,
+        prompt: Prompt,
+        opera: OperaSettings,
         logits_processor: Any,
         stopping_criteria: Any,
         config: Any,
@@ -388,65 +256,3 @@ class _Search:
         self._cache = self._prompts()
         tokens = state.running[0, :, self._length : self._length + state.n]
         return self._feed(tokens, 0)[0]
-
-
-def extended(log_products: Any, attended: Any, sigma: float) -> Any:
-    """log P_t of each column; each candidate adds a row and a column to the attention.
-
-    Args:
-        log_products: (R, n), log P_{t - 1} of the beams.
-        attended: (R, C, n + 1), the candidates' attention to the generated tokens, itself last.
-
-    Returns:
-        (R, C, n + 1).
-    """
-    before = torch.nn.functional.pad(log_products, (0, 1))[:, None]
-    return before + torch.log(sigma * attended.float())
-
-
-def largest(log_products: Any, window: int) -> tuple[Any, Any]:
-    """The largest of the last `window` columns (..., n), and where it stands."""
-    first = max(0, log_products.shape[-1] - window)
-    found = log_products[..., first:].max(-1)
-    return found.values, found.indices + first
-
-
-def overtrusted(locations: Any, threshold: int) -> int | None:
-    """The column that the best beam names most, if every beam names it `threshold` times.
-
-    Args:
-        locations: (R, n), the best beam first.
-    """
-    column = int(locations[0].mode().values)
-    counts = (locations == column).sum(-1)
-    return column if bool((counts >= threshold).all()) else None
-
-
-class _Attention:
-    """Catches the attention weights of the decoder's last layer."""
-
-    def __init__(self) -> None:
-        self._weights: Any = None
-
-    def __call__(self, module: Any, arguments: Any, output: Any) -> None:
-        """A forward hook; the weights are (S, heads, U, K)."""
-        self._weights = output[1]
-
-    def of_last_token(self) -> Any:
-        """(S, K): the largest over heads, divided by the sum."""
-        largest_over_heads = self._weights[:, :, -1].float().max(1).values
-        return largest_over_heads / largest_over_heads.sum(-1, keepdim=True)
-
-
-@contextmanager
-def _last_attention(model: Any) -> Iterator[_Attention]:
-    """Makes the decoder compute attention weights, and catches them, while it lasts."""
-    decoder, attention = model.get_decoder(), _Attention()
-    before = decoder.config._attn_implementation
-    hook = decoder.layers[-1].self_attn.register_forward_hook(attention)
-    decoder.set_attn_implementation("eager")
-    try:
-        yield attention
-    finally:
-        decoder.set_attn_implementation(before)
-        hook.remove()
