@@ -25,6 +25,10 @@ _MODEL_TITLES = {
     "rl_proper": "RL (proper rule)",
     "rl_segments": "RL (segments)",
     "rl_on_base": "RL adapter on base",
+    "ha_dpo": "HA-DPO",
+    "povid": "POVID",
+    "rlaif_v": "RLAIF-V",
+    "less_is_more": "Less-is-more",
 }
 _PROTOCOL_TITLES = {
     "dp": "DP",

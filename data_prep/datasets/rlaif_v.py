@@ -19,7 +19,7 @@ Under the name `rlaif_v` a dataset is all fourteen, each question under its own 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,19 @@ def rlaif_v(
     Raises:
         UserError: no shard, one that is no parquet or lacks a column, another reference, or no row of this tag.
     """
+    for item, _ in rlaif_v_rows(dataset, root, file=file, reference=reference):
+        yield item
+
+
+def rlaif_v_rows(
+    dataset: str,
+    root: Path,
+    *,
+    file: str = "**/*.parquet",
+    reference: str = "chosen",
+    columns: Sequence[str] = COLUMNS,
+) -> Iterator[tuple[Item, dict[str, Any]]]:
+    """As `rlaif_v`, each item with the row that it was made from, of these columns."""
     if reference not in REFERENCES:
         raise UserError(
             f"{dataset}: reference is one of {', '.join(REFERENCES)}, got {reference!r}"
@@ -82,14 +95,14 @@ def rlaif_v(
     seen: Counter[str] = Counter()
     pictures: dict[bytes, str] = {}
     found: set[str] = set()
-    for place, row in parquet_rows(shards, COLUMNS):
+    for place, row in parquet_rows(shards, columns):
         tag = attempt(dataset, place, _tag, row)
         if isinstance(tag, Rejected):
-            yield tag
+            yield tag, row
             continue
         found.add(tag)
         if tag in wanted:
-            yield attempt(tag, place, _question, row, tag, root, reference, seen, pictures)
+            yield attempt(tag, place, _question, row, tag, root, reference, seen, pictures), row
     if dataset != "rlaif_v" and dataset not in found:
         raise UserError(
             f"{root / file} holds no question of {dataset}: it has {', '.join(sorted(found))}"

@@ -1,4 +1,4 @@
-"""Command line of the pocket benchmark: python -m data_prep.pocket {data,base,check} --help."""
+"""Command line of the pocket benchmark: python -m data_prep.pocket {data,benchmarks,preferences,base,check} --help."""
 
 import argparse
 import sys
@@ -29,6 +29,13 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, required=True)
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("-n", type=int, default=300, help="images of each benchmark, at least 6")
+
+    pairs = commands.add_parser(
+        "preferences", help="pocket versions of HA-DPO's and POVID's preference data"
+    )
+    pairs.add_argument("--out", type=Path, required=True)
+    pairs.add_argument("--seed", type=int, default=0)
+    pairs.add_argument("-n", type=int, default=2000, help="preferences of each")
 
     base = commands.add_parser("base", help="train the base model")
     base.add_argument("--out", type=Path, required=True)
@@ -69,6 +76,11 @@ def run(options: argparse.Namespace) -> None:
 
         benchmarks.write(options.out, options.seed, options.n)
         print(f"{options.out}: objhal, mmhal, pope of {options.n} images each")
+    elif options.command == "preferences":
+        from data_prep.pocket import preferences
+
+        preferences.write(options.out, options.seed, options.n)
+        print(f"{options.out}: ha_dpo, povid of {options.n} preferences each")
     elif options.command == "base":
         from data_prep.pocket import base
 

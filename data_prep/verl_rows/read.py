@@ -1,7 +1,7 @@
 """Questions from a verl parquet (one row a question), as every protocol needs them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,20 @@ class _StoredQuestion(Question):
         self.__dict__["_held"] = held
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a parquet of questions as dicts, a few in memory at a time, not yet checked.
+_POCKET = "make the pocket ones with `python -m data_prep.pocket data`"
+
+
+def read_rows(
+    path: Path,
+    columns: Sequence[str] = COLUMNS,
+    kind: str = "questions",
+    remedy: str = _POCKET,
+) -> Iterator[dict[str, Any]]:
+    """The rows of a parquet as dicts, a few in memory at a time, not yet checked.
+
+    Args:
+        columns, kind: what the file must have, and what its rows are called.
+        remedy: what makes a missing file.
 
     Raises:
         UserError: the file is missing or corrupt, or lacks a column.
@@ -58,14 +70,13 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
     if not path.is_file():
-        raise UserError(
-            f"no questions at {path}: make the pocket ones with `python -m data_prep.pocket data`"
-        )
+        raise UserError(f"no {kind} at {path}: {remedy}")
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if missing := [column for column in COLUMNS if column not in file.schema_arrow.names]:
+            if missing := [column for column in columns if column not in file.schema_arrow.names]:
                 raise UserError(
-                    f"{path} lacks the column {missing[0]}; a question file has {', '.join(COLUMNS)}"
+                    f"{path} lacks the column {missing[0]}; a file of {kind} has "
+                    f"{', '.join(columns)}"
                 )
             for batch in file.iter_batches(batch_size=_BATCH):
                 yield from batch.to_pylist()

@@ -1,18 +1,12 @@
 """Visual contrastive decoding (VCD, Leng et al. 2023): less of what is said of a noised image too.
 
-Written from the paper. T steps of a diffusion blur the image v, in the values that the vision tower
-reads,
-
-    v' = sqrt(a_T) v + sqrt(1 - a_T) eps,   eps ~ N(0, 1),   a_T = prod_{t <= T} (1 - b_t),
-    b_t = 1e-5 + (5e-3 - 1e-5) sigmoid(s_t),   s_1 ... s_1000 evenly from -6 to 6
-
+Written from the paper. T steps of a diffusion blur the image v to v' (`engines.diffusion_noise`),
 and each token is drawn from softmax(c / temperature), with l and l' the logits given v and v':
 
     c(y) = (1 + alpha) l(y) - alpha l'(y)   where p(y | v) >= beta max_w p(w | v),   -inf elsewhere.
 
 With alpha = 0 and beta = 0 that is plain sampling. A prompt without an image is decoded plainly.
-The noise of an answer depends on its seed alone. Both copies that Qwen2.5-VL makes of a still image
-(`temporal_patch_size`) get the same noise.
+The noise of an answer depends on its seed alone.
 """
 
 import math
@@ -23,13 +17,11 @@ from typing import Any
 import torch
 from transformers import DynamicCache, LogitsProcessor
 
+from data_prep.engines.diffusion_noise import STEPS, with_noise
 from data_prep.engines.interface import Sampling
 from data_prep.engines.steering import Steering
 from eval.protocols import request_seed
 from reward_fns.errors import UserError
-
-STEPS = 1000
-"""Of the whole diffusion."""
 
 
 @dataclass(frozen=True)
@@ -117,43 +109,8 @@ def contrasted(logits: Any, noised_logits: Any, alpha: float, beta: float) -> An
     return contrast.masked_fill(logits < least, -torch.inf)
 
 
-def kept_signal(steps: int) -> float:
-    """a_T: the share of the image's variance that is left after so many steps, 1 for none."""
-    rates = torch.sigmoid(torch.linspace(-6, 6, STEPS, dtype=torch.float64))
-    rates = 1e-5 + (5e-3 - 1e-5) * rates
-    return torch.prod(1 - rates[:steps]).item()
-
-
 def noised(
     inputs: Mapping[str, Any], seeds: Sequence[int], steps: int, config: Any
 ) -> dict[str, Any]:
-    """The inputs with noised pixels, one image a row.
-
-    Args:
-        seeds: one a row.
-        config: the model's, for the layout of Qwen's patches.
-    """
-    pixels, kept = inputs["pixel_values"], kept_signal(steps)
-    grid = inputs.get("image_grid_thw")
-    # Qwen's patches of all images stand in one long row; other models have a row an image.
-    sizes = [1] * len(pixels) if grid is None else grid.prod(-1).tolist()
-    vision = None if grid is None else config.vision_config
-    noise = [
-        _noise(part, request_seed(seed, "vcd"), vision)
-        for part, seed in zip(pixels.split(sizes), seeds, strict=True)
-    ]
-    blurred = math.sqrt(kept) * pixels + math.sqrt(1 - kept) * torch.cat(noise).to(pixels)
-    return {**inputs, "pixel_values": blurred}
-
-
-def _noise(pixels: Any, seed: int, vision: Any) -> Any:
-    """Normal values of the pixels' shape, drawn on the CPU so that they are the same everywhere."""
-    generator = torch.Generator().manual_seed(seed)
-    if vision is None:
-        return torch.randn(pixels.shape, generator=generator)
-    # A patch is (channels, copies of the image, height, width), flat.
-    side, copies = vision.patch_size, vision.temporal_patch_size
-    shape = (len(pixels), -1, copies, side, side)
-    one = pixels.reshape(shape)[:, :, :1]
-    noise = torch.randn(one.shape, generator=generator)
-    return noise.expand(-1, -1, copies, -1, -1).reshape(pixels.shape)
+    """The inputs with noised pixels, one image a row, the noise by the seeds of the answers."""
+    return with_noise(inputs, [request_seed(seed, "vcd") for seed in seeds], steps, config)

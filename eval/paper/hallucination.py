@@ -6,7 +6,18 @@ from functools import cache
 from pathlib import Path
 
 _TABLE = Path(__file__).parent / "table3_hallucination.csv"
-_OURS = {"base": "LLaVA", "sft": "SFT-LLaVA", "rl": "Base-SFT", "rl_on_base": "Base-LLaVA"}
+_OURS = {
+    "base": "LLaVA",
+    "sft": "SFT-LLaVA",
+    "rl": "Base-SFT",
+    "rl_on_base": "Base-LLaVA",
+    "vcd": "VCD",
+    "opera": "OPERA",
+    "ha_dpo": "HA-DPO",
+    "povid": "POVID",
+    "rlaif_v": "RLAIF-V",
+    "less_is_more": "Less-is-more",
+}
 
 
 @dataclass(frozen=True)

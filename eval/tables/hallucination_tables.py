@@ -73,7 +73,8 @@ def table3(scores: Mapping[str, ModelScores], with_paper: bool = True) -> Table:
 def _row(model: str, view: str, found: ViewScores) -> tuple[Cell, ...]:
     objhal, mmhal = found.objhal, found.mmhal
     paper = paper_method(model)
-    title = model_title(model) + (f" (paper: {paper})" if paper else "")
+    title = model_title(model)
+    title += f" (paper: {paper})" if paper not in (None, title) else ""
     return (
         title,
         view,

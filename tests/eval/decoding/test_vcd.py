@@ -8,7 +8,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from data_prep.engines import Sampling, ScoringRequest, open_engine
-from eval.decoding.vcd import Vcd, VisualContrast, contrasted, kept_signal, noised
+from data_prep.engines.diffusion_noise import kept_signal
+from eval.decoding.vcd import Vcd, VisualContrast, contrasted, noised
 from reward_fns.errors import UserError
 
 SEEDS = [3, 14, 15]

@@ -1,0 +1,206 @@
+"""transformers' Trainer with the three losses, on a LoRA adapter of the language model.
+
+TRL's DPOTrainer is such a Trainer too. It is not used: verl 0.9.1 patches a TRL that it finds in
+its environment and fails on a current one, so the lock is without it, and neither POVID's noised
+branch nor selective EOS supervision stands in it. The record is TRL's, so that TRL in an
+environment of its own trains on the same file.
+
+The reference model is the model with its adapter off: nothing is loaded twice.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from data_prep.engines.diffusion_noise import STEPS, with_noise
+from data_prep.engines.models import prepare
+from recipe.difficulty_calib.preference.examples import Collator, Example
+from recipe.difficulty_calib.preference.losses import (
+    IGNORED,
+    dpo_loss,
+    most_likely_tokens,
+    selective_eos_loss,
+    sequence_logprobs,
+)
+from reward_fns.errors import UserError
+
+METHODS = ("dpo", "povid", "less_is_more", "sft")
+_TRAINED = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is trained.
+
+    Attributes:
+        method: one of `METHODS`.
+        beta: of DPO, > 0.
+        noise_steps: of POVID's image, 1 to 1,000.
+        epochs: passes over the data; `steps` > 0 takes its place.
+        batch_size: examples a forward pass and device; `accumulate` of them make an update.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    method: str
+    learning_rate: float
+    beta: float = 0.1
+    noise_steps: int = 500
+    epochs: float = 1.0
+    steps: int = -1
+    batch_size: int = 8
+    accumulate: int = 1
+    rank: int = 64
+    seed: int = 0
+    save_steps: int = 200
+
+    def __post_init__(self) -> None:
+        positive = (self.learning_rate, self.beta, self.epochs, self.batch_size, self.accumulate)
+        if min(*positive, self.rank, self.save_steps) <= 0 or not 0 < self.noise_steps <= STEPS:
+            raise UserError(
+                f"rates, beta, sizes and rank must be above 0, noise steps 1 to {STEPS}, got {self}"
+            )
+
+
+class PreferenceTrainer(Trainer):
+    """A Trainer with the method's loss; logs how often, and by how much, r(y_w) > r(y_l)."""
+
+    def __init__(self, settings: Settings, ends: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self._settings, self._ends = settings, ends
+        self._told: dict[str, list[float]] = {}
+        # The loss is a mean a batch, which the Trainer then divides by `accumulate`.
+        self.model_accepts_loss_kwargs = False
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The loss of one batch of the collator's."""
+        labels = inputs.pop("labels")
+        logits = model(**inputs).logits
+        if self._settings.method in ("less_is_more", "sft"):
+            ends = self._ends if self._settings.method == "less_is_more" else ()
+            return selective_eos_loss(logits, labels, ends)
+        with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
+            reference = model(**inputs).logits
+        ratio = sequence_logprobs(logits, labels) - sequence_logprobs(reference, labels)
+        chosen, rejected = ratio.chunk(2)
+        self._note(chosen, rejected)
+        beta = self._settings.beta
+        loss = dpo_loss(chosen, rejected, beta)
+        if self._settings.method == "dpo":
+            return loss
+        tokens = torch.full_like(labels, IGNORED)
+        half = len(labels) // 2
+        tokens[:half] = self._noised_tokens(model, inputs, labels)[:half]
+        noisy = sequence_logprobs(logits, tokens) - sequence_logprobs(reference, tokens)
+        return (loss + dpo_loss(chosen, noisy[:half], beta)) / 2
+
+    def _noised_tokens(self, model: Any, inputs: dict[str, Any], labels: Any) -> Any:
+        """What the model would say next of the noised image, behind each answer's beginnings."""
+        step, rows = self.state.global_step, len(labels)
+        seeds = [hash((self._settings.seed, step, row)) & 0x7FFFFFFF for row in range(rows)]
+        config = self.accelerator.unwrap_model(model).config
+        with torch.no_grad():
+            noised = model(**with_noise(inputs, seeds, self._settings.noise_steps, config))
+        return most_likely_tokens(noised.logits, labels)
+
+    def _note(self, chosen: Any, rejected: Any) -> None:
+        margin = (chosen - rejected).detach()
+        told = {
+            "rewards/accuracies": (margin > 0).float().mean(),
+            "rewards/margins": self._settings.beta * margin.mean(),
+        }
+        for name, value in told.items():
+            self._told.setdefault(name, []).append(value.item())
+
+    def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
+        """Add the means since the last line."""
+        means = {name: sum(values) / len(values) for name, values in self._told.items()}
+        self._told.clear()
+        super().log({**logs, **means}, *arguments, **options)
+
+
+def train(model: str, examples: Sequence[Example], out: Path, settings: Settings) -> list[Any]:
+    """Train an adapter on a model (`engines.models.prepare`); `out` appears whole or not at all.
+
+    One that was interrupted goes on from its last checkpoint, every `save_steps` updates; one with
+    other settings, examples or weights begins anew. Returns the Trainer's log.
+
+    Raises:
+        UserError: `out` exists, or the model or an example cannot be used.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if out.exists():
+        raise UserError(f"{out} exists: name another --out, or remove it")
+    ready = prepare(model, out.with_name(f".{out.name}.models"))
+    work = out.with_name(f".{out.name}.{_digest(ready.fingerprint, examples, settings)}.work")
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    processor = AutoProcessor.from_pretrained(ready.path)
+    base = AutoModelForImageTextToText.from_pretrained(ready.path, dtype=dtype)
+    limit = base.config.get_text_config().max_position_embeddings
+    ends = base.generation_config.eos_token_id
+    ends = {processor.tokenizer.eos_token_id, *([ends] if isinstance(ends, int) else ends or ())}
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=2 * settings.rank, target_modules=_TRAINED, lora_dropout=0.0
+    )
+    trainer = PreferenceTrainer(
+        settings,
+        sorted(ends),
+        model=get_peft_model(base, config),
+        args=_arguments(settings, work, on_gpu),
+        train_dataset=list(examples),
+        data_collator=Collator(processor, limit),
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if work.is_dir() else None)
+    beside = work / "adapter"
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(beside)
+    os.replace(beside, out)
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(out.with_name(f".{out.name}.models"), ignore_errors=True)
+    log: list[Any] = trainer.state.log_history
+    return log
+
+
+def _digest(fingerprint: str, examples: Sequence[Example], settings: Settings) -> str:
+    told = repr((fingerprint, settings, [(one.question_id, one.answers) for one in examples]))
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _arguments(settings: Settings, work: Path, on_gpu: bool) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(work),
+        use_cpu=not on_gpu,
+        bf16=on_gpu,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.03,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        gradient_checkpointing=on_gpu,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=1,
+        logging_steps=10,
+        report_to="none",
+        remove_unused_columns=False,
+        seed=settings.seed,
+    )
