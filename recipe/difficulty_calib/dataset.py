@@ -27,6 +27,7 @@ OVERRIDES = {
         "RLHFDataset.maybe_filter_out_long_prompts",
         "RLHFDataset._build_messages",
         "RLHFDataset._process_multi_modal_info",
+        "RLHFDataset.maybe_filter_out_long_prompts",
     ),
     MultiTurnSFTDataset.__module__: (
         "MultiTurnSFTDataset._read_files_and_process",

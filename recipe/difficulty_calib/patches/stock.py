@@ -2,8 +2,8 @@
 
 A version number says too much and too little: a release may leave a changed function as it was, or
 rename it. `known.json` holds, for each function that we replace, wrap or override, the hash of its
-text in every release that ran with our change. The text is read from the installed file; nothing
-is imported.
+text in every release that our change fits (verl 0.9.1 ran; 0.9.0 was read). The text is
+taken from the installed file; nothing is imported.
 
     python -m recipe.difficulty_calib.patches.stock            # what is installed against the list
     python -m recipe.difficulty_calib.patches.stock --accept   # puts what is installed on the list
