@@ -189,12 +189,12 @@ def _host_row(run: Run, count: int) -> Row:
 def _disk_rows(run: Run) -> list[Row]:
     """The environment and the run in the repository, the base model in the hub's cache.
 
-    A run: two merged models in bf16, 20 GiB of adapters, images and records; less what it has
-    written already, since the same command goes on.
+    A run: four merged models in bf16 and 12 GB of checkpoints (the table under Disk in the
+    recipe's README), a little for records; less what is written, since the same command goes on.
     """
     copy = 2 * run.parameters / needs.GIB
     written = machine.size_gib(Path(run.out)) if run.out else 0.0
-    here = (0 if _installed() else 21) + max(0.0, 2 * copy + 20 - written)
+    here = (0 if _installed() else 21) + max(0.0, 4 * copy + 14 - written)
     hub = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     cached = hub / "hub" / f"models--{run.model.replace('/', '--')}"
     fetched = 0.0 if Path(run.model or "-").is_dir() or cached.is_dir() else copy

@@ -147,7 +147,7 @@ def test_disk_memory_and_shared_memory(cards, roomy, capsys, monkeypatch) -> Non
 def test_a_run_that_goes_on_needs_room_for_the_rest_alone(
     cards, roomy, monkeypatch, tmp_path
 ) -> None:
-    """26 GiB of merged models and 20 beside them; 21 the environment, 13 the base in the cache."""
+    """53 GiB of merged models and 14 beside them; the environment and the base are there."""
     cards(1)
     monkeypatch.setattr(checks, "_installed", lambda: True)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -158,7 +158,7 @@ def test_a_run_that_goes_on_needs_room_for_the_rest_alone(
     assert main(arguments) == 1
     (tmp_path / "run").mkdir()
     with (tmp_path / "run/merged").open("wb") as file:
-        file.truncate(30 * 1024**3)  # sparse: it takes no room here
+        file.truncate(50 * 1024**3)  # sparse: it takes no room here
     assert main(arguments) == 0
 
 
