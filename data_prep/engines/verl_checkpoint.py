@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from data_prep.engines.pickled_shards import check_shards
 from reward_fns.errors import UserError
 
 _TRACKER = "latest_checkpointed_iteration.txt"
@@ -80,7 +81,7 @@ def write_model(checkpoint: Path, out: Path) -> None:
     """The whole model of a checkpoint without LoRA, in bfloat16, with its processor.
 
     Raises:
-        UserError: the merger failed.
+        UserError: the shards would run code (`pickled_shards`), or the merger failed.
     """
     _merge("verl.model_merger", checkpoint, out)
     copy_processor(checkpoint, out)
@@ -102,6 +103,7 @@ def write_adapter(checkpoint: Path, out: Path) -> Path:
 
 def _merge(merger: str, checkpoint: Path, out: Path) -> None:
     """Run a merger module: what it writes goes to `out` alone, so that a disk with room for the result is enough."""
+    check_shards(sorted(checkpoint.glob(_SHARDS)))
     command = [sys.executable, "-m", merger, "merge", "--backend", "fsdp"]
     command += ["--local_dir", str(checkpoint), "--target_dir", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)

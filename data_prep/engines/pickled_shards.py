@@ -1,0 +1,62 @@
+"""What a checkpoint's shards would call when they are loaded, looked at before they are.
+
+verl loads its shards with `torch.load(weights_only=False)`, which runs what the pickle in them names. Those of a real
+FSDP checkpoint name tensors, meshes and placements (`_KNOWN`, taken from torch 2.13); nothing else may be named.
+"""
+
+import os
+import pickletools
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from reward_fns.errors import UserError
+
+TRUST_VARIABLE = "DIFFICULTY_CALIB_TRUST_CHECKPOINT"
+"""Set to 1, shards are loaded whatever they name."""
+_KNOWN = re.compile(
+    r"collections OrderedDict"
+    r"|torch (Size|device|b?float\d+|u?int\d+|bool|\w+Storage)"
+    r"|torch\._tensor _rebuild_from_type_v2"
+    r"|torch\._utils _rebuild_(tensor_v2|wrapper_subclass|parameter)"
+    r"|torch\.serialization _get_layout"
+    r"|torch\.distributed\.(_mesh_layout|device_mesh|tensor(\._dtensor_spec|\.placement_types)?) _?[A-Z]\w*"
+)
+_OTHER_WAYS = ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
+"""Operations by which a pickle names something else than by GLOBAL; torch writes none."""
+
+
+def check_shards(shards: list[Path]) -> None:
+    """Refuse shards that name more than tensors do.
+
+    Raises:
+        UserError: a shard does, or is none of torch's zip files.
+    """
+    if os.environ.get(TRUST_VARIABLE) == "1":
+        return
+    for shard in shards:
+        try:
+            unknown = sorted({name for name in _named(shard) if not _KNOWN.fullmatch(name)})
+        except (zipfile.BadZipFile, ValueError, OSError) as error:
+            raise UserError(f"{shard} is no checkpoint that torch wrote ({error})") from error
+        if unknown:
+            raise UserError(
+                f"{shard} would call {', '.join(unknown[:3])} when it is loaded, which no tensor needs: it may run any "
+                f"code. If you trust who made it, set {TRUST_VARIABLE}=1"
+            )
+
+
+def _named(shard: Path) -> Iterator[str]:
+    with zipfile.ZipFile(shard) as archive:
+        names = archive.namelist()
+        doubled = [name for name, n in Counter(names).items() if n > 1]
+        pickles = [name for name in names if name.endswith(".pkl")]
+        if doubled or len(pickles) != 1 or not pickles[0].endswith("/data.pkl"):
+            raise ValueError("it does not hold one data.pkl")
+        for operation, argument, _ in pickletools.genops(archive.read(pickles[0])):
+            if operation.name == "GLOBAL":
+                yield str(argument)
+            elif operation.name in _OTHER_WAYS:
+                yield f"{operation.name} {argument or ''}".strip()

@@ -1,0 +1,57 @@
+"""A checkpoint that would run code is refused before verl loads it; real shards are not."""
+
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+from data_prep.engines.pickled_shards import TRUST_VARIABLE, check_shards
+from reward_fns.errors import UserError
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def test_what_fsdp_writes_is_loaded(tmp_path):
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("fsdp",))
+        weights = {
+            str(dtype): distribute_tensor(torch.zeros(4, dtype=dtype), mesh, [placement])
+            for dtype in (torch.float32, torch.bfloat16)
+            for placement in (Shard(0), Replicate())
+        }
+        torch.save(weights | {"plain": torch.nn.Parameter(torch.ones(2))}, tmp_path / "shard.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+    check_shards([tmp_path / "shard.pt"])
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_what_would_run_code_is_refused_and_named(tmp_path, monkeypatch, protocol):
+    shard = tmp_path / "model_world_size_1_rank_0.pt"
+    torch.save({"weight": torch.zeros(2), "x": Bomb()}, shard, pickle_protocol=protocol)
+    with pytest.raises(UserError, match=r"would call .*(posix system|STACK_GLOBAL)") as raised:
+        check_shards([shard])
+    assert TRUST_VARIABLE in str(raised.value) and not (tmp_path / "ran").exists()
+    monkeypatch.setenv(TRUST_VARIABLE, "1")
+    check_shards([shard])
+
+
+def test_what_is_no_zip_of_torchs_is_refused(tmp_path):
+    plain = tmp_path / "plain.pt"
+    plain.write_bytes(pickle.dumps(Bomb()))
+    two = tmp_path / "two.pt"
+    with zipfile.ZipFile(two, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps({}, 2))
+        archive.writestr("a/constants.pkl", pickle.dumps(Bomb(), 2))
+    for shard in (plain, two):
+        with pytest.raises(UserError, match="no checkpoint that torch wrote"):
+            check_shards([shard])
