@@ -215,6 +215,8 @@ class Transport:
         # A second's import, which the oracle does not need.
         import openai
 
+        from reward_fns.expert.serving.bounded import BoundedClient
+
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             # Else a program that calls asyncio.run for each answer ends with "Too many open files".
@@ -226,7 +228,7 @@ class Transport:
                 timeout=self.timeout,
                 max_retries=0,
                 # The client's own default closes itself when it is collected, in whatever loop then runs: not in this.
-                http_client=openai.DefaultAsyncHttpxClient(),
+                http_client=BoundedClient(),
             )
             closing = _closing(client)
             self._clients[loop] = client, closing
@@ -270,9 +272,13 @@ class Transport:
         client = await self._client()
         try:
             # `chat.completions.create` takes 1.8 ms more of CPU to look through the arguments (2.4 ms without).
-            completion: Any = await client.post(
-                "/chat/completions", body=body, cast_to=ChatCompletion
-            )
+            # The client's own timeout is of each read: a reply that drips would take as long as it likes.
+            async with asyncio.timeout(self.timeout):
+                completion: Any = await client.post(
+                    "/chat/completions", body=body, cast_to=ChatCompletion
+                )
+        except TimeoutError:
+            raise self._too_late() from None
         except openai.OpenAIError as error:
             # A server may echo the key or the question; neither the message nor the chained exception carries it on.
             raise self._failure(error, client.api_key, secrets) from None
@@ -282,14 +288,22 @@ class Transport:
             ) from None
         return reply_of(completion, self.model)
 
+    def _too_late(self) -> TransientError:
+        message = f"expert {self.model} did not reply within {self.timeout:g} s"
+        return TransientError(message, "timeout")
+
     def _failure(
         self, error: "openai.OpenAIError", key: str, secrets: Iterable[str]
     ) -> ExpertError:
         import openai
 
+        from reward_fns.expert.serving.bounded import UnreadableBodyError
+
         who = f"expert {self.model}"
         if isinstance(error, openai.APITimeoutError):
-            return TransientError(f"{who} did not reply within {self.timeout:g} s", "timeout")
+            return self._too_late()
+        if isinstance(error.__cause__, UnreadableBodyError):
+            return TransientError(f"{who} sent {error.__cause__}", "malformed")
         if isinstance(error, openai.APIConnectionError):
             return TransientError(f"{who} is not reachable or dropped the connection", "connection")
         if not isinstance(error, openai.APIStatusError):
