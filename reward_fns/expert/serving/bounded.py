@@ -6,7 +6,6 @@ twice, or by more than that at a time (brotli, zstd), is not asked for and not r
 
 from typing import Any
 
-import httpx
 import openai
 
 LARGEST_BODY = 16 * 1024 * 1024
@@ -15,7 +14,7 @@ _ENCODINGS = ("", "identity", "gzip", "deflate")
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
-class UnreadableBodyError(httpx.DecodingError):
+class UnreadableBodyError(Exception):
     """A reply that is not read to its end."""
 
 
@@ -25,22 +24,21 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
     def __init__(self) -> None:
         super().__init__(headers={"Accept-Encoding": "gzip, deflate"})
 
-    async def send(
-        self, request: httpx.Request, *, stream: bool = False, **options: Any
-    ) -> httpx.Response:
+    # Of httpx or of its successor httpx2, as this `openai` has it.
+    async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         """The whole response, also where a stream is asked for.
 
         Raises:
             UnreadableBodyError: its body is larger than `LARGEST_BODY`, or packed in another way.
-            httpx.HTTPError: as the client's own.
+            Exception: what the client itself raises.
         """
-        response = await super().send(request, stream=True, **options)
+        response: Any = await super().send(request, stream=True, **options)
         try:
             body = await _body(response)
         finally:
             await response.aclose()
         headers = [item for item in response.headers.multi_items() if item[0] not in _OF_THE_WIRE]
-        return httpx.Response(
+        return type(response)(
             response.status_code,
             headers=headers,
             content=body,
@@ -49,7 +47,7 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
         )
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def _body(response: Any) -> bytes:
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in _ENCODINGS:
         raise UnreadableBodyError("a body packed in a way that was not asked for")

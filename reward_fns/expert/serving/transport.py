@@ -255,6 +255,8 @@ class Transport:
         import openai
         from openai.types.chat import ChatCompletion
 
+        from reward_fns.expert.serving.bounded import UnreadableBodyError
+
         content: list[Any] = [
             {"type": "image_url", "image_url": {"url": picture}} for picture in pictures
         ]
@@ -279,6 +281,8 @@ class Transport:
                 )
         except TimeoutError:
             raise self._too_late() from None
+        except UnreadableBodyError as error:
+            raise TransientError(f"expert {self.model} sent {error}", "malformed") from None
         except openai.OpenAIError as error:
             # A server may echo the key or the question; neither the message nor the chained exception carries it on.
             raise self._failure(error, client.api_key, secrets) from None
@@ -302,6 +306,7 @@ class Transport:
         who = f"expert {self.model}"
         if isinstance(error, openai.APITimeoutError):
             return self._too_late()
+        # As versions of the client say it that wrap whatever happens.
         if isinstance(error.__cause__, UnreadableBodyError):
             return TransientError(f"{who} sent {error.__cause__}", "malformed")
         if isinstance(error, openai.APIConnectionError):
