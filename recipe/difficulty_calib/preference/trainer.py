@@ -1,7 +1,7 @@
 """transformers' Trainer with the three losses, on a LoRA adapter of the language model.
 
 TRL's DPOTrainer is such a Trainer too. It is not used: verl 0.9.1 patches a TRL that it finds in
-its environment and fails on a current one, so the lock is without it, and neither POVID's noised
+its environment and fails on a current one (the CPU lock is without it), and neither POVID's noised
 branch nor selective EOS supervision stands in it. The record is TRL's, so that TRL in an
 environment of its own trains on the same file.
 
@@ -143,39 +143,47 @@ def train(model: str, examples: Sequence[Example], out: Path, settings: Settings
     Raises:
         UserError: `out` exists, or the model or an example cannot be used.
     """
-    from peft import LoraConfig, get_peft_model
-
     if out.exists():
         raise UserError(f"{out} exists: name another --out, or remove it")
-    ready = prepare(model, out.with_name(f".{out.name}.models"))
+    copies = out.with_name(f".{out.name}.models")
+    ready = prepare(model, copies)
     work = out.with_name(f".{out.name}.{_digest(ready.fingerprint, examples, settings)}.work")
+    trainer = _trainer(ready.path, examples, settings, work)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if work.is_dir() else None)
+    beside = work / "adapter"
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(beside)
+    os.replace(beside, out)
+    for done in (work, copies):
+        shutil.rmtree(done, ignore_errors=True)
+    log: list[Any] = trainer.state.log_history
+    return log
+
+
+def _trainer(
+    model: Path, examples: Sequence[Example], settings: Settings, work: Path
+) -> PreferenceTrainer:
+    """The Trainer of a model directory with a new adapter on it."""
+    from peft import LoraConfig, get_peft_model
+
     on_gpu = torch.cuda.is_available()
-    dtype = torch.bfloat16 if on_gpu else torch.float32
-    processor = AutoProcessor.from_pretrained(ready.path)
-    base = AutoModelForImageTextToText.from_pretrained(ready.path, dtype=dtype)
-    limit = base.config.get_text_config().max_position_embeddings
+    processor = AutoProcessor.from_pretrained(model)
+    base = AutoModelForImageTextToText.from_pretrained(
+        model, dtype=torch.bfloat16 if on_gpu else torch.float32
+    )
     ends = base.generation_config.eos_token_id
     ends = {processor.tokenizer.eos_token_id, *([ends] if isinstance(ends, int) else ends or ())}
     torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.rank, lora_alpha=2 * settings.rank, target_modules=_TRAINED, lora_dropout=0.0
     )
-    trainer = PreferenceTrainer(
+    return PreferenceTrainer(
         settings,
         sorted(ends),
         model=get_peft_model(base, config),
         args=_arguments(settings, work, on_gpu),
         train_dataset=list(examples),
-        data_collator=Collator(processor, limit),
+        data_collator=Collator(processor, base.config.get_text_config().max_position_embeddings),
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if work.is_dir() else None)
-    beside = work / "adapter"
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(beside)
-    os.replace(beside, out)
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.rmtree(out.with_name(f".{out.name}.models"), ignore_errors=True)
-    log: list[Any] = trainer.state.log_history
-    return log
 
 
 def _digest(fingerprint: str, examples: Sequence[Example], settings: Settings) -> str:
