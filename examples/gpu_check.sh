@@ -45,12 +45,15 @@ export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 if $on_cpu; then
     export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+    # torchrun's rendezvous listens on all of the machine's addresses: a single process needs none.
+    launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
     shape=tiny profile=pocket attention=sdpa card=() sizes=() sft_sizes=() correlation=0.999
 else
     export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0}
     CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES%%,*}
+    launcher=(torchrun --standalone --nproc_per_node=1)
     shape=real profile=llava_7b card=(--card "$CUDA_VISIBLE_DEVICES") correlation=0.999
-    attention=$(python -c 'import importlib.util as u; print("flash_attention_2" if u.find_spec("flash_attn") else "sdpa")')
+    attention=$(python -m recipe.difficulty_calib.preflight --attention)
     sft_sizes=(data.max_length=1536 data.max_token_len_per_gpu=8192)
     # Few workers: each takes a CPU of Ray's.
     sizes=(data.max_response_length=128 actor_rollout_ref.actor.ppo_max_token_len_per_gpu=8192
@@ -76,7 +79,7 @@ stage answers "$run/data/sft.parquet" "$(left)" \
     python -m recipe.difficulty_calib.gpu_check answers --questions "$run/data/sft_questions.parquet" --out "$run/data/sft.parquet"
 
 TENSORBOARD_DIR=$run/tensorboard/sft training_stage sft "$run/sft/latest_checkpointed_iteration.txt" "$(left)" \
-    torchrun --standalone --nproc_per_node=1 -m verl.trainer.sft_trainer \
+    "${launcher[@]}" -m verl.trainer.sft_trainer \
     --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" \
     data.train_files="$run/data/sft.parquet" data.train_batch_size=16 data.micro_batch_size_per_gpu=8 \
     model.path="$run/models/base" model.override_config.attn_implementation="$attention" "${sft_sizes[@]}" \

@@ -122,15 +122,18 @@ def without_password(url: str) -> str:
     return re.sub(r"(?<=://).*@", "", url)
 
 
+def _asked(base_url: str | None) -> str:
+    """Where the client sends requests: the address, else its own variable's, else OpenAI's."""
+    return base_url or os.environ.get(OPENAI_URL) or _OPENAI_URL
+
+
 def server_of(base_url: str | None) -> str:
     """The address that is asked, written in one way, without a name and password.
 
     >>> server_of("HTTP://me:secret@Judge:8000/v1/")
     'http://judge:8000/v1'
     """
-    # The client takes the variable where no address is given.
-    address = without_password(base_url or os.environ.get(OPENAI_URL) or _OPENAI_URL)
-    parts = urlsplit(address)
+    parts = urlsplit(without_password(_asked(base_url)))
     host = parts.netloc.lower()
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
 
@@ -157,11 +160,7 @@ def is_openai(base_url: str | None) -> bool:
     >>> is_openai(None), is_openai("https://api.openai.com/v1"), is_openai("https://openai.com.example.org/v1")
     (True, True, False)
     """
-    # The client takes the variable where no address is given.
-    base_url = base_url or os.environ.get(OPENAI_URL)
-    if not base_url:
-        return True
-    parts = urlsplit(base_url)
+    parts = urlsplit(_asked(base_url))
     host = parts.hostname or ""
     return parts.scheme == "https" and any(
         host == own or host.endswith(f".{own}") for own in _OPENAI_HOSTS
