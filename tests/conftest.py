@@ -155,6 +155,7 @@ def write_questions(tmp_path):
 
 LONGEST_FIRST = (
     "test_main_job.py",
+    "test_gpu_check_run.py",
     "test_grpo_runs.py",
     "test_sft_export.py",
     "test_expert_failure.py",
