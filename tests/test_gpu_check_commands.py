@@ -19,7 +19,7 @@ _MADE = (
 )
 _PYTHON = f"""#!/usr/bin/env bash
 # Writes what it is called with, an argument a line, and makes what the stages would.
-[[ "$1" == -c ]] && echo sdpa && exit
+[[ "${{@: -1}}" == --attention ]] && echo sdpa && exit
 printf '%s\\n' "$@" ==== >>calls.txt
 for file in {_MADE}; do
     mkdir -p "outputs/gpu_check/$(dirname "$file")" && touch "outputs/gpu_check/$file"

@@ -40,7 +40,9 @@ def check_shards(shards: list[Path]) -> None:
         try:
             unknown = sorted({name for name in _named(shard) if not _KNOWN.fullmatch(name)})
         except (zipfile.BadZipFile, ValueError, OSError) as error:
-            raise UserError(f"{shard} is no checkpoint that torch wrote ({error})") from error
+            raise UserError(
+                f"{shard} is no checkpoint that torch wrote ({error}): is the checkpoint whole?"
+            ) from error
         if unknown:
             raise UserError(
                 f"{shard} would call {', '.join(unknown[:3])} when it is loaded, which no tensor needs: it may run any "

@@ -55,7 +55,8 @@ def test_one_interrupt_ends_a_step_that_waits_for_a_hanging_server(
         splits={"train": 2, "sft": 2},
         **sections,
     )
-    folders = os.pathsep.join([str(Path(scripted.__file__).parent), os.environ["PYTHONPATH"]])
+    here = str(Path(scripted.__file__).parent)
+    folders = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         [sys.executable, "-m", "data_prep", step, str(config), "--out", str(tmp_path / "run")],
         env=os.environ | {"PYTHONPATH": folders},

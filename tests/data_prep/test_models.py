@@ -241,10 +241,21 @@ def test_shards_that_cannot_be_merged_end_with_one_line(run, tmp_path):
     path = run({})
     (path / "global_step_3" / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"torn")
     with pytest.raises(
-        UserError, match="verl's merger failed on .*is the checkpoint whole"
+        UserError, match="rank_0.pt is no checkpoint that torch wrote .*is the checkpoint whole"
     ) as caught:
         prepare(str(path), tmp_path / "cache")
     assert "\n" not in str(caught.value) and not list((tmp_path / "cache").iterdir())
+
+
+def test_what_is_trusted_and_cannot_be_merged_ends_with_one_line_too(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFICULTY_CALIB_TRUST_CHECKPOINT", "1")
+    path = run({})
+    (path / "global_step_3" / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"torn")
+    with pytest.raises(
+        UserError, match="verl's merger failed on .*is the checkpoint whole"
+    ) as caught:
+        prepare(str(path), tmp_path / "cache")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_model_directory_is_no_checkpoint(tiny_llava):

@@ -5,6 +5,7 @@ strictly (`forms`) and counted (`stats`). What ends the run is remembered: no la
 """
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -142,14 +143,19 @@ class OpenAIExpert:
 
 
 def _plain(value: Any) -> Any:
-    """The same as JSON has it; a whole number is one way of writing, 0 and 0.0 are one parameter."""
+    """The same as JSON has it; a whole number is one way of writing, 0 and 0.0 are one parameter.
+
+    A text may be a tenant's token, and the identity stands in the cache: its digest tells it apart.
+    """
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value if isinstance(value, int | float | str | None) else str(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    return f"sha256:{hashlib.sha256(str(value).encode()).hexdigest()[:16]}"
 
 
 class _Asking:
