@@ -21,6 +21,8 @@ cd "${SLURM_SUBMIT_DIR:?run this by sbatch, from the root of the repository}"
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 first=${nodes[0]} port=${RAY_PORT:-6379}
 on_node() { srun --overlap --nodes=1 --ntasks=1 --nodelist="$@"; } # on_node NAME COMMAND...
+# In the background: exec, so that the process that `ended` ends is srun and no shell around it.
+start_on() { exec srun --overlap --nodes=1 --ntasks=1 --nodelist="$@"; }
 address=$(on_node "$first" hostname --ip-address | awk '{print $1}')
 
 # Ray asks for a token where one lies in a user's home; nodes and driver must then have the same one.
@@ -39,13 +41,13 @@ ended() {
 trap ended EXIT
 
 sizes=(--num-cpus="$SLURM_CPUS_PER_TASK" --num-gpus="$SLURM_GPUS_ON_NODE" --block)
-on_node "$first" ray start --head --node-ip-address="$address" --port="$port" --include-dashboard=false \
+start_on "$first" ray start --head --node-ip-address="$address" --port="$port" --include-dashboard=false \
     --temp-dir="/tmp/ray_$SLURM_JOB_ID" "${sizes[@]}" &
 started+=($!)
 export RAY_ADDRESS=$address:$port
 python -m recipe.difficulty_calib.cluster --nodes 1 --within "${JOIN_LIMIT:-600}"
 for node in "${nodes[@]:1}"; do
-    on_node "$node" ray start --address="$RAY_ADDRESS" "${sizes[@]}" &
+    start_on "$node" ray start --address="$RAY_ADDRESS" "${sizes[@]}" &
     started+=($!)
 done
 python -m recipe.difficulty_calib.cluster --nodes "${#nodes[@]}" --within "${JOIN_LIMIT:-600}"

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from recipe.difficulty_calib.patches.cpu_loopback import OF_RAY
+
 #: Variables that hold a path: made absolute, since a worker has another working directory.
 PATHS = ("VERL_FILE_LOGGER_PATH", "VERL_FILE_LOGGER_ROOT", "TENSORBOARD_DIR")
 #: Variables that verl, Ray's workers and vLLM read. No key of an expert is among them: verl prints
@@ -66,7 +68,8 @@ def attach(config: DictConfig) -> str | None:
             ray_init.pop(name, None)
         ray_init.address = address
         given = OmegaConf.select(ray_init, "runtime_env.env_vars") or {}
-        variables = {**forwarded(os.environ), **given}
+        # On a CPU workers would else listen where no other node reaches them.
+        variables = {**forwarded(os.environ), OF_RAY: "1", **given}
         OmegaConf.update(ray_init, "runtime_env.env_vars", variables, force_add=True)
     return str(address)
 

@@ -17,20 +17,24 @@ from typing import Any
 from recipe.difficulty_calib.patches import Patch
 
 LOOPBACK = "127.0.0.1"
-_OF_RAY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+OF_RAY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's switch for a node that others can join; off by default where Ray spares desktops a firewall's question."""
-ADDRESSES = {_OF_RAY: "0", "VLLM_HOST_IP": LOOPBACK, "GLOO_SOCKET_IFNAME": "lo"}
+ADDRESSES = {OF_RAY: "0", "VLLM_HOST_IP": LOOPBACK, "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def set_addresses() -> None:
-    """Put `ADDRESSES` into this process's environment, which its children inherit; what is set stays."""
-    for name, value in ADDRESSES.items():
-        os.environ.setdefault(name, value)
+    """Put `ADDRESSES` into this process's environment, which its children inherit; what is set stays.
+
+    Not where Ray has its own choice of address (`wanted`): other nodes must reach this one there.
+    """
+    if wanted():
+        for name, value in ADDRESSES.items():
+            os.environ.setdefault(name, value)
 
 
 def wanted() -> bool:
     """Whether Ray is to stay on the loopback interface."""
-    return os.environ.get(_OF_RAY, "0") == "0"
+    return os.environ.get(OF_RAY, "0") == "0"
 
 
 def _apply_to_ray(module: Any) -> None:
