@@ -45,6 +45,7 @@ def set_aside(records: Path) -> Path | None:
         if path.exists()
     ]
     if not sources:
+        left_out_path(records).unlink(missing_ok=True)  # of answers that are gone
         return None
     content = settings.read_bytes() if settings.exists() else b""
     target = records.parent / "old" / hashlib.sha256(content).hexdigest()[:8]

@@ -23,20 +23,29 @@ case "${1:-}" in
     '') ;;
     *) echo "FAILED: unknown argument '$1': there is --cpu" >&2 && exit 2 ;;
 esac
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+# As nvidia-smi numbers them.
+export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
+. examples/machine.sh
+$on_cpu || has_gpu || fail "nvidia-smi finds no GPU here. Without one: bash examples/gpu_check.sh --cpu"
+run_name=${RUN:-gpu_check$($on_cpu && echo -cpu || true)}
+run=$PWD/outputs/$run_name
+[[ "$run_name" != */* && "$run_name" != . && "$run_name" != .. ]] || fail "RUN=$run_name names a folder in outputs/: leave out the slash"
+# It is made anew: only what an earlier check left may go.
+[[ ! -e "$run" || -f "$run/.gpu_check" ]] || fail "$run is not of an earlier check: name another RUN, or remove it"
 $on_cpu && export DIFFICULTY_CALIB_DEVICE=cpu
 . examples/setup.sh
-if ! $on_cpu && [[ "$(<.venv/.device)" != gpu ]]; then
-    echo "FAILED: nvidia-smi finds no GPU here. Without one: bash examples/gpu_check.sh --cpu" >&2
-    exit 1
-fi
 
+((${GRPO_STEPS:-3} >= 2)) || fail "GRPO_STEPS=$GRPO_STEPS: whether an update reaches the rollouts is seen from the second step on"
 sft_steps=${SFT_STEPS:-20} grpo_steps=${GRPO_STEPS:-3} started=$SECONDS limit=${LIMIT:-600}
-run_name=${RUN:-gpu_check$($on_cpu && echo -cpu || true)}
-run=$PWD/outputs/$run_name shipped=$PWD/data_prep/pocket/base_model
-mkdir -p "$run"
+shipped=$PWD/data_prep/pocket/base_model
+mkdir -p "$run" && touch "$run/.gpu_check"
 . examples/stages.sh
 lock_run
-find "$run" -mindepth 1 -maxdepth 1 ! -name .lock -exec rm -rf {} +
+find "$run" -mindepth 1 -maxdepth 1 ! -name .lock ! -name .gpu_check -exec rm -rf {} +
 mkdir -p "$run"/{stages,logs,models,records,tensorboard}
 
 export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
@@ -49,7 +58,7 @@ if $on_cpu; then
     launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
     shape=tiny profile=pocket attention=sdpa card=() sizes=() sft_sizes=() correlation=0.999
 else
-    export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0}
+    export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-0}
     CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES%%,*}
     launcher=(torchrun --standalone --nproc_per_node=1)
     shape=real profile=llava_7b card=(--card "$CUDA_VISIBLE_DEVICES") correlation=0.999

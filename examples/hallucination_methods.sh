@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 main() {
+[[ "${MODEL:-}" != *+* ]] || { echo "FAILED: MODEL=$MODEL: merge its adapter first, the methods put their own on it" >&2 && exit 1; }
 . examples/setup.sh
 out=$(realpath -m "${1:?name the directory OUT}")
 stage_one=${2:-}

@@ -1,7 +1,12 @@
 # Sourced by the entry scripts before anything is installed: which Python, which device.
 # Failures go through `fail MESSAGE`, which the sourcing script has.
 
-has_gpu() { command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q '^GPU'; }
+has_gpu() {
+    local listing
+    # Read whole before it is searched: behind a `grep -q` nvidia-smi may die of the closed pipe, and count as none.
+    listing=$(timeout 60 nvidia-smi -L 2>/dev/null) || return 1
+    [[ $'\n'$listing == *$'\nGPU '* ]]
+}
 
 choose_device() {
     case "${DIFFICULTY_CALIB_DEVICE:-}" in

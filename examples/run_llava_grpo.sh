@@ -7,7 +7,7 @@
 #
 # RUN=NAME       directory under outputs/ (default: the profile, with -quick and the seed)
 # PROFILE=NAME   pocket (default without a GPU), llava_7b (default with one)
-# RULE="NAMES"   of paper, proper, segments, one training each (default: "paper segments" on pocket, paper on a GPU);
+# RULE="NAMES"   of paper, proper, log, segments, one training each (default: "paper segments" on pocket, paper on a GPU);
 #                none: SFT and its evaluation alone
 # SEED=N         of data, training and evaluation (default 0)
 # MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
@@ -29,18 +29,28 @@ set -euo pipefail
 main() {
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-quick=false
-if [[ "${1:-}" == --quick ]]; then
-    quick=true
-    shift
-fi
 fail() {
     echo "FAILED: $*" >&2
     exit 1
 }
+quick=false
+case "${1:-}" in
+    --quick) quick=true && shift ;;
+    -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' examples/run_llava_grpo.sh && exit ;;
+esac
+for argument in "$@"; do
+    case "$argument" in
+        [A-Z]*=*) fail "${argument%%=*} is a variable: write it before bash, $argument bash examples/run_llava_grpo.sh" ;;
+        trainer.n_gpus_per_node=*) fail "$argument: CUDA_VISIBLE_DEVICES says which GPUs are used, in SFT too" ;;
+        [a-z+~]*=* | '~'*) ;;
+        *) fail "'$argument' is no Hydra key with its value; --quick comes first, --help tells the rest" ;;
+    esac
+done
+case "${PREFLIGHT:-}" in '' | warn) ;; *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;; esac
 [[ "$PWD" != *" "* ]] || fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
 
-# What can be refused is refused here, before anything is installed.
+# What can be refused is refused here, before anything is installed. GPUs are numbered as nvidia-smi does.
+export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
 . examples/machine.sh
 if [[ -x .venv/bin/python ]]; then bare_python=.venv/bin/python; else bare_python=$(find_python); fi
 preflight() { "$bare_python" -m recipe.difficulty_calib.preflight "$@"; }
@@ -51,6 +61,24 @@ device_set=$(choose_device)
 default_profile=pocket
 [[ "$device_set" == gpu ]] && ((visible_gpus > 0)) && default_profile=llava_7b
 seed=${SEED:-0} profile=${PROFILE:-$default_profile}
+[[ "$seed" =~ ^[0-9]{1,9}$ ]] || fail "SEED=$seed is no whole number from 0 to 999999999"
+[[ "${RUN:-}" != */* && "${RUN:-}" != . && "${RUN:-}" != .. ]] || fail "RUN=$RUN names a folder in outputs/: leave out the slash"
+if [[ -z "${PROFILE:-}" && "$profile" == pocket ]] && command -v nvidia-smi >/dev/null; then
+    # A driver that fails, or a typing error: the pocket model on one's own data is not what was meant.
+    [[ "$device_set" != gpu || -z "${CUDA_VISIBLE_DEVICES:-}" ]] ||
+        fail "CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES names no GPU of \`nvidia-smi -L\`"
+    [[ -z "${EXPERT:-}${CONFIG:-}${DATA:-}${MODEL:-}" ]] ||
+        fail "no GPU can be used here; to train the pocket model on what you named: PROFILE=pocket"
+fi
+configs=recipe/difficulty_calib/config
+[[ "$profile" != */* && -f $configs/$profile.yaml && -f $configs/${profile}_sft.yaml ]] ||
+    fail "there is no profile $profile: PROFILE is one of $(basename -as _sft.yaml $configs/*_sft.yaml | xargs)"
+# Its vLLM is another build than the GPU's.
+if [[ "$profile" == pocket && "$device_set" == gpu && -z "${DIFFICULTY_CALIB_DEVICE:-}" ]]; then
+    [[ "$(cat .venv/.device 2>/dev/null)" != gpu ]] ||
+        fail "pocket runs on the CPU set, and .venv holds the GPU set: DIFFICULTY_CALIB_DEVICE=cpu puts it in its place"
+    export DIFFICULTY_CALIB_DEVICE=cpu
+fi
 shipped=data_prep/pocket/base_model
 expert=${EXPERT:-}
 if [[ "$profile" == pocket ]]; then
@@ -67,8 +95,15 @@ else
     ((${#unnamed[@]} == 0)) || fail "$(printf '%s; ' "${unnamed[@]}")or PROFILE=pocket, which brings both"
 fi
 [[ -z "${CONFIG:-}" || -f "$CONFIG" ]] || fail "there is no file CONFIG=$CONFIG"
-[[ -z "${DATA:-}" || -f "$DATA/rl_train.parquet" ]] ||
-    fail "DATA=$DATA holds no rl_train.parquet: name the --out of a finished \`python -m data_prep run CONFIG --out DIR\`"
+[[ -z "${CONFIG:-}" || -z "${DATA:-}" ]] || fail "CONFIG makes stage one and DATA is a finished one: set one of them"
+for file in {rl_train,test,sft,r_tuning}.parquet coefficients.yaml; do
+    [[ -z "${DATA:-}" || -f "$DATA/$file" ]] ||
+        fail "DATA=$DATA holds no $file: name the --out of a finished \`python -m data_prep run CONFIG --out DIR\`"
+done
+[[ ! -d "$model" && "$model" != [./~]* || -f "$model/config.json" ]] || fail "MODEL=$model holds no config.json: it is no model"
+[[ "$expert" != "{"* ]] || "$bare_python" -c 'import json, sys; json.loads(sys.argv[1])' "$expert" 2>/dev/null ||
+    fail "EXPERT is not JSON: $expert"
+[[ "$rules" != *[/*?[]* ]] || fail "RULE=$rules: name rules by their names"
 [[ "$rules" == none ]] && rules=""
 for rule in $rules; do
     [[ -f recipe/difficulty_calib/config/rule/$rule.yaml ]] ||

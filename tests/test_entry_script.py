@@ -154,3 +154,106 @@ def test_an_unknown_rule_is_refused_before_anything_is_installed(checkout) -> No
         "FAILED: there is no rule both: RULE is none, or of log paper proper segments\n"
     )
     assert checkout.untouched
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (("-quick",), {}, "'-quick' is no Hydra key"),
+        (("trainer.x=1", "--quick"), {}, "'--quick' is no Hydra key with its value; --quick comes"),
+        (("PREFLIGHT=warn",), {}, "PREFLIGHT is a variable: write it before bash"),
+        (("trainer.n_gpus_per_node=2",), {}, "CUDA_VISIBLE_DEVICES says which GPUs are used"),
+        ((), {"PREFLIGHT": "versions"}, "PREFLIGHT is warn or not set, got 'versions'"),
+        ((), {"SEED": "1.5"}, "SEED=1.5 is no whole number"),
+        ((), {"RUN": "../x"}, "RUN=../x names a folder in outputs/"),
+        (
+            (),
+            {"PROFILE": "llava7b"},
+            "there is no profile llava7b: PROFILE is one of llava_7b pocket",
+        ),
+        ((), {"MODEL": "examples"}, "MODEL=examples holds no config.json"),
+        ((), {"MODEL": "/nope"}, "MODEL=/nope holds no config.json"),
+        ((), {"EXPERT": "{"}, "EXPERT is not JSON: {"),
+        ((), {"RULE": "../rule/paper"}, "RULE=../rule/paper: name rules by their names"),
+        ((), {"DATA": "x", "CONFIG": "README.md"}, "CONFIG makes stage one and DATA is a finished"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line_before_the_install(
+    checkout, arguments: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    (checkout.root / "README.md").touch()
+    done = checkout.run(*arguments, **environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("FAILED: ") and said in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and checkout.untouched
+
+
+def test_help_is_the_script_s_own_head(checkout) -> None:
+    done = checkout.run("--help")
+    assert done.returncode == 0 and checkout.untouched
+    assert "RULE=" in done.stdout and "set -euo" not in done.stdout and "#" not in done.stdout[:2]
+
+
+@pytest.mark.parametrize(
+    "broken", ["echo 'GPU 0: A (UUID: GPU-0a)'; exit 9", "echo rubbish", "exit 255"]
+)
+def test_a_gpu_that_cannot_be_used_makes_no_pocket_run_of_one_s_own_data(
+    checkout, broken: str
+) -> None:
+    smi = checkout.bin / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\n{broken}\n")
+    smi.chmod(0o755)
+    done = checkout.run(EXPERT=EXPERT, CUDA_VISIBLE_DEVICES="7")
+    assert done.returncode == 1 and checkout.untouched
+    assert "no GPU can be used here" in done.stderr
+
+
+def test_a_typing_error_in_the_visible_devices_makes_no_pocket_run(checkout) -> None:
+    checkout.show_gpus(2)
+    done = checkout.run(CUDA_VISIBLE_DEVICES="all")
+    assert "FAILED: CUDA_VISIBLE_DEVICES=all names no GPU" in done.stderr and checkout.untouched
+
+
+def test_a_listing_that_is_written_line_by_line_is_read_whole(checkout) -> None:
+    """With `grep -q` behind it a third of such listings counted as no GPU: the pipe closed early."""
+    smi = checkout.bin / "nvidia-smi"
+    lines = "; ".join(f"sleep 0.01; echo 'GPU {i}: A (UUID: GPU-{i}a)'" for i in range(8))
+    smi.write_text(f"#!/bin/bash\nset -e\n{lines}\n")
+    smi.chmod(0o755)
+    script = f"set -euo pipefail; . {checkout.root}/examples/machine.sh; has_gpu && echo yes"
+    for _ in range(5):
+        done = subprocess.run(
+            ["bash", "-c", script],
+            env=os.environ | {"PATH": f"{checkout.bin}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == "yes\n"
+
+
+def test_pocket_on_a_gpu_machine_takes_the_cpu_set_and_spares_a_gpu_s(checkout) -> None:
+    checkout.show_gpus(1)
+    (checkout.root / "examples/setup.sh").write_text(
+        'echo "device $DIFFICULTY_CALIB_DEVICE"; exit 7\n'
+    )
+    assert "device cpu" in checkout.run(PROFILE="pocket").stdout
+    (checkout.root / ".venv").mkdir()
+    (checkout.root / ".venv/.device").write_text("gpu\n")
+    done = checkout.run(PROFILE="pocket")
+    assert "DIFFICULTY_CALIB_DEVICE=cpu puts it in its place" in done.stderr
+
+
+@pytest.mark.parametrize("run", ["..", ".", "a/b", "kept"])
+def test_the_gpu_check_removes_no_folder_but_its_own(checkout, run: str) -> None:
+    kept = checkout.root / "outputs/kept/report.html"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    done = subprocess.run(
+        ["bash", str(checkout.root / "examples/gpu_check.sh"), "--cpu"],
+        env=os.environ | {"RUN": run, "DIFFICULTY_CALIB_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and done.stderr.startswith("FAILED: ")
+    assert kept.exists() and not (checkout.root / "installed").exists()

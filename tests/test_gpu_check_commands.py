@@ -36,6 +36,8 @@ def calls(tmp_path_factory) -> list[list[str]]:
     (folder / "bin").mkdir()
     (folder / "bin/python").write_text(_PYTHON)
     (folder / "bin/python").chmod(0o755)
+    (folder / "bin/nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: GPU-7)'\n")
+    (folder / "bin/nvidia-smi").chmod(0o755)
     environment = os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}"}
     environment |= {"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-8"}
     for name in ("RUN", "PROCESSOR", "SFT_STEPS", "GRPO_STEPS", "LIMIT"):

@@ -25,6 +25,7 @@ PATHS = ("VERL_FILE_LOGGER_PATH", "VERL_FILE_LOGGER_ROOT", "TENSORBOARD_DIR")
 #: what it hands to Ray, so a key belongs in the environment of `ray start`. No network interface
 #: either: its name is each node's own.
 SETTINGS = (
+    "DIFFICULTY_CALIB_SHM_PREFIX",
     "HF_HOME",
     "HF_HUB_OFFLINE",
     "OMP_NUM_THREADS",
@@ -89,8 +90,8 @@ def wait_for(nodes: int, within_s: float) -> list[str]:
                 ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False)
             alive = [node for node in ray.nodes() if node["Alive"]]
             reason = f"{len(alive)} of {nodes} nodes have joined"
-        except (ConnectionError, RuntimeError) as error:  # not up yet
-            reason = str(error).splitlines()[0]
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:  # not up yet
+            reason = (str(error) or type(error).__name__).splitlines()[0]
         if len(alive) >= nodes:
             return [_line(node) for node in alive]
         time.sleep(2)

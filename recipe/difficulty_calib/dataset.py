@@ -24,7 +24,6 @@ from recipe.difficulty_calib.patches.stock import check_all
 #: What these classes override: module of verl -> names in it.
 OVERRIDES = {
     RLHFDataset.__module__: (
-        "RLHFDataset.maybe_filter_out_long_prompts",
         "RLHFDataset._build_messages",
         "RLHFDataset._process_multi_modal_info",
         "RLHFDataset.maybe_filter_out_long_prompts",

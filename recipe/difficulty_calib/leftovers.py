@@ -18,6 +18,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,7 @@ from typing import IO
 PREFIX_VARIABLE = "DIFFICULTY_CALIB_SHM_PREFIX"
 """What the names of a run's segments of shared memory begin with; `patches.shared_memory_names` reads it."""
 SEGMENTS = Path("/dev/shm")
+_YOUNG_S = 10.0
 _NAME = re.compile(r"dc[0-9a-f]{5}")
 
 
@@ -60,10 +62,17 @@ def remove_abandoned(base: Path) -> None:
     for folder in base.glob("dc*"):
         if not _NAME.fullmatch(folder.name) or not folder.is_dir() or folder.is_symlink():
             continue
-        if folder.stat().st_uid != os.getuid() or not (folder / ".lock").exists():
-            continue
-        with contextlib.suppress(BlockingIOError), _held(folder):
-            _remove(folder)
+        # Another run may be removing it; or it is held, and BlockingIOError says so.
+        with contextlib.suppress(OSError):
+            if _is_old(folder):
+                with _held(folder):
+                    _remove(folder)
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether it is this user's, and older than the moment between its making and its lock."""
+    status, lock = folder.stat(), (folder / ".lock").stat()
+    return status.st_uid == os.getuid() and time.time() - lock.st_mtime > _YOUNG_S
 
 
 @contextlib.contextmanager

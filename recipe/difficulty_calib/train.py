@@ -28,8 +28,8 @@ def main(config: DictConfig) -> None:
     except PreflightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    attach(config)
     with leftovers.removed():
+        attach(config)
         try:
             main_ppo.main(config)
         finally:

@@ -12,13 +12,18 @@ import sys
 
 from recipe.difficulty_calib.preflight import attention, checks, gpus, versions
 from recipe.difficulty_calib.preflight.checks import Row, Run
+from recipe.difficulty_calib.preflight.needs import CONFIG
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.profile and not (CONFIG / f"{given.profile}.yaml").is_file():
+        parser.error(f"there is no profile {given.profile!r} in {CONFIG}")
+    devices = _visible() if given.plan or not given.profile else []
     run = Run(
-        profile=given.profile or ("llava_7b" if _visible() else "pocket"),
+        profile=given.profile or ("llava_7b" if devices else "pocket"),
         model=given.model,
         out=given.out,
         train_rl=not given.without_grpo,
@@ -32,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"attention: {chosen} ({why})", file=sys.stderr)
         print(chosen)
     elif given.plan:
-        print(*_plan(run))
+        print(len(devices), checks.device_of(run, devices) if devices else "cpu")
     else:
         return _table(run, only_warn=given.warn)
     return 0
@@ -59,11 +64,6 @@ def _visible() -> list[gpus.Device]:
     except gpus.NoDriverError as error:
         print(f"no GPU: {error}", file=sys.stderr)
         return []
-
-
-def _plan(run: Run) -> tuple[int, str]:
-    devices = _visible()
-    return len(devices), checks.device_of(run, devices) if devices else "cpu"
 
 
 def _table(run: Run, only_warn: bool) -> int:

@@ -128,7 +128,7 @@ def driver_row(driver: str, cuda: int | None) -> Row:
 
 def _capability_row(devices: list[gpus.Device]) -> Row:
     told = min((device.capability for device in devices), key=_numbers)
-    if not told:
+    if not _numbers(told):
         return Row("bfloat16", "capability 8.0", "not told", "warn", "be sure of Ampere or newer")
     remedy = "use a GPU of Ampere (A100, RTX 30) or newer: bf16 is what the profile trains in"
     return Row("bfloat16", "capability 8.0", told, *_verdict(_numbers(told) >= _BF16, "no", remedy))
@@ -140,7 +140,8 @@ def memory_row(run: Run, count: int, card: float) -> Row:
         remedy = "compare `nvidia-smi` with recipe/difficulty_calib/preflight/needs.py"
         return Row("GPU memory", "see the README", "not told", "warn", remedy)
     device = needs.device_for(card, run.parameters, count)
-    least = needs.card_gib(run.parameters, count, offloaded=True)
+    offloaded = device in (None, "gpu_1x48")
+    least = needs.card_gib(run.parameters, count, offloaded=offloaded)
     small = needs.card_gib(needs.LLAVA_PARAMETERS, 1, offloaded=True)
     remedy = (
         f"nothing smaller fits {run.parameters / 1e9:.1f} billion parameters: a card of 48 GB or "

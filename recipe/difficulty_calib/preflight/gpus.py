@@ -48,13 +48,19 @@ def listed() -> list[Device]:
 def _ask(*arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["nvidia-smi", *arguments], capture_output=True, text=True, timeout=60, check=False
+            ["nvidia-smi", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
         )
     except FileNotFoundError:
         return None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoDriverError(str(error)) from error
-    if done.returncode != 0:
+    # Some warn by their exit code and list all the same.
+    if done.returncode != 0 and not parsed(done.stdout):
         said = (done.stdout + done.stderr).strip() or f"exit code {done.returncode}"
         raise NoDriverError(said.splitlines()[0])
     return done.stdout
@@ -77,9 +83,9 @@ def _with_details(devices: list[Device], table: str) -> list[Device]:
     details = {}
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.split(",", 4)]
-        if len(cells) == 5 and cells[1].isdigit():
+        if len(cells) == 5:
             details[cells[0]] = {
-                "gib": int(cells[1]) / 1024,
+                "gib": int(cells[1]) / 1024 if cells[1].isdigit() else 0.0,
                 "driver": cells[2],
                 "capability": cells[3],
             }

@@ -34,6 +34,8 @@ from reward_fns.expert.requests import Request, Source, Usage, V, Verdict
 from reward_fns.files import read_jsonl
 
 JUDGE_PREFIX = "judge "
+_MOST = 1e11
+"""Seconds of a record's time, tokens or money: no calendar, and no run, goes so far."""
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 """What `read_entry` and `from_entry` raise for what is no record of a verdict."""
 _NOT_STORED = ("images", "ground_truth")
@@ -97,7 +99,9 @@ def judges_of(text: str | None) -> list[dict[str, Any]]:
         judges = [] if text is None else json.loads(text)
     except (ValueError, RecursionError):
         return []
-    return judges if isinstance(judges, list) else []
+    return (
+        [judge for judge in judges if isinstance(judge, dict)] if isinstance(judges, list) else []
+    )
 
 
 def with_judge(text: str | None, identity: dict[str, Any]) -> str:
@@ -200,13 +204,25 @@ def read_entries(recorded: Path) -> Iterator[dict[str, Any]]:
     for entry in _entries(recorded):
         try:
             from_entry(entry)
-            float(entry["time"]), str(entry["judge"]), str(entry["content"]), dict(entry["usage"])
+            _check_provenance(entry)
         except UNREADABLE:
             broken += 1
             continue
         yield entry
     if broken:
         print(f"{recorded}: {broken} entries left out: no verdicts", file=sys.stderr)
+
+
+def _check_provenance(entry: Mapping[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError for a record that does not say who was asked, when, at what cost."""
+    usage = asdict(Usage(**entry["usage"]))
+    numbers = [entry["time"], *(entry["usage"][name] for name in usage)]
+    if not all(isinstance(number, int | float) and 0 <= number < _MOST for number in numbers):
+        raise TypeError("usage and time are numbers")
+    if not isinstance(entry.get("identity", {}), Mapping):
+        raise TypeError("an identity is an object")
+    if not all(isinstance(entry[name], str) for name in ("judge", "content")):
+        raise TypeError("judge and content are texts")
 
 
 def _entries(recorded: Path) -> Iterator[dict[str, Any]]:

@@ -340,6 +340,12 @@ class Transport:
             *([key] if key != "none" else []),
         ]
         said = without(str(error.message), secrets, keys)
+        if 300 <= status < 400:
+            return FatalExpertError(
+                f"{who} redirects ({status}), which is not followed: mend base_url "
+                f"({without_password(self.base_url or 'OpenAI')})",
+                "model",
+            )
         if status in (401, 403):
             return FatalExpertError(
                 f"{who} refuses the key ({status}): {self._key_remedy()}. It says: {said}",
