@@ -58,7 +58,12 @@ def test_the_next_run_removes_what_a_killed_one_left_and_spares_a_live_one(tmp_p
     alive, foreign = tmp_path / "dc00000", tmp_path / "dcfffff"
     alive.mkdir()
     foreign.mkdir()  # no lock: not ours
+    young = Path(folder)
     with leftovers._held(alive):
+        leftovers.remove_abandoned(tmp_path)
+        assert young.exists()  # its run may be about to take the lock
+        for each in (young, alive):
+            os.utime(each / ".lock", (0, 0))
         leftovers.remove_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == [alive, foreign]
     assert not (SEGMENTS / segment).exists()

@@ -19,10 +19,8 @@ PLAIN = (
 class RawServer:
     """Sends the same bytes to every request, in parts with a pause between them."""
 
-    def __init__(self, body, encoding="", part=65536, pause=0.0):
-        head = (
-            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        )
+    def __init__(self, body, encoding="", part=65536, pause=0.0, status="200 OK"):
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         head += f"Content-Encoding: {encoding}\r\n" if encoding else ""
         self.sent = (head + "\r\n").encode() + body
         self.part, self.pause = part, pause
@@ -100,6 +98,16 @@ def test_what_is_packed_in_another_way_is_not_read(encoding):
 def test_a_reply_is_read_as_before(body, encoding):
     with RawServer(body, encoding) as server:
         assert asked(server) == 1.0
+
+
+def test_a_redirect_is_neither_read_nor_followed():
+    """The client would read its body without an end, and send the question to wherever it says."""
+    bomb = gzip.compress(bytes(300_000_000), compresslevel=9)
+    with RawServer(bomb, "gzip", status="307 Moved\r\nLocation: http://127.0.0.1:9/v1") as server:
+        outcome = asked(server)
+    assert outcome.startswith(("malformed: ", "model: ")) and "127.0.0.1:9" not in outcome
+    with RawServer(b"{}", status="307 Moved\r\nLocation: http://127.0.0.1:9/v1") as server:
+        assert "redirects (307), which is not followed: mend base_url" in asked(server)
 
 
 def test_a_reply_that_drips_has_the_time_of_one_attempt():

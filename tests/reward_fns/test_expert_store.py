@@ -193,6 +193,41 @@ def test_an_entry_that_is_no_verdict_is_named_and_asked_anew(
     assert "an entry that is no verdict" in caplog.text and "paid for again" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"identity": "x"},
+        {"usage": {}},
+        {"usage": {"calls": 1}},
+        {"time": 1e300},
+        {"time": "now"},
+        {"judge": []},
+    ],
+    ids=str,
+)
+def test_a_record_that_does_not_say_who_was_asked_is_left_out_of_what_is_shown(
+    server, tmp_path, odd, capsys
+):
+    ask(make_expert(config(server, tmp_path)))
+    with sqlite3.connect(tmp_path / "cache.db") as database:
+        (key, text), *_ = database.execute(
+            "SELECT key, value FROM entries WHERE length(key) = 64"
+        ).fetchall()
+        changed = json.dumps(json.loads(text) | odd)
+        database.execute("UPDATE entries SET value = ? WHERE key = ?", (changed, key))
+    database.close()
+    assert main(["inspect", str(tmp_path)]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("2 verdicts") and "1 entries left out: no verdicts" in told.err
+
+
+def test_judges_that_are_no_objects_are_none(server, tmp_path):
+    with Store(tmp_path) as store:
+        store.set("judge m", '["x", {"server": "http://a"}]')
+    expert = config(server, tmp_path)
+    assert ask(make_expert(expert)) and main(["inspect", str(tmp_path)]) == 0
+
+
 def test_a_number_that_is_none_names_the_directory_and_what_that_forgets(server, tmp_path):
     ask(make_expert(config(server, tmp_path, max_calls=9)))
     with Store(tmp_path / "limits") as store:
