@@ -36,14 +36,13 @@ from data_prep.engines.interface import (
 from data_prep.engines.placeholders import placeholder_texts_of
 from data_prep.engines.served_scoring import ChangedAnswer, ServedScorer, read_tokenizer
 from reward_fns.errors import UserError
-from reward_fns.expert.serving.transport import (
+from reward_fns.expert.serving.addresses import (
     key_variable,
     passwords_in,
-    texts_in,
     through_proxy,
-    without,
     without_password,
 )
+from reward_fns.expert.serving.redaction import texts_in, without
 
 if TYPE_CHECKING:
     import openai

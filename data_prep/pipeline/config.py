@@ -25,7 +25,7 @@ from data_prep.steps.splits import SplitsConfig
 from data_prep.steps.statistics.step import StatisticsConfig
 from data_prep.steps.verify import VerifyConfig
 from reward_fns.errors import UserError
-from reward_fns.expert.serving.transport import without_password
+from reward_fns.expert.serving.addresses import without_password
 from reward_fns.files import read_mapping
 
 

@@ -10,7 +10,7 @@ from judge_server import JudgeServer
 
 from reward_fns.expert import make_expert, stats_of
 from reward_fns.expert.__main__ import main
-from reward_fns.expert.serving.transport import server_of
+from reward_fns.expert.serving.addresses import server_of
 from reward_fns.reward import expert_for
 
 

@@ -12,9 +12,10 @@ from data_prep.engines.openai_server import OpenAIEngine
 from reward_fns.expert import AnswerRequest, ExpertError, FatalExpertError, make_expert
 from reward_fns.expert.prompting.quoting import quoted
 from reward_fns.expert.prompting.values import question, texts
+from reward_fns.expert.serving.addresses import is_openai, key_variable, without_password
 from reward_fns.expert.serving.completions import MOST_TOKENS, _count
+from reward_fns.expert.serving.redaction import without
 from reward_fns.expert.serving.retry import retry_after_seconds
-from reward_fns.expert.serving.transport import is_openai, key_variable, without, without_password
 
 KEY = "sk-the-real-one"
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})

@@ -13,10 +13,11 @@ from typing import Any
 from reward_fns.expert.errors import BudgetExhausted, ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.prompting import forms
 from reward_fns.expert.requests import Request, Source, Usage, V
+from reward_fns.expert.serving.addresses import server_of
 from reward_fns.expert.serving.images import image_urls
 from reward_fns.expert.serving.limits import Limits
 from reward_fns.expert.serving.retry import Patience, persist
-from reward_fns.expert.serving.transport import Transport, server_of
+from reward_fns.expert.serving.transport import Transport
 from reward_fns.expert.stats import Stats, price_of
 
 REFUSALS_BEFORE_ANY_ANSWER = 8

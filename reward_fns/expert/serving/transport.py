@@ -13,17 +13,23 @@ Messages hold neither the key nor texts of the request, though a server may echo
 """
 
 import asyncio
-import base64
-import json
 import os
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 from reward_fns.expert.errors import ExpertError, FatalExpertError, TransientError
+from reward_fns.expert.serving.addresses import (
+    OPENAI_KEY,
+    asked_address,
+    is_openai,
+    key_variable,
+    passwords_in,
+    through_proxy,
+    without_password,
+)
 from reward_fns.expert.serving.completions import Reply, reply_of
+from reward_fns.expert.serving.redaction import texts_in, without
 from reward_fns.expert.serving.retry import retry_after_seconds
 
 if TYPE_CHECKING:
@@ -32,7 +38,6 @@ if TYPE_CHECKING:
 _WORTH_A_RETRY = (408, 409, 425, 429)
 _FILTER_CODES = ("content_filter", "content_policy_violation")
 """What Azure and OpenAI call a prompt that their filter stops."""
-_LONGEST_MESSAGE = 200
 
 
 _PARAMETERS = (
@@ -51,120 +56,6 @@ async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
         yield
     finally:
         await client.close()
-
-
-OPENAI_KEY = "OPENAI_API_KEY"
-OPENAI_URL = "OPENAI_BASE_URL"
-_OPENAI_URL = "https://api.openai.com/v1"
-_OPENAI_HOSTS = ("openai.com", "openai.azure.com")
-"""Where the key in `OPENAI_KEY` may go without being asked for by name: these and what lies below them."""
-
-
-def key_variable(api_key_env: str | None, base_url: str | None) -> str | None:
-    """The environment variable whose key a server is sent; None for no key."""
-    return api_key_env or (OPENAI_KEY if is_openai(base_url) else None)
-
-
-def without(message: str, secrets: Iterable[str], keys: Iterable[str] = ()) -> str:
-    """The message without secrets and keys, cut to a readable length.
-
-    Args:
-        secrets: texts that go where they stand as whole words, so that a one-letter text does not blank a message.
-        keys: texts that go wherever they stand, glued to a word or escaped as in JSON.
-    """
-    for key in keys:
-        for form in {key, json.dumps(key)[1:-1]} - {""}:
-            message = message.replace(form, "[...]")
-    found = {
-        form for secret in secrets if secret.strip() for form in (secret, json.dumps(secret)[1:-1])
-    }
-    for secret in sorted(found, key=len, reverse=True):
-        message = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[...]", message)
-    return message[:_LONGEST_MESSAGE]
-
-
-def passwords_in(url: str | None) -> Iterator[str]:
-    """The name and password of an address as they stand there, alone, and as they are sent (RFC 7617).
-
-    >>> list(passwords_in("http://me:secret@judge:8000/v1"))
-    ['me:secret', 'secret', 'bWU6c2VjcmV0']
-    """
-    found = re.search(r"(?<=://).*(?=@)", url or "")
-    if found:
-        plain = unquote(found[0])
-        encoded = base64.b64encode(plain.encode()).decode()
-        yield from (text for text in dict.fromkeys((found[0], plain)) if text)
-        yield from (text for text in (plain.partition(":")[2], encoded) if text)
-
-
-SHORTEST_SECRET = 8
-"""Characters from which on an option's text is taken for what may be a secret, as a token in a request's body."""
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """The texts of nested options that may be secrets (`SHORTEST_SECRET`): no message holds them."""
-    if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from texts_in(item)
-
-
-def without_password(url: str) -> str:
-    """An address without the name and password that may stand in it.
-
-    >>> without_password("http://me:secret@judge:8000/v1")
-    'http://judge:8000/v1'
-    """
-    return re.sub(r"(?<=://).*@", "", url)
-
-
-def _asked(base_url: str | None) -> str:
-    """Where the client sends requests: the address, else its own variable's, else OpenAI's."""
-    return base_url or os.environ.get(OPENAI_URL) or _OPENAI_URL
-
-
-def server_of(base_url: str | None) -> str:
-    """The address that is asked, written in one way, without a name and password.
-
-    >>> server_of("HTTP://me:secret@Judge:8000/v1/")
-    'http://judge:8000/v1'
-    """
-    parts = urlsplit(without_password(_asked(base_url)))
-    host = parts.netloc.lower()
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
-
-
-def through_proxy(url: str) -> str:
-    """Words on the proxy that the environment puts before an address, a loopback one too; "" for none."""
-    parts = urlsplit(url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc):
-        return ""
-    name = f"{parts.scheme.upper()}_PROXY" if parts.scheme in proxies else "ALL_PROXY"
-    return (
-        f", by way of the proxy {without_password(proxy)} of {name}: if it is not meant for this server, "
-        f"set NO_PROXY={parts.hostname}"
-    )
-
-
-def is_openai(base_url: str | None) -> bool:
-    """Whether this is a server of OpenAI's own (or Azure's of it), reached by https.
-
-    None is where the client goes then: OPENAI_BASE_URL, else to OpenAI.
-
-    >>> is_openai(None), is_openai("https://api.openai.com/v1"), is_openai("https://openai.com.example.org/v1")
-    (True, True, False)
-    """
-    parts = urlsplit(_asked(base_url))
-    host = parts.hostname or ""
-    return parts.scheme == "https" and any(
-        host == own or host.endswith(f".{own}") for own in _OPENAI_HOSTS
-    )
 
 
 class Transport:
@@ -324,7 +215,7 @@ class Transport:
         if isinstance(error.__cause__, UnreadableBodyError):
             return TransientError(f"{who} sent {error.__cause__}", "malformed")
         if isinstance(error, openai.APIConnectionError):
-            where = without_password(self.base_url or os.environ.get(OPENAI_URL) or _OPENAI_URL)
+            where = without_password(asked_address(self.base_url))
             return TransientError(
                 f"{who} at {where} is not reachable or dropped the connection{through_proxy(where)}",
                 "connection",
