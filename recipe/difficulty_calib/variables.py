@@ -1,6 +1,6 @@
 """The entry script's variables: looked at before the first stage, and written so that Hydra reads them as they stand.
 
-    python -m recipe.difficulty_calib.variables check          RUN, SEED, EXPERT, MODEL, CONFIG and DATA; exit code 1
+    python -m recipe.difficulty_calib.variables check          EXPERT, and odd characters in RUN, MODEL, ...; exit code 1
     python -m recipe.difficulty_calib.variables expert         EXPERT as a value of a Hydra override
     python -m recipe.difficulty_calib.variables text TEXT      TEXT, such as a path, likewise
 
@@ -86,18 +86,13 @@ def expert_of(environment: Mapping[str, str]) -> str | dict[str, Any]:
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Refuse what would end a later stage.
+    """Refuse what would end a later stage; the script itself looks at SEED and RUN, before the install.
 
     Raises:
         UserError: a variable, named, is not what it has to be.
     """
     from reward_fns.expert import make_expert
 
-    run, seed = environment.get("RUN", ""), environment.get("SEED", "0")
-    if "/" in run or run in (".", ".."):
-        raise UserError(f"RUN={run!r} names a folder in outputs/: leave out the slash")
-    if not re.fullmatch(r"\d{1,9}", seed or "0", re.ASCII):
-        raise UserError(f"SEED={seed!r} is no whole number from 0 to 999999999")
     for name in ("RUN", "MODEL", "CONFIG", "DATA"):
         if not environment.get(name, "").isprintable():
             raise UserError(

@@ -76,8 +76,6 @@ def test_an_expert_with_prices_reaches_the_reward(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("SEED", "1e3", "no whole number"),
-        ("RUN", "a/b", "leave out the slash"),
         ("DATA", "/a\nb", "a line break"),
         ("EXPERT", "{kind: openai}", "is not JSON"),
         ("EXPERT", "orakel", "EXPERT: .*orakel"),
