@@ -1,6 +1,6 @@
 """The entry script's variables: looked at before the first stage, and written so that Hydra reads them as they stand.
 
-    python -m recipe.difficulty_calib.variables check          EXPERT, and odd characters in RUN, MODEL, ...; exit code 1
+    python -m recipe.difficulty_calib.variables check          EXPERT, and the paths' characters
     python -m recipe.difficulty_calib.variables expert         EXPERT as a value of a Hydra override
     python -m recipe.difficulty_calib.variables text TEXT      TEXT, such as a path, likewise
 
