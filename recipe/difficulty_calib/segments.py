@@ -18,6 +18,9 @@ The number's target y is the expert's verdict o_expert (``instance``), the mean 
 chance of being right. The group's mean has less variance, and says nothing of this answer against the
 group's others; hence the half.
 
+With ``segments.number_by=expected`` the number has no advantage: its gradient is taken in expectation over
+all numbers that might stand there (`number_loss`), which needs no group to be quiet.
+
 A confidence that is stated on two lines is paid on both: the reward reads the two as one number, and
 different ones are a defect. The percent sign says what number the digits are, and is paid with them.
 
@@ -41,9 +44,11 @@ from reward_fns.response_text import Span
 REST, CLAIM, TAG, NUMBER = range(4)
 NAMES = {CLAIM: "claim", TAG: "tag", NUMBER: "number", REST: "rest"}
 TARGETS = ("instance", "group", "hybrid")
+NUMBER_BY = ("drawn", "expected")
 _EPSILON = 1e-6
 _PERCENT = re.compile(r"[^\S\r\n]*%")  # on the number's line
 
+AlternativesOf = Callable[[list[int]], Sequence[Sequence[tuple[int, float]]]]
 Kinds = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
@@ -54,6 +59,8 @@ class SegmentOptions:
 
     Attributes:
         target: of the number, one of `TARGETS`.
+        number_by: ``drawn`` pays the number that was drawn, ``expected`` all that might have been
+            drawn behind the same claims, by their probabilities.
         claim, tag, number: weights, >= 0. A number is few tokens among many, and the loss is averaged
             over all of a response's.
 
@@ -62,6 +69,7 @@ class SegmentOptions:
     """
 
     target: str = "hybrid"
+    number_by: str = "drawn"
     claim: float = 1.0
     tag: float = 1.0
     number: float = 4.0
@@ -70,6 +78,10 @@ class SegmentOptions:
         if self.target not in TARGETS:
             raise ConfigurationError(
                 f"segments.target is one of {', '.join(TARGETS)}, got {self.target!r}"
+            )
+        if self.number_by not in NUMBER_BY:
+            raise ConfigurationError(
+                f"segments.number_by is one of {', '.join(NUMBER_BY)}, got {self.number_by!r}"
             )
         weights = (self.claim, self.tag, self.number)
         if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights):
@@ -150,14 +162,35 @@ def segment_advantages(
     for index, rollout in enumerate(rollouts):
         if not rollout.reward["expert_failed"]:
             groups[rollout.group].append(index)
+    targets = number_targets(rollouts, options)
     for members in groups.values():
-        _advantages_of_group(rollouts, members, options, divide_by_std, found)
+        _advantages_of_group(rollouts, members, targets, options, divide_by_std, found)
     return found
+
+
+def number_targets(rollouts: Sequence[Rollout], options: SegmentOptions) -> list[float | None]:
+    """y of each rollout's number, in [0, 1]; None of a malformed one and of one without a verdict."""
+    verdicts: dict[str, list[float]] = defaultdict(list)
+    for rollout in rollouts:
+        if _counts(rollout):
+            verdicts[rollout.group].append(rollout.reward["acc"])
+    share = {"instance": 1.0, "group": 0.0, "hybrid": 0.5}[options.target]
+    return [
+        share * rollout.reward["acc"] + (1 - share) * float(np.mean(verdicts[rollout.group]))
+        if _counts(rollout)
+        else None
+        for rollout in rollouts
+    ]
+
+
+def _counts(rollout: Rollout) -> bool:
+    return bool(rollout.reward["well_formed"]) and not rollout.reward["expert_failed"]
 
 
 def _advantages_of_group(
     rollouts: Sequence[Rollout],
     members: Sequence[int],
+    targets: Sequence[float | None],
     options: SegmentOptions,
     divide_by_std: bool,
     into: list[Floats],
@@ -169,29 +202,50 @@ def _advantages_of_group(
         into[i][everywhere | (rollouts[i].kinds == REST)] = advantage
     if not well_formed:
         return
-    mean_verdict = float(np.mean([rollouts[i].reward["acc"] for i in well_formed]))
-    for kind, reward_of in _rewards(options, mean_verdict).items():
-        rewards = {i: reward_of(rollouts[i]) for i in well_formed}
+    for kind, reward_of in _rewards(options).items():
+        rewards = {i: reward_of(rollouts[i], targets[i]) for i in well_formed}
         for i, advantage in _relative(rewards, divide_by_std).items():
             into[i][rollouts[i].kinds == kind] = advantage
 
 
-def _rewards(options: SegmentOptions, mean_verdict: float) -> dict[int, Callable[[Rollout], float]]:
-    """Segment -> its reward of a well-formed rollout."""
-    share = {"instance": 1.0, "group": 0.0, "hybrid": 0.5}[options.target]
+def _rewards(options: SegmentOptions) -> dict[int, Callable[[Rollout, Any], float]]:
+    """Segment -> its reward of a well-formed rollout with its number's target."""
 
-    def claim(rollout: Rollout) -> float:
+    def claim(rollout: Rollout, _: Any) -> float:
         return options.claim * rollout.reward["factuality"]
 
-    def tag(rollout: Rollout) -> float:
+    def tag(rollout: Rollout, _: Any) -> float:
         return options.tag * (rollout.reward["alignment"] + rollout.reward["consistency"])
 
-    def number(rollout: Rollout) -> float:
-        target = share * rollout.reward["acc"] + (1 - share) * mean_verdict
-        loss = (rollout.reward["confidence"] - target) ** 2
-        return -options.number * rollout.delta * loss
+    def number(rollout: Rollout, target: float) -> float:
+        return -options.number * rollout.delta * (rollout.reward["confidence"] - target) ** 2
 
-    return {CLAIM: claim, TAG: tag, NUMBER: number}
+    drawn = {NUMBER: number} if options.number_by == "drawn" else {}
+    return {CLAIM: claim, TAG: tag, **drawn}
+
+
+def number_payoffs(
+    rollout: Rollout, target: float | None, alternatives: AlternativesOf, options: SegmentOptions
+) -> list[list[tuple[int, float]]]:
+    """What each alternative to a token of the number earns, (L,) lists of token ids with payoffs.
+
+    Empty for every other token, and for all of a rollout without a target.
+
+    Args:
+        target: of `number_targets`.
+        alternatives: from the places of one number's tokens, such as (13, 14, 15), to a list for each of token ids
+            and the confidence that then stands there (`number_loss.DigitTokens`).
+    """
+    found: list[list[tuple[int, float]]] = [[] for _ in rollout.kinds]
+    if target is None:
+        return found
+    places = np.flatnonzero(rollout.kinds == NUMBER)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    for run in runs if len(places) else []:
+        for place, tokens in zip(run, alternatives(run.tolist()), strict=True):
+            scale = options.number * rollout.delta
+            found[place] = [(i, scale * (1 - (value - target) ** 2)) for i, value in tokens]
+    return found
 
 
 def _relative(rewards: Mapping[int, float], divide_by_std: bool) -> dict[int, float]:

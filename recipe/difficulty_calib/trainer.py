@@ -17,6 +17,7 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,9 +27,16 @@ from tensordict import NonTensorStack, TensorDict
 from verl.trainer.ppo.core_algos import register_adv_est
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.config import omega_conf_to_dataclass
 
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
+from recipe.difficulty_calib.number_loss import (
+    Alternatives,
+    DigitTokens,
+    actor_loss,
+    batch_fields,
+)
 from recipe.difficulty_calib.options import (
     TrainerOptions,
     check_served_expert,
@@ -39,6 +47,8 @@ from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.segments import (
     Rollout,
     decoded_pieces,
+    number_payoffs,
+    number_targets,
     segment_advantages,
     segment_curves,
     token_kinds,
@@ -59,7 +69,12 @@ OVERRIDES = {
         "PPOTrainer._compute_old_log_prob",
         "PPOTrainer._compute_advantage",
         "PPOTrainer._compute_metrics",
+        "PPOTrainer._setup",
+        "PPOTrainer._update_actor",  # not overridden: it asks for no logits, and `_setup` makes it
     ),
+    # What calls `number_loss.actor_loss`, and what that calls.
+    "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
+    "verl.workers.utils.losses": ("ppo_loss",),
     "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
 }
 
@@ -98,6 +113,25 @@ def _check_segments(config: DictConfig) -> None:
         )
 
 
+def _check_logits(config: DictConfig) -> None:
+    """Refuse what keeps a response's logits from being in one place."""
+    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    refused = {
+        "actor_rollout_ref.model.use_fused_kernels": bool(model.get("use_fused_kernels")),
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (
+            actor.fsdp_config.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
+        "distillation.enabled": bool((config.get("distillation") or {}).get("enabled")),
+    }
+    if actor.strategy not in ("fsdp", "fsdp2"):
+        refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
+    if found := [key for key, is_set in refused.items() if is_set]:
+        raise ConfigurationError(
+            f"segments.number_by=expected reads the logits and does not go with {', '.join(found)}: "
+            "leave that out, or take segments.number_by=drawn"
+        )
+
+
 @register_trainer("difficulty_guided")
 class DifficultyGuidedTrainer(PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
@@ -112,6 +146,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if _by_segment(config):
             _check_segments(config)
             self._reward = configured_reward(config)
+        if self._expects_numbers(config):
+            _check_logits(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
@@ -222,7 +258,11 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             for key, ids in zip(batch.keys, responses, strict=True)
         ]
         nested = torch.nested.as_nested_tensor(values, layout=torch.jagged)
-        put = TensorDict({"advantages": nested, "returns": nested}, batch_size=len(values))
+        fields_of = {"advantages": nested, "returns": nested}
+        if self._expects_numbers(self.config):
+            ids_of = {key: ids.tolist() for key, ids in zip(batch.keys, responses, strict=True)}
+            fields_of |= self._number_fields(rollouts, ids_of, list(batch.keys))
+        put = TensorDict(fields_of, batch_size=len(values))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
     @staticmethod
@@ -238,6 +278,46 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             batch_size=len(keys),
         )
         tq.kv_batch_put(keys=keys, partition_id=partition_id, fields=own_group)
+
+    # The number in expectation ---------------------------------------------------------------------------------------
+
+    def _setup(self) -> None:
+        super()._setup()
+        if not self._expects_numbers(self.config):
+            return
+        self._digits = DigitTokens(self.tokenizer)
+        workers = self.actor_rollout_wg
+        config = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
+        workers.set_loss_fn(partial(actor_loss, config=config))
+        update_actor = workers.update_actor
+
+        def with_logits(batch: tq.KVBatchMeta) -> Any:
+            batch.extra_info["distillation_use_topk"] = True
+            return update_actor(batch)
+
+        workers.update_actor = with_logits
+
+    def _expects_numbers(self, config: DictConfig) -> bool:
+        return _by_segment(config) and self.options.segments.number_by == "expected"
+
+    def _number_fields(
+        self, rollouts: Mapping[str, Rollout], ids_of: Mapping[str, list[int]], keys: list[str]
+    ) -> dict[str, torch.Tensor]:
+        """`number_loss.batch_fields` of a batch; nothing of padding rows."""
+        options = self.options.segments
+        targets = number_targets(list(rollouts.values()), options)
+        rows = {key: [[] for _ in ids] for key, ids in ids_of.items()}
+        for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
+            ids = ids_of[key]
+            pieces = decoded_pieces(self.tokenizer, ids)
+
+            def alternatives(places: list[int], ids=ids, pieces=pieces) -> list[Alternatives]:
+                return self._digits.alternatives(
+                    [pieces[place] for place in places], [ids[place] for place in places]
+                )
+
+            rows[key] = number_payoffs(rollout, target, alternatives, options)
+        return batch_fields([rows[key] for key in keys])
 
     # Curves ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,154 @@
+"""The number's loss in expectation, against brute force over the numbers that might stand there."""
+
+import pytest
+import torch
+from tensordict import TensorDict
+from transformers import AutoTokenizer
+
+from recipe.difficulty_calib.number_loss import (
+    IDS,
+    NO_TOKEN,
+    PAYOFFS,
+    DigitTokens,
+    batch_fields,
+    confidence_in,
+    expected_losses,
+)
+from recipe.difficulty_calib.segments import (
+    NUMBER,
+    Rollout,
+    SegmentOptions,
+    decoded_pieces,
+    number_payoffs,
+    number_targets,
+    segment_advantages,
+    token_kinds,
+)
+
+POCKET = "data_prep/pocket/base_model"
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(POCKET)
+
+
+def rollout_of(tokenizer, number, group="q", **reward):
+    text = f"1. The digit is 7. I'm sure.\nConfidence: {number}"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+    given = {
+        **{"acc": 1.0, "well_formed": 1.0, "expert_failed": 0.0, "factuality": 1.0},
+        **{"alignment": 1.0, "consistency": 1.0, "confidence": confidence_in(number)},
+    }
+    kinds = token_kinds(decoded_pieces(tokenizer, ids))
+    return ids, Rollout(group, kinds, {**given, **reward}, delta=0.5)
+
+
+def alternatives_of(tokenizer, ids):
+    digits, pieces = DigitTokens(tokenizer), decoded_pieces(tokenizer, ids)
+    return lambda places: digits.alternatives([pieces[p] for p in places], [ids[p] for p in places])
+
+
+@pytest.mark.parametrize(
+    ("number", "values"),
+    [
+        # first digit: 0 or 1 and above, which counts as 1; the point alone; the last digit
+        ("0.7", [{0.7, 1.0}, {0.7}, {i / 10 for i in range(10)}]),
+        # the first decimal keeps the second
+        ("0.75", [{0.75, 1.0}, {0.75}, {i / 10 + 0.05 for i in range(10)}, {0.7 + i / 100 for i in range(10)}]),
+        ("85%", [{i / 10 + 0.05 for i in range(10)}, {0.8 + i / 100 for i in range(10)}, {0.85}]),
+    ],
+)
+def test_alternatives_are_the_digits_in_a_tokens_place(tokenizer, number, values):
+    ids, rollout = rollout_of(tokenizer, number)
+    places = [i for i, kind in enumerate(rollout.kinds) if kind == NUMBER]
+    found = alternatives_of(tokenizer, ids)(places)
+    of_digits = [token for token in found if token]
+    assert [{round(v, 6) for _, v in token} for token in of_digits] == [
+        {round(v, 6) for v in expected} for expected in values
+    ]
+    for place, token in zip(places, found, strict=True):
+        assert dict(token)[ids[place]] == pytest.approx(confidence_in(number)), "the drawn one is among them"
+
+
+def packed(tokenizer, rollouts, options):
+    """A batch as verl gives it to the loss: prompts of three and five tokens."""
+    prompts = [torch.ones(3 + 2 * (i % 2), dtype=torch.int64) for i in range(len(rollouts))]
+    responses = [torch.tensor(ids) for ids, _ in rollouts]
+    targets = number_targets([rollout for _, rollout in rollouts], options)
+    rows = [
+        number_payoffs(rollout, target, alternatives_of(tokenizer, ids), options)
+        for (ids, rollout), target in zip(rollouts, targets, strict=True)
+    ]
+    nested = {
+        name: torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
+        for name, tensors in (("prompts", prompts), ("responses", responses))
+    }
+    return TensorDict(nested | batch_fields(rows), batch_size=len(rollouts)), prompts, responses
+
+
+def test_the_last_digits_loss_is_the_exact_expectation_and_stands_where_it_is_predicted(tokenizer):
+    options = SegmentOptions(target="instance", number_by="expected", number=2.0)
+    rollouts = [rollout_of(tokenizer, "0.7"), rollout_of(tokenizer, "0.2", acc=0.0)]
+    data, prompts, responses = packed(tokenizer, rollouts, options)
+    total = sum(map(len, prompts)) + sum(map(len, responses))
+    logits = torch.randn(1, total, len(tokenizer), generator=torch.Generator().manual_seed(0))
+    found = expected_losses(logits, data)[0]
+    start = 0
+    for (ids, rollout), prompt in zip(rollouts, prompts, strict=True):
+        last = max(i for i, kind in enumerate(rollout.kinds) if kind == NUMBER)
+        place = start + len(prompt) + last - 1
+        chances = torch.softmax(logits[0, place], -1)
+        by_digit = [chances[tokenizer.convert_tokens_to_ids(str(d))] for d in range(10)]
+        target = rollout.reward["acc"]
+        by_hand = -sum(p * 2.0 * 0.5 * (1 - (d / 10 - target) ** 2) for d, p in enumerate(by_digit))
+        assert found[place] == pytest.approx(float(by_hand), rel=1e-5)
+        assert (found[start : start + len(prompt) - 1] == 0).all(), "prompts are not paid"
+        start += len(prompt) + len(ids)
+    assert int((found != 0).sum()) == 2 * 3, "three tokens of each number"
+
+
+def test_descent_makes_the_number_certain_of_the_best_one_and_never_breaks_it_off(tokenizer):
+    options = SegmentOptions(target="hybrid", number_by="expected")
+    rollouts = [rollout_of(tokenizer, "0.2", acc=1.0), rollout_of(tokenizer, "0.9", acc=0.0)]
+    data, prompts, responses = packed(tokenizer, rollouts, options)
+    total = sum(map(len, prompts)) + sum(map(len, responses))
+    logits = torch.zeros(1, total, len(tokenizer), requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        expected_losses(logits, data).sum().backward()
+        optimizer.step()
+    start = 0
+    for (ids, rollout), prompt, best in zip(rollouts, prompts, ("7", "8", "2", "3"), strict=False):
+        last = max(i for i, kind in enumerate(rollout.kinds) if kind == NUMBER)
+        chances = torch.softmax(logits[0, start + len(prompt) + last - 1], -1)
+        # hybrid: half of the verdict 1 or 0 and half of the mean 0.5 is 0.75 or 0.25
+        near = ("7", "8") if rollout.reward["acc"] else ("2", "3")
+        mass = sum(float(chances[tokenizer.convert_tokens_to_ids(d)]) for d in near)
+        assert mass > 0.9, (best, mass)
+        start += len(prompt) + len(ids)
+
+
+def test_malformed_and_unjudged_answers_are_not_paid_and_count_in_no_mean(tokenizer):
+    options = SegmentOptions(target="group", number_by="expected")
+    rollouts = [
+        rollout_of(tokenizer, "0.7", acc=1.0),
+        rollout_of(tokenizer, "0.7", acc=0.0, well_formed=0.0),
+        rollout_of(tokenizer, "0.7", acc=0.0, expert_failed=1.0),
+    ]
+    assert number_targets([r for _, r in rollouts], options) == [1.0, None, None]
+    data, *_ = packed(tokenizer, rollouts, options)
+    paid = [(ids != NO_TOKEN).any().item() for ids in data[IDS].unbind()]
+    assert paid == [True, False, False]
+    assert all((p == 0).all() for p in data[PAYOFFS].unbind()[1:])
+
+
+def test_the_number_has_no_advantage_besides(tokenizer):
+    rollouts = [rollout_of(tokenizer, n, acc=a)[1] for n, a in (("0.7", 1.0), ("0.2", 0.0))]
+    drawn = segment_advantages(rollouts, SegmentOptions())
+    expected = segment_advantages(rollouts, SegmentOptions(number_by="expected"))
+    for rollout, before, after in zip(rollouts, drawn, expected, strict=True):
+        number = rollout.kinds == NUMBER
+        assert (before[number] != 0).all() and (after[number] == 0).all()
+        assert (before[~number] == after[~number]).all()
