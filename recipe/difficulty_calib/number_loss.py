@@ -21,7 +21,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import agg_loss
 from verl.utils.metric import Metric
@@ -55,27 +57,37 @@ class DigitTokens:
             if match := _DIGITS.fullmatch(token):
                 self._by_lead[match[1]].append((match[2], index))
 
-    def alternatives(self, pieces: Sequence[str], ids: Sequence[int]) -> list[Alternatives]:
-        """For each token of one number, those that may stand in its place, itself included.
+    def alternatives(
+        self, pieces: Sequence[str], ids: Sequence[int], is_number: NDArray[np.bool_]
+    ) -> list[Alternatives]:
+        """For each token of a response's numbers, those that may stand in its place, itself included.
 
         Args:
             pieces: (L,) the text that each token adds.
             ids: (L,) the tokens.
+            is_number: (L,) which of them write a number; each run of them is one.
 
         Returns:
-            (L,) lists. A token without digits (the point, a percent sign) has itself alone. All are
-            empty if the pieces hold no number.
+            (L,) lists, empty for every other token. A number's token without digits (the point, a
+            percent sign) has itself alone.
         """
-        stated = confidence_in("".join(pieces))
-        if stated is None:
-            return [[] for _ in ids]
-        found = []
-        for place, (piece, token) in enumerate(zip(pieces, ids, strict=True)):
-            before = "".join(pieces[:place]) + piece.rstrip("0123456789")
-            behind = "".join(pieces[place + 1 :])
-            values = [(i, confidence_in(before + d + behind)) for d, i in self._like(token)]
-            numbers = [(index, value) for index, value in values if value is not None]
-            found.append(numbers or [(token, stated)])
+        found: list[Alternatives] = [[] for _ in ids]
+        places = np.flatnonzero(is_number)
+        for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
+            number = "".join(pieces[place] for place in run)
+            stated = confidence_in(number)
+            if stated is None:
+                continue
+            end = 0
+            for place in run:
+                start, end = end, end + len(pieces[place])
+                before = number[:start] + pieces[place].rstrip("0123456789")
+                values = [
+                    (index, confidence_in(before + digits + number[end:]))
+                    for digits, index in self._like(ids[place])
+                ]
+                numbers = [(index, value) for index, value in values if value is not None]
+                found[place] = numbers or [(ids[place], stated)]
         return found
 
     def _like(self, token: int) -> list[tuple[str, int]]:
@@ -129,7 +141,10 @@ def expected_losses(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
     prompts, responses = (data[name].offsets().diff() for name in ("prompts", "responses"))
     starts = (prompts + responses).cumsum(0) - responses - 1
     places = torch.cat(
-        [start + torch.arange(int(n), device=n.device) for start, n in zip(starts, responses, strict=True)]
+        [
+            start + torch.arange(int(n), device=n.device)
+            for start, n in zip(starts, responses, strict=True)
+        ]
     )
     paid = (ids != NO_TOKEN).any(-1)
     logs = torch.log_softmax(logits[0, places[paid]].float(), dim=-1)
@@ -140,18 +155,19 @@ def expected_losses(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
 
 def actor_loss(
     config: ActorConfig,
+    data: TensorDict,
     model_output: dict[str, torch.Tensor] | None = None,
-    data: TensorDict | None = None,
     dp_group: Any = None,
     student_logits: torch.Tensor | None = None,
 ) -> Any:
     """verl's `ppo_loss` and the number's.
 
-    verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them, and with
-    ``model_output``, in which that stands, for the loss and its metrics.
+    verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them,
+    and with ``model_output``, in which that stands, for the loss and its metrics.
     """
     if student_logits is not None:
         return {"number_losses": expected_losses(student_logits, data)}
+    assert model_output is not None
     loss, metrics = ppo_loss(config, model_output, data, dp_group)
     number = agg_loss(
         no_padding_2_padding(model_output["number_losses"], data),

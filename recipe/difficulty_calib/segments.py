@@ -48,7 +48,6 @@ NUMBER_BY = ("drawn", "expected")
 _EPSILON = 1e-6
 _PERCENT = re.compile(r"[^\S\r\n]*%")  # on the number's line
 
-AlternativesOf = Callable[[list[int]], Sequence[Sequence[tuple[int, float]]]]
 Kinds = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
@@ -225,27 +224,25 @@ def _rewards(options: SegmentOptions) -> dict[int, Callable[[Rollout, Any], floa
 
 
 def number_payoffs(
-    rollout: Rollout, target: float | None, alternatives: AlternativesOf, options: SegmentOptions
+    rollout: Rollout,
+    target: float | None,
+    alternatives: Sequence[Sequence[tuple[int, float]]],
+    options: SegmentOptions,
 ) -> list[list[tuple[int, float]]]:
-    """What each alternative to a token of the number earns, (L,) lists of token ids with payoffs.
-
-    Empty for every other token, and for all of a rollout without a target.
+    """w_number * delta * (1 - (o - y)^2) of each alternative to a number's token, (L,) lists by token id.
 
     Args:
-        target: of `number_targets`.
-        alternatives: from the places of one number's tokens, such as (13, 14, 15), to a list for each of token ids
-            and the confidence that then stands there (`number_loss.DigitTokens`).
+        target: y, see `number_targets`; without one nothing is paid.
+        alternatives: (L,) lists of token ids, each with the confidence o that then stands there, see
+            `number_loss.DigitTokens`.
     """
-    found: list[list[tuple[int, float]]] = [[] for _ in rollout.kinds]
     if target is None:
-        return found
-    places = np.flatnonzero(rollout.kinds == NUMBER)
-    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-    for run in runs if len(places) else []:
-        for place, tokens in zip(run, alternatives(run.tolist()), strict=True):
-            scale = options.number * rollout.delta
-            found[place] = [(i, scale * (1 - (value - target) ** 2)) for i, value in tokens]
-    return found
+        return [[] for _ in alternatives]
+    scale = options.number * rollout.delta
+    return [
+        [(index, scale * (1 - (value - target) ** 2)) for index, value in token]
+        for token in alternatives
+    ]
 
 
 def _relative(rewards: Mapping[int, float], divide_by_std: bool) -> dict[int, float]:

@@ -45,6 +45,7 @@ from recipe.difficulty_calib.options import (
 )
 from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.segments import (
+    NUMBER,
     Rollout,
     decoded_pieces,
     number_payoffs,
@@ -261,7 +262,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         fields_of = {"advantages": nested, "returns": nested}
         if self._expects_numbers(self.config):
             ids_of = {key: ids.tolist() for key, ids in zip(batch.keys, responses, strict=True)}
-            fields_of |= self._number_fields(rollouts, ids_of, list(batch.keys))
+            fields_of |= self._number_fields(rollouts, ids_of)
         put = TensorDict(fields_of, batch_size=len(values))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
@@ -301,23 +302,20 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         return _by_segment(config) and self.options.segments.number_by == "expected"
 
     def _number_fields(
-        self, rollouts: Mapping[str, Rollout], ids_of: Mapping[str, list[int]], keys: list[str]
+        self, rollouts: Mapping[str, Rollout], ids_of: Mapping[str, list[int]]
     ) -> dict[str, torch.Tensor]:
-        """`number_loss.batch_fields` of a batch; nothing of padding rows."""
+        """`number_loss.batch_fields` of a batch, in the order of ``ids_of``; nothing of padding rows."""
         options = self.options.segments
+        rows: dict[str, list[Alternatives]] = {
+            key: [[] for _ in ids] for key, ids in ids_of.items()
+        }
         targets = number_targets(list(rollouts.values()), options)
-        rows = {key: [[] for _ in ids] for key, ids in ids_of.items()}
         for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
             ids = ids_of[key]
             pieces = decoded_pieces(self.tokenizer, ids)
-
-            def alternatives(places: list[int], ids=ids, pieces=pieces) -> list[Alternatives]:
-                return self._digits.alternatives(
-                    [pieces[place] for place in places], [ids[place] for place in places]
-                )
-
+            alternatives = self._digits.alternatives(pieces, ids, rollout.kinds == NUMBER)
             rows[key] = number_payoffs(rollout, target, alternatives, options)
-        return batch_fields([rows[key] for key in keys])
+        return batch_fields(list(rows.values()))
 
     # Curves ----------------------------------------------------------------------------------------------------------
 

@@ -44,9 +44,9 @@ def rollout_of(tokenizer, number, group="q", **reward):
     return ids, Rollout(group, kinds, {**given, **reward}, delta=0.5)
 
 
-def alternatives_of(tokenizer, ids):
-    digits, pieces = DigitTokens(tokenizer), decoded_pieces(tokenizer, ids)
-    return lambda places: digits.alternatives([pieces[p] for p in places], [ids[p] for p in places])
+def alternatives_of(tokenizer, ids, rollout):
+    pieces = decoded_pieces(tokenizer, ids)
+    return DigitTokens(tokenizer).alternatives(pieces, ids, rollout.kinds == NUMBER)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,31 @@ def alternatives_of(tokenizer, ids):
         # first digit: 0 or 1 and above, which counts as 1; the point alone; the last digit
         ("0.7", [{0.7, 1.0}, {0.7}, {i / 10 for i in range(10)}]),
         # the first decimal keeps the second
-        ("0.75", [{0.75, 1.0}, {0.75}, {i / 10 + 0.05 for i in range(10)}, {0.7 + i / 100 for i in range(10)}]),
+        (
+            "0.75",
+            [
+                {0.75, 1.0},
+                {0.75},
+                {i / 10 + 0.05 for i in range(10)},
+                {0.7 + i / 100 for i in range(10)},
+            ],
+        ),
         ("85%", [{i / 10 + 0.05 for i in range(10)}, {0.8 + i / 100 for i in range(10)}, {0.85}]),
     ],
 )
 def test_alternatives_are_the_digits_in_a_tokens_place(tokenizer, number, values):
     ids, rollout = rollout_of(tokenizer, number)
-    places = [i for i, kind in enumerate(rollout.kinds) if kind == NUMBER]
-    found = alternatives_of(tokenizer, ids)(places)
-    of_digits = [token for token in found if token]
-    assert [{round(v, 6) for _, v in token} for token in of_digits] == [
+    found = alternatives_of(tokenizer, ids, rollout)
+    of_number = [token for token, kind in zip(found, rollout.kinds, strict=True) if kind == NUMBER]
+    assert sum(map(bool, found)) == len(of_number) == len(values)
+    assert [{round(v, 6) for _, v in token} for token in of_number] == [
         {round(v, 6) for v in expected} for expected in values
     ]
-    for place, token in zip(places, found, strict=True):
-        assert dict(token)[ids[place]] == pytest.approx(confidence_in(number)), "the drawn one is among them"
+    places = [i for i, kind in enumerate(rollout.kinds) if kind == NUMBER]
+    for place, token in zip(places, of_number, strict=True):
+        assert dict(token)[ids[place]] == pytest.approx(confidence_in(number)), (
+            "the drawn one is among them"
+        )
 
 
 def packed(tokenizer, rollouts, options):
@@ -77,7 +88,7 @@ def packed(tokenizer, rollouts, options):
     responses = [torch.tensor(ids) for ids, _ in rollouts]
     targets = number_targets([rollout for _, rollout in rollouts], options)
     rows = [
-        number_payoffs(rollout, target, alternatives_of(tokenizer, ids), options)
+        number_payoffs(rollout, target, alternatives_of(tokenizer, ids, rollout), options)
         for (ids, rollout), target in zip(rollouts, targets, strict=True)
     ]
     nested = {
@@ -122,11 +133,11 @@ def test_descent_makes_the_number_certain_of_the_best_one_and_never_breaks_it_of
     start = 0
     for (ids, rollout), prompt, best in zip(rollouts, prompts, ("7", "8", "2", "3"), strict=False):
         last = max(i for i, kind in enumerate(rollout.kinds) if kind == NUMBER)
-        chances = torch.softmax(logits[0, start + len(prompt) + last - 1], -1)
+        chances = torch.softmax(logits.detach()[0, start + len(prompt) + last - 1], -1)
         # hybrid: half of the verdict 1 or 0 and half of the mean 0.5 is 0.75 or 0.25
         near = ("7", "8") if rollout.reward["acc"] else ("2", "3")
         mass = sum(float(chances[tokenizer.convert_tokens_to_ids(d)]) for d in near)
-        assert mass > 0.9, (best, mass)
+        assert mass > 0.9
         start += len(prompt) + len(ids)
 
 
