@@ -71,12 +71,14 @@ OVERRIDES = {
         "PPOTrainer._compute_advantage",
         "PPOTrainer._compute_metrics",
         "PPOTrainer._setup",
-        "PPOTrainer._update_actor",  # not overridden: it asks for no logits, and `_setup` makes it
     ),
-    # What calls `number_loss.actor_loss`, and what that calls.
+    "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
+}
+#: What ``segments.number_by=expected`` relies on besides: how verl asks for logits and hands them over.
+CALLERS = {
+    "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer._update_actor",),
     "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
     "verl.workers.utils.losses": ("ppo_loss",),
-    "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
 }
 
 
@@ -148,6 +150,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             _check_segments(config)
             self._reward = configured_reward(config)
         if self._expects_numbers(config):
+            check_all(CALLERS, "segments.number_by=expected")
             _check_logits(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
