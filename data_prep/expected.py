@@ -37,7 +37,7 @@ from data_prep.ask_model import Refused, ask
 from data_prep.engines import Engine, GenerationRequest, Sampling, ScoringRequest, open_engine
 from data_prep.engines.arguments import json_or_text
 from data_prep.engines.number_values import Stated, expectation, score_values, stated_number
-from data_prep.pipeline.context import stable_seed
+from data_prep.steps.context import stable_seed
 from data_prep.verl_rows import Question, load_questions, read_rows, sft_writer
 from data_prep.verl_rows.schema import ImageKind
 from reward_fns.claims import parse_response

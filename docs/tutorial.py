@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from eval.figures.reliability import draw_reliability
+from eval.numbers.summarise import POOLED, summarise
 from eval.posthoc.fit import fit
 from eval.records import AnswerRecord
-from eval.report.numbers import POOLED, summarise
 from reward_fns.claims import Claim, parse_response, render_response
 from reward_fns.difficulty import Coefficients
 from reward_fns.reward import DifficultyReward

@@ -1,7 +1,7 @@
 """The architecture, held by reading imports.
 
 reward_fns is the leaf; data_prep, recipe and eval do not import each other, but for the two leaves of data_prep that
-are public (a model behind one interface, the parquet rows); no circle.
+are public (a model behind one interface, the parquet rows); no circle, of files or of rooms (the folders of a part).
 
 Two kinds of imports hide from the interpreter, not from a reader, and count too: those for types only
 (`if TYPE_CHECKING`), and those by a string (`import_module("data_prep.x")`, a table of such names, an
@@ -12,7 +12,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -153,12 +153,42 @@ def cycles(graph: dict[str, set[str]]) -> list[str]:
     return found
 
 
+def room(module: str) -> str:
+    """The folder or file right under a part that a module stands in: `eval.report.html.page` is in `eval.report`."""
+    depth = 3 if under(module, "recipe.difficulty_calib") else 2
+    return ".".join(module.split(".")[:depth])
+
+
+def room_graph(graph: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Room -> rooms that its modules import."""
+    rooms: dict[str, set[str]] = {room(module): set() for module in graph}
+    for module, targets in graph.items():
+        rooms[room(module)] |= {room(target) for target in targets} - {room(module)}
+    return rooms
+
+
 def test_imports_go_down_to_reward_fns_only() -> None:
     assert not violations(ROOT), "\n".join(violations(ROOT))
 
 
 def test_no_import_cycle() -> None:
     assert not cycles(import_graph(ROOT))
+
+
+def test_no_import_cycle_between_rooms() -> None:
+    assert not cycles(room_graph(import_graph(ROOT)))
+
+
+def test_a_planted_cycle_of_rooms_is_named(tmp_path: Path) -> None:
+    for name in ("tables", "report"):
+        (tmp_path / "eval" / name).mkdir(parents=True)
+    (tmp_path / "eval/tables/a.py").write_text("import eval.report.values\n", encoding="utf-8")
+    (tmp_path / "eval/report/values.py").touch()
+    (tmp_path / "eval/report/page.py").write_text("import eval.tables.a\n", encoding="utf-8")
+    assert cycles(import_graph(tmp_path)) == []
+    assert cycles(room_graph(import_graph(tmp_path))) == [
+        "eval.report -> eval.tables -> eval.report"
+    ]
 
 
 def test_all_four_parts_are_seen() -> None:

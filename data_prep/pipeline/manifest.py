@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.pipeline.config import Config, as_mapping, as_shown
-from data_prep.pipeline.step_log import Counts
 from data_prep.pipeline.step_table import STEPS, ancestors
+from data_prep.steps.step_log import Counts
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping, write_json
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.pipeline.config import Config
-from data_prep.pipeline.context import Context, Models
 from data_prep.pipeline.manifest import Manifest, table
 from data_prep.pipeline.step_table import STEPS
+from data_prep.steps.context import Context, Models
 from reward_fns.errors import UserError
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from data_prep.pipeline.config import Config
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts
 from data_prep.steps import (
     entities,
     label,
@@ -18,9 +16,11 @@ from data_prep.steps import (
     splits,
     verify,
 )
+from data_prep.steps.context import Context
 from data_prep.steps.own import sample as own
 from data_prep.steps.own import targets
 from data_prep.steps.statistics import step as statistics
+from data_prep.steps.step_log import Counts
 
 S = TypeVar("S")
 

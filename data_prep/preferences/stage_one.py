@@ -8,9 +8,9 @@ model voted False.
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.pipeline.step_log import join
 from data_prep.preferences.pairs import Pair
 from data_prep.questions import Rejected, read_questions
+from data_prep.steps.step_log import join
 from reward_fns.claims import claim_prompt
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping

@@ -14,8 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from data_prep.ask_expert import Consultation
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Failure, Record
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError
 from reward_fns.expert.requests import EntitiesRequest

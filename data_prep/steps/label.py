@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_prep.ask_expert import Consultation
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Record, join
 from data_prep.questions import SourceQuestion
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Record, join
 from reward_fns.expert import ExpertError
 from reward_fns.expert.requests import PairRequest, PairVerdict
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Record, join
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Record, join
 from reward_fns.encoder import Encoder
 
 

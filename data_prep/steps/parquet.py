@@ -19,10 +19,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record, RecordFile, join
 from data_prep.questions import SourceQuestion, UnreadableImage, image_bytes
 from data_prep.steps import r_tuning
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Failure, Record, RecordFile, join
 from data_prep.verl_rows import RowWriter, question_writer, sft_writer
 from data_prep.verl_rows.schema import ImageKind
 from reward_fns.claims import claim_prompt

@@ -10,9 +10,9 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.markdown import markdown_table
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, RecordFile
 from data_prep.questions import Rejected, SourceQuestion, write_questions
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Failure, RecordFile
 from data_prep.verl_rows import OTHER_MARKS
 from reward_fns.errors import UserError
 from reward_fns.files import write_text

@@ -11,9 +11,9 @@ from typing import Any
 
 from data_prep.ask_model import Refused, ask, image_request
 from data_prep.engines import Completion, GenerationRequest, Sampling
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record
 from data_prep.questions import SourceQuestion, UnreadableImage, image_bytes
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Failure, Record
 from reward_fns.claims import claim_prompt
 
 PROMPTS = ("plain", "claims")

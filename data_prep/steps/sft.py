@@ -38,10 +38,10 @@ from typing import Any
 from data_prep.ask_expert import AnyVerdict, Consultation
 from data_prep.ask_model import ask, image_request
 from data_prep.engines import Sampling
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Record, join
 from data_prep.questions import SourceQuestion
+from data_prep.steps.context import Context
 from data_prep.steps.sft_draft import Draft
+from data_prep.steps.step_log import Counts, Record, join
 from reward_fns.claims import claim_prompt
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError

@@ -7,9 +7,9 @@ from typing import Any
 from data_prep.answers import Answer, chance_of_right, equal_answers, most_frequent, sampled
 from data_prep.ask_model import Refused
 from data_prep.engines import Completion
-from data_prep.pipeline.step_log import Failure, Record
 from data_prep.questions import SourceQuestion, UnreadableImage, image_bytes
 from data_prep.steps import r_tuning
+from data_prep.steps.step_log import Failure, Record
 from reward_fns.claims import MAX_CLAIMS, Claim, normalise, render_response
 from reward_fns.expert.requests import (
     AnswerRequest,

@@ -26,10 +26,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_prep.markdown import markdown_table
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record, RecordFile, join
 from data_prep.questions import SPLITS, SourceQuestion
+from data_prep.steps.context import Context
 from data_prep.steps.statistics.tally import LABELS
+from data_prep.steps.step_log import Counts, Failure, Record, RecordFile, join
 from reward_fns.errors import UserError
 from reward_fns.files import write_text
 

@@ -26,9 +26,9 @@ import numpy as np
 from data_prep.ask_model import Refused, ask, image_request
 from data_prep.engines import Completion, GenerationRequest, Sampling
 from data_prep.engines.first_token import TOP_LOGPROBS, word_probabilities
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record, join
 from data_prep.questions import SourceQuestion, UnreadableImage, image_bytes
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Failure, Record, join
 from reward_fns import prompts
 
 MODES, RULES = ("marginal", "sampled"), ("drawn", "closed")

@@ -14,7 +14,7 @@ from eval.benchmarks.claim_truth import (
 from eval.benchmarks.loading import ObjHal
 from eval.benchmarks.operating_curve import Point, gain_at_equal_recall, operating_curve
 from eval.benchmarks.stored_answers import StoredAnswer
-from eval.tables.table import Interval
+from eval.numbers.values import Interval
 
 Answers = Mapping[str, StoredAnswer]
 

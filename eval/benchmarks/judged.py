@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from eval.settings import keep_settings
+from eval.records.settings import keep_settings
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, FatalExpertError
 from reward_fns.expert.requests import Request, V

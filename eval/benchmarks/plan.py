@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.engines import open_engine
-from eval.answers import Decoding
+from eval.asking.answers import Decoding
+from eval.asking.replicas import batch_of, with_replicas
 from eval.benchmarks.confidence_scores import CurvePair, compare_curves
 from eval.benchmarks.loading import Benchmark, Mmhal, ObjHal, first, load
 from eval.benchmarks.rates import Rate
@@ -23,11 +24,10 @@ from eval.benchmarks.stored_answers import (
     questions_digest,
     read_stored,
 )
-from eval.out_paths import check_out_directory
+from eval.naming.out_paths import check_out_directory
 from eval.records import MOST_TRUNCATED, file_sha256
-from eval.replicas import batch_of, with_replicas
-from eval.settings import keep_settings
-from eval.versions import versions
+from eval.records.settings import keep_settings
+from eval.records.versions import versions
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, make_expert, stats_of
 

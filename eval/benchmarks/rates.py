@@ -14,15 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eval.metrics.bootstrap import (
-    LEVEL,
-    N_RESAMPLES,
-    about,
-    percentile_interval,
-    resampled_bags,
-)
+from eval.metrics.bootstrap import LEVEL, N_RESAMPLES, about, percentile_interval, resampled_bags
 from eval.metrics.ranked import divide
-from eval.tables.table import Interval
+from eval.numbers.values import Interval
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.engines import Completion, Engine, GenerationRequest, NoLogprobs, Sampling
-from eval.answers import BATCH, Decoding
+from eval.asking.answers import BATCH, Decoding
 from eval.benchmarks.items import Item
 from eval.protocols import ask, request_seed
 from eval.protocols.tags import tag_probabilities

@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: see `blind.blind_tests`; or `--out` cannot be written.
     """
-    from eval.blind import blind_table, blind_tests
-    from eval.out_paths import check_out_table
-    from eval.tables.table import render
+    from eval.comparison.blind import blind_table, blind_tests
+    from eval.naming.out_paths import check_out_table
+    from eval.tables.render import render
     from reward_fns.files import write_text
 
     check_out_table(arguments.out)

@@ -126,9 +126,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the record files. Raises UserError, see `calibration.calibrate`."""
-    from eval.answers import Decoding
+    from eval.asking.answers import Decoding
+    from eval.asking.make_records import Plan, calibrate
     from eval.decoding import MethodByName
-    from eval.make_records import Plan, calibrate
     from eval.protocols import DEFAULT, PROTOCOLS
 
     models = dict(arguments.model)

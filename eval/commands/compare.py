@@ -53,11 +53,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: a file is wrong, a model is unknown, or `--out` cannot be written.
     """
-    from eval.compare_records import compare_records
     from eval.comparison import comparison_table
-    from eval.out_paths import check_out_table
+    from eval.comparison.compare_records import compare_records
+    from eval.naming.out_paths import check_out_table
     from eval.report.seeds import read_reports, seed_table
-    from eval.tables.table import render, to_markdown
+    from eval.tables.render import render, to_markdown
     from reward_fns.files import write_text
 
     check_out_table(arguments.out)

@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: the records are wrong, `--out` is no directory, or the records hold nothing that the figure shows.
     """
-    from eval.chosen_records import load_chosen
-    from eval.out_paths import check_out_directory
+    from eval.naming.out_paths import check_out_directory
+    from eval.records.chosen import load_chosen
 
     check_out_directory(arguments.out)
     groups = load_chosen(arguments.records, arguments.protocols)
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
         for path in draw_reliability_by(arguments.out, groups, arguments.by):
             print(path)
         return
-    from eval.report.numbers import summarise_all
+    from eval.numbers.summarise import summarise_all
 
     records = [r for protocols in groups.values() for part in protocols.values() for r in part]
     models, sliced = summarise_all(records)
@@ -87,7 +87,7 @@ def _fixed_dynamic(records: Path, out: Path, models: dict, sliced: dict) -> Path
         fixed_and_dynamic,
         fixed_dynamic_table,
     )
-    from eval.tables.table import render
+    from eval.tables.render import render
     from reward_fns.errors import UserError
 
     pairs = fixed_and_dynamic(models, sliced)

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     import json
 
-    from eval.out_paths import check_out_file
+    from eval.naming.out_paths import check_out_file
     from reward_fns.errors import UserError
     from reward_fns.files import read_jsonl, write_text
 

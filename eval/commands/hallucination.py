@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: see `plan.evaluate`; or a name stands twice.
     """
-    from eval.answers import Decoding
+    from eval.asking.answers import Decoding
     from eval.benchmarks.plan import Plan, evaluate
     from reward_fns.errors import UserError
 
@@ -121,9 +121,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _write(found: "Evaluation", plan: "Plan") -> None:
     from eval.benchmarks.confidence_scores import finest_source
     from eval.benchmarks.plan import report_of
+    from eval.benchmarks.tables import all_tables
     from eval.figures.operating_curve import draw_operating_curves
-    from eval.tables.hallucination_tables import all_tables
-    from eval.tables.table import render
+    from eval.tables.render import render
     from reward_fns.files import write_json, write_text
 
     write_json(plan.out / "hallucination.json", report_of(found, plan))

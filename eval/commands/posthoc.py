@@ -47,7 +47,7 @@ def run_fit(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: no such records, or too few; or `--out` cannot be written.
     """
-    from eval.out_paths import check_out_file
+    from eval.naming.out_paths import check_out_file
     from eval.posthoc.fit import fit
     from eval.records import check_not_stale, read_records, records_path
     from reward_fns.files import write_json

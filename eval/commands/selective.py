@@ -62,13 +62,13 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: the records are wrong, none is by the protocol, or `--out` cannot be written.
     """
-    from eval.chosen_records import load_chosen
     from eval.figures.risk_coverage import draw_risk_coverage
-    from eval.out_paths import check_out_table
-    from eval.selective import selective
+    from eval.naming.out_paths import check_out_table
+    from eval.numbers.selective import selective
+    from eval.numbers.vote import votes
+    from eval.records.chosen import load_chosen
+    from eval.tables.render import render
     from eval.tables.selective_tables import selective_table, vote_table
-    from eval.tables.table import render
-    from eval.vote import votes
     from reward_fns.files import write_text
 
     out = arguments.out

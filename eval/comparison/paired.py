@@ -7,13 +7,13 @@ from itertools import combinations
 
 import numpy as np
 
-from eval.columns import Columns, columns, in_common
 from eval.comparison.verdict import COMPARED, KEY_PAIRS, Comparison, sign_of
 from eval.metrics import Difference, estimate_value, paired_bootstrap_differences
-from eval.model_names import checkpoint
+from eval.naming.model_names import checkpoint
+from eval.numbers.cores import on_both_cores
+from eval.numbers.values import Interval
 from eval.records import AnswerRecord
-from eval.report.cores import on_both_cores
-from eval.tables.table import Interval
+from eval.records.columns import Columns, columns, in_common
 
 
 def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -> Comparison:

@@ -10,7 +10,7 @@ from eval.comparison.verdict import (
     TITLES,
     Comparison,
 )
-from eval.model_names import model_title, protocol_title
+from eval.naming.model_names import model_title, protocol_title
 from eval.tables.report_tables import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Table
 

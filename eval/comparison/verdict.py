@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from eval.metrics import METRICS
-from eval.model_names import model_title, protocol_title
-from eval.tables.table import Column, Interval, show
+from eval.naming.model_names import model_title, protocol_title
+from eval.numbers.values import Interval
+from eval.tables.table import Column, show
 
 COMPARED = ("ece_debiased", "brier", "refinement", "auroc", "ece")
 TITLES = {

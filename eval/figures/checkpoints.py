@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from eval.figures.style import INK, SERIES, figure_title, line_places, new_figure, save_figure, tidy
-from eval.model_names import checkpoint, model_title, ordered_models, protocol_title
+from eval.naming.model_names import checkpoint, model_title, ordered_models, protocol_title
+from eval.numbers.summarise import ALL_QUESTIONS, POOLED
+from eval.numbers.values import BySlice, Interval, Models, Slices
 from eval.records import VERBAL
-from eval.report.numbers import ALL_QUESTIONS, POOLED
-from eval.report.values import BySlice, Models, Slices
 from eval.tables.report_tables import protocols_of
-from eval.tables.table import Interval, interval
+from eval.tables.table import interval
 
 _PANELS_A_ROW = 4
 

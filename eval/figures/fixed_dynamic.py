@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from eval.figures.style import ACCENT, INK, figure_title, new_figure, save_figure, tidy
-from eval.model_names import FIXED_SUFFIX, model_title, protocol_title
-from eval.report.values import Models, Slices
+from eval.naming.model_names import FIXED_SUFFIX, model_title, protocol_title
+from eval.numbers.values import Interval, Models, Slices
 from eval.tables.report_tables import ESTIMATOR_NOTES
-from eval.tables.table import Cell, Column, Interval, Table, interval
+from eval.tables.table import Cell, Column, Table, interval
 
 _FIXED, _DYNAMIC = "#b6c2cc", ACCENT
 _METRICS = (("ece", "ECE ↓"), ("auroc", "AUROC ↑"))

@@ -13,7 +13,7 @@ from eval.figures.style import (
     save_figure,
     tidy,
 )
-from eval.model_names import model_title
+from eval.naming.model_names import model_title
 
 
 def draw_operating_curves(path: Path, curves: Mapping[str, Sequence[Point]]) -> None:

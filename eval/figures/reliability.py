@@ -21,10 +21,10 @@ from eval.figures.style import (
     tidy,
 )
 from eval.metrics import DEFAULT_BINS, ReliabilityBins, reliability_bins
-from eval.model_names import checkpoint, model_title, protocol_title
+from eval.naming.model_names import checkpoint, model_title, protocol_title
+from eval.numbers.summarise import POOLED, scored
+from eval.numbers.values import BySlice, SliceValues
 from eval.records import AnswerRecord
-from eval.report.numbers import POOLED, scored
-from eval.report.values import BySlice, SliceValues
 from eval.tables.table import number
 
 if TYPE_CHECKING:

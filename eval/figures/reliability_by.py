@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from eval.figures.reliability import draw_reliability
-from eval.file_stems import file_stem
+from eval.naming.file_stems import file_stem
+from eval.numbers.summarise import POOLED, summarise
 from eval.records import AnswerRecord
-from eval.report.numbers import POOLED, summarise
 from reward_fns.errors import UserError
 
 BY = ("dataset", "subset", "task")

@@ -16,7 +16,7 @@ from eval.figures.style import (
     tidy,
 )
 from eval.metrics.selective import RiskCoverage, risk_coverage
-from eval.model_names import checkpoint, model_title, ordered_protocols, protocol_title
+from eval.naming.model_names import checkpoint, model_title, ordered_protocols, protocol_title
 from eval.records import AnswerRecord
 
 _PANELS_A_ROW = 3

@@ -13,8 +13,8 @@ from eval.figures.style import (
     save_figure,
     tidy,
 )
-from eval.model_names import model_title
-from eval.report.training_curves import Curves, trailing_mean
+from eval.naming.model_names import model_title
+from eval.numbers.training_curves import Curves, trailing_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

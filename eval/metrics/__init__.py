@@ -25,13 +25,7 @@ from eval.metrics.estimates import (
     paired_bootstrap_difference,
     paired_bootstrap_differences,
 )
-from eval.metrics.ranking import (
-    auprc,
-    aurc,
-    auroc,
-    auroc_thresholded,
-    prediction_rejection_ratio,
-)
+from eval.metrics.ranking import auprc, aurc, auroc, auroc_thresholded, prediction_rejection_ratio
 from eval.metrics.scores import accuracy, brier_score, negative_log_likelihood
 from eval.metrics.smooth import smooth_ece
 from reward_fns.calibration import (

@@ -9,7 +9,7 @@ import math
 from functools import cache
 from pathlib import Path
 
-from eval.model_names import PAPER_MODELS, protocol_title
+from eval.naming.model_names import PAPER_MODELS, protocol_title
 
 SUBSETS = ("entailment", "contradiction", "neutral")
 QA_DATASETS = ("VQAv2", "GQA", "OK-VQA", "TextVQA", "OCR-VQA")

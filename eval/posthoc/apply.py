@@ -15,7 +15,7 @@ from eval.records import (
     records_path,
     write_records,
 )
-from eval.settings import keep_settings
+from eval.records.settings import keep_settings
 from reward_fns.errors import UserError
 from reward_fns.posthoc import Calibrator
 

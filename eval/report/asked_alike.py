@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from eval.model_names import model_title
+from eval.naming.model_names import model_title
 from eval.records import ANSWERS
 
 _WHAT = {

@@ -1,6 +1,6 @@
 """What a report holds: one frozen object for everything that is shown, and its one written form, report.json.
 
-models   model -> protocol -> dataset or "pooled" -> values (`numbers.summarise`)
+models   model -> protocol -> dataset or "pooled" -> values (`summarise.summarise`)
 slices   model -> protocol -> dimension other than "dataset" (`slices.DIMENSIONS`) -> slice -> values
 """
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from eval.comparison import Comparison
 from eval.metrics.claims import ClaimCalibration
-from eval.report.numbers import ESTIMATOR, PAPER_VERBAL_RATIOS
-from eval.report.training_curves import Curves
-from eval.report.values import Models, Slices, SliceValues
+from eval.numbers.summarise import ESTIMATOR, PAPER_VERBAL_RATIOS
+from eval.numbers.training_curves import Curves
+from eval.numbers.values import Models, Slices, SliceValues
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Report:
 
     Attributes:
         models, slices: see the module's text.
-        claims: model -> calibration of its tags (`numbers.summarise_claims`).
-        ece_ratios: protocol -> model -> `numbers.ece_ratios`.
+        claims: model -> calibration of its tags (`summarise.summarise_claims`).
+        ece_ratios: protocol -> model -> `summarise.ece_ratios`.
         comparisons: of each pair of models by each protocol and metric.
         training: model -> curves of its GRPO run; {} without.
         stage_seconds: stage -> wall time; {} if unknown.

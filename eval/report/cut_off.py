@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from eval.model_names import model_title, ordered_models
+from eval.naming.model_names import model_title, ordered_models
 from eval.records import MOST_TRUNCATED, AnswerRecord, truncated_share
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from eval.model_names import model_title
+from eval.naming.model_names import model_title
+from eval.numbers.summarise import ESTIMATOR
 from eval.report.content import Report
-from eval.report.numbers import ESTIMATOR
 from eval.report.summary import ProtocolSummary
-from eval.tables.table import Table, to_markdown
+from eval.tables.render import to_markdown
+from eval.tables.table import Table
 from reward_fns.markup import literal
 
 THEORY = {

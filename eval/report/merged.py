@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.model_names import model_title, ordered_models
+from eval.naming.model_names import model_title, ordered_models
 from eval.records import AnswerRecord
 
 

@@ -16,9 +16,14 @@ from eval.figures.fixed_dynamic import (
 from eval.figures.reliability import draw_reliability
 from eval.figures.risk_coverage import draw_risk_coverage
 from eval.figures.training import draw_training
-from eval.left_out import left_out
-from eval.out_paths import check_out_directory
+from eval.naming.out_paths import check_out_directory
+from eval.numbers.summarise import ece_ratios, summarise_all, summarise_claims
+from eval.numbers.training_curves import read_training
 from eval.records import VERBAL, AnswerRecord, load_records
+from eval.records.chosen import by_model_and_protocol
+from eval.records.left_out import left_out
+from eval.records.settings import settings_path
+from eval.records.versions import versions
 from eval.report.asked_alike import differences
 from eval.report.content import Provenance, Report, Warnings
 from eval.report.cut_off import cut_off
@@ -27,17 +32,10 @@ from eval.report.html.page import render_page
 from eval.report.html.pictures import Picture, read_pictures
 from eval.report.markdown import render_report, render_summary
 from eval.report.merged import merged_by_sc
-from eval.report.numbers import (
-    by_model_and_protocol,
-    ece_ratios,
-    summarise_all,
-    summarise_claims,
-)
 from eval.report.stages import read_stage_seconds
 from eval.report.summary import summaries
-from eval.report.training_curves import read_training
-from eval.settings import settings_path
 from eval.tables.paper_tables import paper_tables
+from eval.tables.render import render
 from eval.tables.report_tables import (
     all_metrics_table,
     claim_table,
@@ -49,8 +47,7 @@ from eval.tables.report_tables import (
     stage_table,
     training_table,
 )
-from eval.tables.table import Table, render
-from eval.versions import versions
+from eval.tables.table import Table
 from reward_fns.coefficients_file import Coefficients, load_coefficients
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping, write_json, write_text

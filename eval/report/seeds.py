@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.model_names import model_title, ordered_models, ordered_protocols, protocol_title
-from eval.report.numbers import POOLED
+from eval.naming.model_names import model_title, ordered_models, ordered_protocols, protocol_title
+from eval.numbers.summarise import POOLED
 from eval.tables.table import Cell, Column, Table
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eval.comparison import LEAST_READABLE, Comparison, key_comparisons
-from eval.model_names import checkpoint, model_title, protocol_title
-from eval.report.numbers import POOLED
-from eval.report.values import Models, SliceValues
+from eval.naming.model_names import checkpoint, model_title, protocol_title
+from eval.numbers.summarise import POOLED
+from eval.numbers.values import Models, SliceValues
 from eval.tables.report_tables import protocols_of
 from eval.tables.table import FEWEST_ANSWERS, number, tabulated
 

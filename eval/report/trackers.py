@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.model_names import checkpoint
+from eval.naming.model_names import checkpoint
 from reward_fns.errors import UserError
 
 Series = Mapping[int, Mapping[str, float]]

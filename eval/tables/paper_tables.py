@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from itertools import chain
 
 from eval import paper
-from eval.file_stems import distinct_stems
-from eval.model_names import model_title, protocol_title
-from eval.report.values import BySlice, Slices, SliceValues
+from eval.naming.file_stems import distinct_stems
+from eval.naming.model_names import model_title, protocol_title
+from eval.numbers.values import BySlice, Slices, SliceValues
 from eval.tables.report_tables import ESTIMATOR_NOTES, protocols_of
 from eval.tables.table import Cell, Column, Table, interval
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from eval import metrics
 from eval.metrics.claims import ClaimCalibration
-from eval.model_names import BASE, model_title, protocol_title
+from eval.naming.model_names import BASE, model_title, protocol_title
+from eval.numbers.summarise import ESTIMATOR, POOLED
+from eval.numbers.training_curves import Curves, phases, steps_a_phase
+from eval.numbers.values import BySlice, Models, Slices
 from eval.paper import mean_calibration
-from eval.report.numbers import ESTIMATOR, POOLED
-from eval.report.training_curves import Curves, phases, steps_a_phase
-from eval.report.values import BySlice, Models, Slices
-from eval.slices import DIMENSIONS
+from eval.records.slices import DIMENSIONS
 from eval.tables.table import (
     FEWEST_ANSWERS,
     Cell,

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 
 from eval.metrics.selective import COVERAGES, LEVEL
-from eval.model_names import model_title, protocol_title
-from eval.selective import Selective
-from eval.tables.table import Cell, Column, Interval, Table, known
-from eval.vote import Vote
+from eval.naming.model_names import model_title, protocol_title
+from eval.numbers.selective import Selective
+from eval.numbers.values import Interval
+from eval.numbers.vote import Vote
+from eval.tables.table import Cell, Column, Table, known
 
 
 def selective_table(found: Sequence[Selective]) -> Table:

@@ -13,7 +13,7 @@ import pytest
 
 from data_prep.engines import Sampling, open_engine
 from data_prep.verl_rows import load_questions
-from eval.answers import Decoding, answer_questions, line_key
+from eval.asking.answers import Decoding, answer_questions, line_key
 from eval.protocols import DEFAULT, PROTOCOLS, Asked, Options
 from eval.records import read_answers
 from reward_fns.expert import make_expert

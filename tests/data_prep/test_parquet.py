@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from data_prep.pipeline.context import Context
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import parquet
+from data_prep.steps.context import Context
 from data_prep.steps.parquet import FILES, ParquetConfig
 from data_prep.verl_rows import load_questions, read_rows
 from reward_fns.claims import claim_prompt, parse_response

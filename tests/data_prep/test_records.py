@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from data_prep.pipeline.step_log import Counts, Failure, StepLog, join
 from data_prep.questions import SourceQuestion
+from data_prep.steps.step_log import Counts, Failure, StepLog, join
 from reward_fns.errors import UserError
 
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from data_prep.engines import Completion
-from data_prep.pipeline.context import Context
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import sft
+from data_prep.steps.context import Context
 from data_prep.steps.sft import SftConfig
 from reward_fns.claims import parse_response
 from reward_fns.errors import UserError

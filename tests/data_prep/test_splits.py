@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.pipeline.context import Context, Models
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import splits
+from data_prep.steps.context import Context, Models
 from data_prep.steps.splits import SplitsConfig, allocate, quota
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl

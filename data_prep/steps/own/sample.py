@@ -25,9 +25,9 @@ from data_prep.ask_expert import Consultation
 from data_prep.ask_model import Refused, ask, image_request
 from data_prep.engines import Completion, GenerationRequest, Sampling
 from data_prep.engines.token_places import span_logprob, token_places
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record, join
 from data_prep.questions import SourceQuestion, UnreadableImage, image_bytes
+from data_prep.steps.context import Context
+from data_prep.steps.step_log import Counts, Failure, Record, join
 from reward_fns.claims import claim_prompt, numbered_list, parse_response
 from reward_fns.errors import UserError
 from reward_fns.expert import ExpertError

@@ -26,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Failure, Record, RecordFile
+from data_prep.steps.context import Context
 from data_prep.steps.own.claim_map import Answers, Floats, cross_fitted, describe
 from data_prep.steps.own.sample import OwnSettings
+from data_prep.steps.step_log import Counts, Failure, Record, RecordFile
 from reward_fns.claims import Claim, render_response
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl, write_json

@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, field
 from math import log
 from typing import Any
 
-from data_prep.pipeline.context import Context
-from data_prep.pipeline.step_log import Counts, Record, RecordFile, join
+from data_prep.steps.context import Context
 from data_prep.steps.statistics import correlation, table
 from data_prep.steps.statistics.heatmap import heatmap
 from data_prep.steps.statistics.mapping import beyond_the_paper, coefficients
 from data_prep.steps.statistics.tally import Tally, count_entities
+from data_prep.steps.step_log import Counts, Record, RecordFile, join
 from reward_fns.coefficients_file import save_coefficients
 from reward_fns.difficulty import SCHEMES
 from reward_fns.files import read_jsonl, write_bytes, write_json, write_text

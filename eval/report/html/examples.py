@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.model_names import checkpoint, model_title, ordered_protocols, protocol_title
+from eval.naming.model_names import checkpoint, model_title, ordered_protocols, protocol_title
 from eval.records import VERBAL, AnswerRecord
+from eval.records.chosen import by_model_and_protocol
 from eval.report.html.pictures import Picture
-from eval.report.numbers import by_model_and_protocol
 
 QUESTIONS = 24
 _GUIDE = "rl"

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from eval.comparison import Comparison
-from eval.model_names import BASE, checkpoint, model_title, protocol_title
-from eval.report.numbers import POOLED
+from eval.naming.model_names import BASE, checkpoint, model_title, protocol_title
+from eval.numbers.summarise import POOLED
+from eval.numbers.values import Models
 from eval.report.summary import ProtocolSummary, why_left_out
-from eval.report.values import Models
 from eval.tables.report_tables import ESTIMATOR_NOTES, metric_column, protocols_of
 from eval.tables.table import Cell, Column, Table, show, tabulated
 

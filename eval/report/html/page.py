@@ -20,7 +20,8 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from eval.figures.checkpoints import checkpoint_courses
-from eval.model_names import model_title, protocol_title
+from eval.naming.model_names import model_title, protocol_title
+from eval.numbers.summarise import ESTIMATOR
 from eval.records import VERBAL, AnswerRecord
 from eval.report.content import Provenance, Report
 from eval.report.html.examples import REASONS, Examples
@@ -38,7 +39,6 @@ from eval.report.html.payload import course_payload, reliability_payload, traini
 from eval.report.html.pictures import Picture
 from eval.report.html.provenance import facts, provenance_tables
 from eval.report.markdown import THEORY
-from eval.report.numbers import ESTIMATOR
 from eval.report.summary import ProtocolSummary
 from eval.tables.table import Table, columns_are_text, show
 from reward_fns.coefficients_file import Coefficients

@@ -9,18 +9,12 @@ from typing import Any
 
 from eval.comparison import Comparison
 from eval.figures.coefficients import MEANING, NAMES, paper_coefficients
+from eval.numbers.values import Interval
 from eval.report.html.examples import REASONS, Example, Examples, ShownAnswer, reference_text
 from eval.report.html.pictures import Picture
 from eval.report.summary import ProtocolSummary
-from eval.tables.table import (
-    Cell,
-    Interval,
-    Table,
-    column_groups,
-    columns_are_text,
-    render,
-    show,
-)
+from eval.tables.render import render
+from eval.tables.table import Cell, Table, column_groups, columns_are_text, show
 from reward_fns.coefficients_file import Coefficients
 
 _VERDICT_GROUPS = {

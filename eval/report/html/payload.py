@@ -13,13 +13,14 @@ from eval.figures.checkpoints import Course
 from eval.figures.style import line_places
 from eval.figures.training import SMOOTHED_STEPS
 from eval.metrics import DEFAULT_BINS, reliability_bins
-from eval.model_names import model_title, ordered_models, ordered_protocols, protocol_title
+from eval.naming.model_names import model_title, ordered_models, ordered_protocols, protocol_title
+from eval.numbers.summarise import POOLED, scored
+from eval.numbers.training_curves import Curves, trailing_mean
+from eval.numbers.values import BySlice, Models, Slices, SliceValues
 from eval.records import AnswerRecord
+from eval.records.chosen import by_model_and_protocol
+from eval.records.slices import DIMENSIONS, Edges, quarter_edges, slices
 from eval.report.html.first_screen import DEBIASED
-from eval.report.numbers import POOLED, by_model_and_protocol, scored
-from eval.report.training_curves import Curves, trailing_mean
-from eval.report.values import BySlice, Models, Slices, SliceValues
-from eval.slices import DIMENSIONS, Edges, quarter_edges, slices
 
 _Z = 1.959963984540054  # of the 95 % interval
 _DIGITS = 4

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from data_prep.pipeline.context import Context, Models
 from data_prep.questions import SourceQuestion, write_questions
+from data_prep.steps.context import Context, Models
 from data_prep.steps.statistics import step
 from data_prep.steps.statistics.step import StatisticsConfig
 from data_prep.steps.statistics.table import COLUMNS, paper_table

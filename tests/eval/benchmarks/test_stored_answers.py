@@ -6,7 +6,7 @@ import pytest
 from scripted_model import ScriptedModel
 
 from data_prep.engines import NoLogprobs
-from eval.answers import Decoding
+from eval.asking.answers import Decoding
 from eval.benchmarks.items import Item
 from eval.benchmarks.stored_answers import (
     StoredAnswer,

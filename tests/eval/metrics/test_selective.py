@@ -7,12 +7,7 @@ import pytest
 from scipy.stats import beta
 
 from eval.metrics import aurc
-from eval.metrics.selective import (
-    LEVEL,
-    choose_threshold,
-    risk_coverage,
-    selective_aurc,
-)
+from eval.metrics.selective import LEVEL, choose_threshold, risk_coverage, selective_aurc
 
 C = [0.9, 0.9, 0.5, 0.5, 0.5]
 Y = [1, 0, 1, 1, 0]
