@@ -111,6 +111,21 @@ def score(ratings: Sequence[Rating], paper: bool = False, seed: int = 0) -> Mmha
     )
 
 
+def parts(
+    ratings: Mapping[str, Rating], paper: bool = False
+) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Score and hallucination rate item by item: what it adds to numerator and denominator; 0 and 0 if unreadable."""
+    unread = 0 if paper else None
+    values = {item: unread if one.rating is None else one.rating for item, one in ratings.items()}
+    below = {item: float(value is not None) for item, value in values.items()}
+    score = {item: float(value or 0) for item, value in values.items()}
+    wrong = {
+        item: float(value is not None and value < HALLUCINATES_BELOW)
+        for item, value in values.items()
+    }
+    return {"score": (score, below), "hallucination": (wrong, below)}
+
+
 def score_by_type(ratings: Sequence[Rating], paper: bool = False) -> dict[str, MmhalScores]:
     """Scores of each question type, in the order of the file."""
     return {

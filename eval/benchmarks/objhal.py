@@ -13,7 +13,7 @@ mentioned, H_i those of them that the image does not hold, T_i the image's objec
 CHAIR: Rohrbach et al. 2018. The question file has 300 lines of org_idx, image_id, question and image (base64).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,25 @@ def score(counts: Sequence[ObjectCounts], seed: int = 0) -> ObjHalScores:
         words=mean([one.words for one in counts], seed),
         mentions=mean([one.mentions for one in counts], seed),
     )
+
+
+Parts = tuple[dict[str, float], dict[str, float]]
+"""item_id -> what it adds to a rate's numerator, and to its denominator."""
+
+
+def parts(counts: Mapping[str, ObjectCounts]) -> dict[str, Parts]:
+    """Response rate, mention rate and recall response by response."""
+    fields = {"mention": ("hallucinated_mentions", "mentions"), "recall": ("told", "truth")}
+    found = {
+        name: (
+            {i: getattr(c, a) for i, c in counts.items()},
+            {i: getattr(c, b) for i, c in counts.items()},
+        )
+        for name, (a, b) in fields.items()
+    }
+    above, below = found["mention"]
+    response = {i: min(n, 1) for i, n in above.items()}, {i: min(n, 1) for i, n in below.items()}
+    return {"response": response, **found}
 
 
 def _ratio(counts: Sequence[ObjectCounts], above: str, below: str, seed: int) -> Rate:

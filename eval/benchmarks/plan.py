@@ -5,7 +5,7 @@ already and was made with the same settings is not made again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from data_prep.engines import open_engine
 from eval.asking.answers import Decoding
 from eval.asking.replicas import batch_of, with_replicas
 from eval.benchmarks.confidence_scores import CurvePair, compare_curves
+from eval.benchmarks.differences import PairedDifference, against_first
 from eval.benchmarks.loading import Benchmark, Mmhal, ObjHal, first, load
 from eval.benchmarks.rates import Rate
 from eval.benchmarks.results import Judging, ModelScores, score_model
@@ -24,6 +25,7 @@ from eval.benchmarks.stored_answers import (
     questions_digest,
     read_stored,
 )
+from eval.decoding import spelled_out
 from eval.naming.out_paths import check_out_directory
 from eval.records import MOST_TRUNCATED, file_sha256
 from eval.records.settings import keep_settings
@@ -61,10 +63,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The numbers of each model, and of each pair's operating curves where Object HalBench was asked."""
+    """The numbers of each model.
+
+    Attributes:
+        pairs: of each pair's operating curves, where Object HalBench was asked.
+        differences: of each later model to the first.
+    """
 
     models: Mapping[str, ModelScores]
     pairs: Sequence[CurvePair]
+    differences: Sequence[PairedDifference]
 
 
 def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evaluation:
@@ -96,7 +104,8 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
     described = {model: found["objhal"] for model, found in answers.items() if "objhal" in found}
     confidence = {model: one.confidence for model, one in scores.items()}
     pairs = compare_curves(objhal, described, confidence) if isinstance(objhal, ObjHal) else []
-    return Evaluation(scores, pairs)
+    differences = against_first({model: one.outcomes for model, one in scores.items()})
+    return Evaluation(scores, pairs, differences)
 
 
 def _judge(plan: Plan, benchmarks: Mapping[str, Benchmark]) -> Expert | None:
@@ -130,7 +139,11 @@ def _answers(
     plan: Plan,
 ) -> dict[str, dict[str, dict[str, StoredAnswer]]]:
     """Model -> benchmark -> item_id -> answer, asked where they are missing."""
-    configs = {name: with_replicas(config, plan.replicas) for name, config in models.items()}
+    decoded = {name: spelled_out(config) for name, config in models.items()}
+    for _, method in decoded.values():
+        if method is not None:
+            method.check_temperature(plan.decoding.temperature)
+    configs = {name: with_replicas(config, plan.replicas) for name, (config, _) in decoded.items()}
     engines = {name: open_engine(config, plan.out / "models") for name, config in configs.items()}
     for name, engine in engines.items():
         for kind in benchmarks:
@@ -139,6 +152,7 @@ def _answers(
                 "prompt": plan.prompt,
                 "questions_sha256": digests[kind],
                 "model_sha256": engine.fingerprint,
+                **(method.settings if (method := decoded[name][1]) else {}),
             }
             keep_settings(answers_path(plan.out, name, kind), settings)
     found: dict[str, dict[str, dict[str, StoredAnswer]]] = {}
@@ -186,7 +200,8 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Rate):
         return {"value": value.value, **asdict(value)}
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: as_json(item) for name, item in vars(value).items()}
+        names = [field.name for field in fields(value) if field.metadata.get("written", True)]
+        return {name: as_json(getattr(value, name)) for name in names}
     if hasattr(value, "_asdict"):
         return value._asdict()
     if isinstance(value, Mapping):

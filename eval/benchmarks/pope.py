@@ -84,3 +84,11 @@ def score_pope(
         for sampling in dict.fromkeys(name for name, _ in read)
     }
     return found | {"all": score([answer for _, answer in read], seed=seed)}
+
+
+def right(questions: list[PopeQuestion], responses: Mapping[str, str]) -> dict[str, float]:
+    """item_id -> 1 for an answer that is right, 0 for a wrong or unreadable one."""
+    return {
+        one.item.item_id: float(read_yes_no(responses[one.item.item_id]) == one.truth)
+        for one in questions
+    }

@@ -9,14 +9,18 @@ from eval.benchmarks import amber, objhal, pope
 from eval.benchmarks import mmhal as mmhal_bench
 from eval.benchmarks.amber import AmberScores
 from eval.benchmarks.confidence_scores import Answers, ConfidenceScores, score_confidence
+from eval.benchmarks.differences import Found, Outcomes
 from eval.benchmarks.judged import Judgements, ask_judge
 from eval.benchmarks.loading import AmberSet, Benchmark, Mmhal, ObjHal, Pope
 from eval.benchmarks.mmhal import MmhalScores, Rating
-from eval.benchmarks.objhal import ObjHalScores
+from eval.benchmarks.objhal import ObjectCounts, ObjHalScores
 from eval.benchmarks.views import counted_text, judged_text
 from eval.benchmarks.vocabulary import Vocabulary
 from eval.benchmarks.yes_no import YesNoScores
 from reward_fns.expert import Expert, ObjectsRequest
+
+UNWRITTEN = {"written": False}
+"""Metadata of a field that hallucination.json leaves out."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,14 @@ class ModelScores:
         yes_no: "pope random", ..., "amber existence", ... -> scores.
         confidence: source -> scores; sources that no answer has are left out.
         truncated: benchmark -> share of the answers that were cut off.
+        outcomes: what is compared between models, item by item; hallucination.json does not list it.
     """
 
     views: Mapping[str, ViewScores]
     yes_no: Mapping[str, YesNoScores]
     confidence: Mapping[str, ConfidenceScores]
     truncated: Mapping[str, float]
+    outcomes: Found = field(default_factory=dict, metadata=UNWRITTEN)
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,10 @@ class Judging:
         )
 
 
-def score_objhal(
+def count_objhal(
     benchmark: ObjHal, answers: Answers, view: str, judging: Judging
-) -> tuple[ObjHalScores, str, int]:
-    """Scores of the descriptions in a view, who found the objects, and texts of which nobody could."""
+) -> tuple[dict[str, ObjectCounts], str, int]:
+    """Item -> counts of its description in a view; who found the objects; and texts of which nobody could."""
     texts = {
         item.item_id: counted_text(answers[item.item_id].response, view) for item in benchmark.items
     }
@@ -92,14 +98,14 @@ def score_objhal(
     else:
         found = benchmark.extractor.mentions(list(texts.values()))
         mentioned, finder = dict(zip(texts, found, strict=True)), benchmark.extractor.name
-    counts = [
-        objhal.count_objects(
+    counts = {
+        item.item_id: objhal.count_objects(
             mentioned[item.item_id], benchmark.truth[item.image_id], texts[item.item_id]
         )
         for item in benchmark.items
         if item.item_id in mentioned
-    ]
-    return objhal.score(counts), finder, len(texts) - len(counts)
+    }
+    return counts, finder, len(texts) - len(counts)
 
 
 def _objects_by_judge(
@@ -115,7 +121,7 @@ def _objects_by_judge(
     return found, "; ".join(said.judges)
 
 
-def score_mmhal(
+def rate_mmhal(
     benchmark: Mmhal, answers: Answers, view: str, judging: Judging
 ) -> tuple[list[Rating], tuple[str, ...]]:
     """The judge's ratings of the answers in a view, and who judged."""
@@ -146,14 +152,18 @@ def score_model(
     Raises:
         UserError: the judge failed.
     """
-    by_view = {view: _score_view(benchmarks, answers, view, judging) for view in views}
+    outcomes: dict[tuple[str, str], Outcomes] = {}
+    by_view = {view: _score_view(benchmarks, answers, view, judging, outcomes) for view in views}
     yes_no: dict[str, YesNoScores] = {}
     confidence: dict[str, ConfidenceScores] = {}
     for name, benchmark in benchmarks.items():
         responses = {item: stored.response for item, stored in answers[name].items()}
         if isinstance(benchmark, Pope):
-            found = pope.score_pope(list(benchmark.questions), responses)
+            questions = list(benchmark.questions)
+            found = pope.score_pope(questions, responses)
             yes_no |= {f"{name} {part}": scores for part, scores in found.items()}
+            right = pope.right(questions, responses)
+            outcomes["POPE accuracy", ""] = _outcomes(benchmark, right, dict.fromkeys(right, 1))
         elif isinstance(benchmark, AmberSet) and any(item.yes_no for item in benchmark.items):
             asked = {i.item_id: responses[i.item_id] for i in benchmark.items if i.yes_no}
             found = amber.score_questions(benchmark.amber, asked)
@@ -161,7 +171,7 @@ def score_model(
         elif isinstance(benchmark, ObjHal):
             confidence = score_confidence(benchmark, answers[name])
     truncated = {name: _truncated(benchmarks[name], answers[name]) for name in benchmarks}
-    return ModelScores(by_view, yes_no, confidence, truncated)
+    return ModelScores(by_view, yes_no, confidence, truncated, outcomes)
 
 
 def _score_view(
@@ -169,16 +179,27 @@ def _score_view(
     answers: Mapping[str, Answers],
     view: str,
     judging: Judging,
+    outcomes: dict[tuple[str, str], Outcomes],
 ) -> ViewScores:
+    """Scores in a view; what is compared between models is added to `outcomes`."""
     found: dict[str, Any] = {}
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, ObjHal):
-            scores, finder, unread = score_objhal(benchmark, answers[name], view, judging)
+            counts, finder, unread = count_objhal(benchmark, answers[name], view, judging)
+            scores = objhal.score(list(counts.values()))
             found |= {"objhal": scores, "objects_by": finder, "objects_unread": unread}
+            for number, (above, below) in objhal.parts(counts).items():
+                outcomes[f"ObjHal {number}", view] = _outcomes(benchmark, above, below)
         elif isinstance(benchmark, Mmhal):
-            ratings, found["judges"] = score_mmhal(benchmark, answers[name], view, judging)
+            ratings, found["judges"] = rate_mmhal(benchmark, answers[name], view, judging)
             found["mmhal"] = mmhal_bench.score(ratings, judging.paper_unreadable)
             found["mmhal_types"] = mmhal_bench.score_by_type(ratings, judging.paper_unreadable)
+            items = [one.item.item_id for one in benchmark.questions]
+            rated = dict(zip(items, ratings, strict=True))
+            for number, (above, below) in mmhal_bench.parts(
+                rated, judging.paper_unreadable
+            ).items():
+                outcomes[f"MMHal {number}", view] = _outcomes(benchmark, above, below)
         elif isinstance(benchmark, AmberSet):
             texts = {
                 item.item_id: counted_text(answers[name][item.item_id].response, view)
@@ -187,6 +208,12 @@ def _score_view(
             }
             found["amber"] = amber.score_generative(benchmark.amber, texts) if texts else None
     return ViewScores(**found)
+
+
+def _outcomes(
+    benchmark: Benchmark, above: Mapping[str, float], below: Mapping[str, float]
+) -> Outcomes:
+    return Outcomes(above, below, {item.item_id: item.image_id for item in benchmark.items})
 
 
 def _truncated(benchmark: Benchmark, answers: Answers) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from eval.benchmarks.confidence_scores import ConfidenceScores, CurvePair
+from eval.benchmarks.differences import PairedDifference
 from eval.benchmarks.rates import Rate
 from eval.benchmarks.results import ModelScores, ViewScores
 from eval.benchmarks.yes_no import YesNoScores
@@ -256,11 +257,55 @@ def pairs_table(pairs: Sequence[CurvePair]) -> Table | None:
     return Table("operating_pairs", title, columns, tuple(rows), notes) if rows else None
 
 
-def all_tables(scores: Mapping[str, ModelScores], pairs: Sequence[CurvePair]) -> list[Table]:
+def differences_table(differences: Sequence[PairedDifference]) -> Table | None:
+    """What differs from the first model; a row a model and view, None for one model."""
+    columns = {
+        "MMHal score": Column("score", "MMHal", digits=2, better="high", signed=True),
+        "MMHal hallucination": Column("hallucination", "MMHal", 2, better="low", signed=True),
+        "ObjHal response": Column("response", "ObjHal", 1, True, "low", True),
+        "ObjHal mention": Column("mention", "ObjHal", 1, True, "low", True),
+        "ObjHal recall": Column("recall", "ObjHal", 1, True, "high", True),
+        "POPE accuracy": Column("accuracy", "POPE", 1, True, "high", True),
+    }
+    if not differences:
+        return None
+    asked = [name for name in columns if any(one.number == name for one in differences)]
+    known = {(one.model, one.view, one.number): one for one in differences}
+    rows: list[tuple[Cell, ...]] = []
+    views = list(dict.fromkeys(one.view for one in differences if one.view)) or [""]
+    for model in dict.fromkeys(one.model for one in differences):
+        for view in views:
+            found = [known.get((model, view, name), known.get((model, "", name))) for name in asked]
+            shown = [
+                one.difference if one and one.verdict != "undefined" else None for one in found
+            ]
+            told = [f"{one.number} {one.verdict}" for one in found if one and _stands(one)]
+            rows.append((model_title(model), view, *shown, "; ".join(told) or "undecided"))
+    family = max(one.family for one in differences)
+    notes = (
+        f"The model's value minus that of {model_title(differences[0].against)} on the same items; brackets: 95 % "
+        "intervals of a paired bootstrap over images.",
+        f"Last column: what is left of up to {family} comparisons a number after Holm's adjustment (p < 0.05, interval "
+        "without 0, 30 images); all else may be noise.",
+    )
+    told_columns = (Column("model"), Column("view"), *(columns[name] for name in asked))
+    title = f"Against {model_title(differences[0].against)}, paired"
+    return Table("differences", title, (*told_columns, Column("told apart")), tuple(rows), notes)
+
+
+def _stands(one: PairedDifference) -> bool:
+    return one.verdict in ("better", "worse")
+
+
+def all_tables(
+    scores: Mapping[str, ModelScores],
+    pairs: Sequence[CurvePair],
+    differences: Sequence[PairedDifference] = (),
+) -> list[Table]:
     """Every table that has rows."""
     more = [
         make(scores)
         for make in (objhal_table, mmhal_table, yes_no_table, amber_table, confidence_table)
     ]
-    found = [table3(scores), *more, pairs_table(pairs)]
+    found = [table3(scores), differences_table(differences), *more, pairs_table(pairs)]
     return [table for table in found if table is not None]

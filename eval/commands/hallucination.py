@@ -46,7 +46,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         nargs="+",
         required=True,
         metavar="NAME=SPEC",
-        help="as --model of `python -m eval calibration`",
+        help="as --model of `python -m eval calibration`; JSON may say how transformers decodes, "
+        """{"model": DIR, "decoding": "vcd"} (eval/decoding/README.md); each is compared with the first""",
     )
     parser.add_argument(
         "--benchmarks", type=_benchmark, nargs="+", required=True, metavar="KIND=DIR"
@@ -124,10 +125,13 @@ def _write(found: "Evaluation", plan: "Plan") -> None:
     from eval.benchmarks.tables import all_tables
     from eval.figures.operating_curve import draw_operating_curves
     from eval.tables.render import render
+    from eval.tables.stored import write_tables
     from reward_fns.files import write_json, write_text
 
     write_json(plan.out / "hallucination.json", report_of(found, plan))
-    for table in all_tables(found.models, found.pairs):
+    tables = all_tables(found.models, found.pairs, found.differences)
+    write_tables(plan.out / "tables.json", tables)
+    for table in tables:
         print(render(table, ".md"))
         for suffix in (".md", ".csv", ".tex"):
             write_text(plan.out / f"{table.name}{suffix}", render(table, suffix))

@@ -53,6 +53,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="YAML file of the reward's coefficients by dataset: shown beside the paper's",
     )
     parser.add_argument(
+        "--hallucination",
+        type=Path,
+        help="directory that `python -m eval hallucination` wrote: its tables and curves on the page",
+    )
+    parser.add_argument(
         "--track",
         nargs="+",
         choices=["wandb", "tensorboard", "mlflow"],
@@ -73,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
         curves=arguments.curves,
         questions=arguments.questions,
         coefficients=arguments.coefficients,
+        hallucination=arguments.hallucination,
         command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
     )
     publish(sources, arguments.out)

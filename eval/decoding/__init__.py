@@ -71,6 +71,20 @@ def with_decoding(
     return {**options, "decoding": method.method}
 
 
+def spelled_out(
+    config: str | Mapping[str, Any],
+) -> tuple[str | Mapping[str, Any], MethodByName | None]:
+    """A model spec whose option `decoding` is text, such as "vcd:alpha=1", and the method that it names, None without.
+
+    Raises:
+        UserError: as `MethodByName` and `with_decoding`.
+    """
+    if isinstance(config, str) or "decoding" not in config:
+        return config, None
+    method = MethodByName(str(config["decoding"]))
+    return with_decoding({k: v for k, v in config.items() if k != "decoding"}, method), method
+
+
 def _kind(name: str) -> Any:
     if name == "vcd":
         from eval.decoding.vcd import Vcd

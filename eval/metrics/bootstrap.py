@@ -297,14 +297,15 @@ def paired_differences(
         for name, parts in drawn.items():
             values[name].append(np.concatenate(parts) if parts else np.zeros(0))
     return {
-        name: _difference(here[name], about(here[name], parts)) for name, parts in values.items()
+        name: difference_of(here[name], about(here[name], parts)) for name, parts in values.items()
     }
 
 
 _UNDEFINED = Difference(*[float("nan")] * 5)
 
 
-def _difference(value: float, resampled: Floats) -> Difference:
+def difference_of(value: float, resampled: Floats) -> Difference:
+    """A difference with what resamples, of both models together, make of it; all NaN if the value is."""
     if np.isnan(value):
         return _UNDEFINED
     defined = resampled[~np.isnan(resampled)]

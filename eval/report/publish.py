@@ -27,6 +27,7 @@ from eval.records.versions import versions
 from eval.report.asked_alike import differences
 from eval.report.content import Provenance, Report, Warnings
 from eval.report.cut_off import cut_off
+from eval.report.hallucination import NONE, read_hallucination
 from eval.report.html.examples import Examples, choose_examples
 from eval.report.html.page import render_page
 from eval.report.html.pictures import Picture, read_pictures
@@ -63,6 +64,7 @@ class Sources:
         curves: directory of training logs, see `training`.
         questions: parquet of the questions, for the images of example answers.
         coefficients: YAML file of the reward's coefficients.
+        hallucination: what `python -m eval hallucination` wrote.
         command: as the user typed it, kept in the report.
     """
 
@@ -72,6 +74,7 @@ class Sources:
     curves: Path | None = None
     questions: Path | None = None
     coefficients: Path | None = None
+    hallucination: Path | None = None
     command: str = ""
 
 
@@ -88,6 +91,7 @@ def publish(sources: Sources, out: Path) -> None:
     examples = choose_examples(records)
     pictures = _pictures(sources.questions, examples)
     coefficients = _coefficients(sources.coefficients)
+    found = read_hallucination(sources.hallucination) if sources.hallucination else NONE
     groups = by_model_and_protocol(records)
     report = _report(sources, records, groups)
     summary = summaries(report.models, report.comparisons)
@@ -99,7 +103,7 @@ def publish(sources: Sources, out: Path) -> None:
     write_text(out / "report.md", render_report(report, summary, tables))
     write_text(
         out / "report.html",
-        render_page(report, records, summary, tables, coefficients, examples, pictures),
+        render_page(report, records, summary, tables, coefficients, examples, pictures, found),
     )
     print(render_summary(summary, tables, report.warnings.all()))
     print(

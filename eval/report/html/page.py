@@ -24,6 +24,7 @@ from eval.naming.model_names import model_title, protocol_title
 from eval.numbers.summarise import ESTIMATOR
 from eval.records import VERBAL, AnswerRecord
 from eval.report.content import Provenance, Report
+from eval.report.hallucination import NONE, PREFIX, Hallucination
 from eval.report.html.examples import REASONS, Examples
 from eval.report.html.first_screen import FirstScreen, first_screen
 from eval.report.html.parts import (
@@ -60,6 +61,10 @@ _PARTS = {
     "pairs": ("Pairs", "all pairs of models in one table"),
     "paper": ("Beside the paper", "its Tables 2 and 5 to 12 with our values"),
     "slices": ("Slices", "by dataset, task, subset, rarity and margin of the votes"),
+    "hallucination": (
+        "Hallucination",
+        "Table 3 for these models, and what their confidence is worth there",
+    ),
     "examples": ("Answers", "example questions with the models' claims"),
     "training": ("Training", "curves, checkpoints, coefficients"),
     "provenance": ("Provenance", "command, hashes, estimators, versions, settings"),
@@ -75,6 +80,7 @@ def render_page(
     coefficients: Mapping[str, Coefficients],
     examples: Examples,
     pictures: Mapping[str, Picture],
+    hallucination: Hallucination = NONE,
 ) -> str:
     """The page as text.
 
@@ -85,11 +91,12 @@ def render_page(
         coefficients: dataset -> coefficients; {} for none.
         examples: the example answers.
         pictures: question id -> image, of those example questions that have one.
+        hallucination: what that command found, if it was run.
     """
     charts = training_payload(report.training)
     charts += course_payload(checkpoint_courses(report.models, report.slices))
     heat = heat_payload(coefficients)
-    placed = _by_part(tables)
+    placed = _by_part([*tables, *hallucination.tables])
     placed["provenance"] = [*provenance_tables(report.made), *placed["provenance"]]
     main = next((item for item in summary if item.protocol == VERBAL), summary[0])
     first = first_screen(report.models, report.comparisons, main)
@@ -105,6 +112,7 @@ def render_page(
         "verdicts": verdict_payload([main, *(item for item in summary if item is not main)]),
         "examples": example_payload(examples, pictures),
         "charts": charts,
+        "hallucination": list(hallucination.charts),
         "heat": heat,
     }
     texts = {table.name: table_texts(table) for table in _all(first, placed)}
@@ -112,6 +120,7 @@ def render_page(
         "pairs": placed["pairs"],
         "paper": placed["paper"],
         "slices": placed["slices"],
+        "hallucination": placed["hallucination"],
         "examples": examples.shown,
         "training": placed["training"] or charts or heat,
     }
@@ -193,6 +202,8 @@ def _by_part(tables: Sequence[Table]) -> dict[str, list[Table]]:
     }
     for table in tables:
         default = "paper" if has_the_papers_values(table) else "slices"
+        if table.name.startswith(PREFIX):
+            default = "hallucination"
         part = parts.get(table.name, default)
         placed[part].append(without_empty_paper_columns(table))
     placed["slices"].sort(key=lambda table: table.name.startswith(_PAPERS_LAYOUT))

@@ -170,7 +170,7 @@ def training_payload(training: Mapping[str, Curves]) -> list[dict[str, Any]]:
                 )
                 label = model_title(model) + (", confidence" if dashed else "")
                 smooth = [known.get(step) for step in steps]
-                lines.append(_line(label, place, smooth, dashed=bool(dashed), raw=raw))
+                lines.append(curve_line(label, place, smooth, dashed=bool(dashed), raw=raw))
         charts.append(
             line_chart(title, note, "GRPO step", [f"{step:,}" for step in steps], lines, share)
         )
@@ -184,7 +184,7 @@ def course_payload(courses: Sequence[Course]) -> list[dict[str, Any]]:
         places = line_places(chain.from_iterable(course.panels.values()))
         for panel, lines in course.panels.items():
             drawn = [
-                _line(name, places[name], [value.value if value else None for value in values])
+                curve_line(name, places[name], [value.value if value else None for value in values])
                 for name, values in lines.items()
             ]
             title = f"{model_title(course.family)}: {panel}"
@@ -193,7 +193,7 @@ def course_payload(courses: Sequence[Course]) -> list[dict[str, Any]]:
     return charts
 
 
-def _line(
+def curve_line(
     label: str,
     colour: int,
     values: Sequence[float | None],

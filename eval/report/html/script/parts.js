@@ -22,11 +22,15 @@ function heatTable({ title, datasets, rows }) {
 
 function partTables(part, inside) {
   const names = data.parts[part];
-  if (["slices", "paper"].includes(part) && names.length > 1) inside.append(tableChoice(names, "Table"));
+  if (["slices", "paper", "hallucination"].includes(part) && names.length > 1) inside.append(tableChoice(names, "Table"));
   else inside.append(...names.map(buildTable));
 }
 
 const BUILDERS = {
+  hallucination(inside) {
+    inside.querySelector("[data-charts]").append(...data.hallucination.map(drawChart));
+    partTables("hallucination", inside);
+  },
   verdicts,
   reliability: explorer,
   examples,
