@@ -36,7 +36,7 @@ from eval.records import (
     truncated_share,
 )
 from eval.replicas import batch_of, with_replicas
-from eval.settings import keep_settings, set_aside
+from eval.settings import judge_settings, keep_settings, set_aside
 from eval.shown_images import AS_IS, ShownImages
 from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
@@ -122,6 +122,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
         "expert": expert.name,
+        **judge_settings(expert),
         "expert_version": _instructions(expert, questions),
         "correctness": plan.correctness,
         "thinking": plan.thinking and list(plan.thinking),
