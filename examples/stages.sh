@@ -40,8 +40,11 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for
         exit "$status"
     fi
     if ((status != 0)); then
-        local said
-        said=$(tac "$log" | sed '/^=== /q' | tac | grep -v '^\s*$')
+        # Of this call. No command reads a part of what another writes: that one would die of the closed pipe, and with
+        # pipefail the script, without a word.
+        local said from
+        from=$(grep -an '^=== ' "$log" | tail -n 1 | cut -d: -f1)
+        said=$(tail -n "+$from" "$log" | grep -av '^\s*$')
         echo "[$stage] last lines of its log:" >&2
         tail -n 12 <<<"$said" | cut -c1-400 | sed 's/^/  | /' >&2
         local reason="exit code $status"
