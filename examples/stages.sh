@@ -98,6 +98,8 @@ training_stage() {
         echo "[$1] its inputs or options changed: training anew. What was there is now ${aside#"$PWD/"}"
     fi
     echo "$training" >"$folder/.made_from"
+    # verl unpickles what it resumes from.
+    python -m data_prep.engines.pickled_shards "$folder" || exit 1
     _stage_with --steps "$@"
 }
 

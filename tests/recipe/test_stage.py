@@ -226,6 +226,17 @@ def test_another_option_is_another_training_and_the_first_is_set_aside(tmp_path,
     assert (run / "rl" / "steps").read_text() != steps
 
 
+def test_a_checkpoint_that_would_run_code_is_not_resumed_from(tmp_path, environment):
+    run = tmp_path / "run"
+    checkpoint = run / "rl" / "global_step_1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "data.pt").write_bytes(b"no zip file of torch's")
+    (run / "rl" / "latest_checkpointed_iteration.txt").write_text("1")
+    refused = train(run, environment, "rule=paper")
+    assert refused.returncode == 1 and "is no checkpoint that torch wrote" in refused.stderr
+    assert "started" not in refused.stdout
+
+
 def test_more_steps_of_the_same_training_go_on_in_its_folder(tmp_path, environment):
     run = tmp_path / "run"
     train(run, environment, "rule=paper", "trainer.total_training_steps=2")
