@@ -141,6 +141,16 @@ def test_a_script_that_is_killed_leaves_no_training_behind(tmp_path):
     assert gone(child, within_s=30)
 
 
+def test_a_script_that_is_killed_while_its_stage_starts_leaves_none(tmp_path):
+    """Python takes a while to start, under load seconds: by then the stage's parent is another."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    command = stage(tmp_path / "log", "touch", str(tmp_path / "ran"))
+    command[command.index("--limit") : command.index("--limit")] = ["--parent", str(dead.pid)]
+    assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == 143
+    assert not (tmp_path / "ran").exists()
+
+
 SCRIPT = """
 set -euo pipefail
 run=$1
