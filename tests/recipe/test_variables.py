@@ -79,6 +79,7 @@ def test_an_expert_with_prices_reaches_the_reward(monkeypatch, capsys):
         ("DATA", "/a\nb", "a line break"),
         ("EXPERT", "{kind: openai}", "is not JSON"),
         ("EXPERT", "orakel", "EXPERT: .*orakel"),
+        ("EXPERT", json.dumps(JUDGE | {"server": "${oc.env:SECRET}"}), "holds a .*api_key_env"),
         ("EXPERT", '{"base_url": "http://me:pass@word', "^EXPERT is not JSON [^@]*$"),
         (
             "EXPERT",
