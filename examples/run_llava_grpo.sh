@@ -102,7 +102,7 @@ for file in {rl_train,test,sft,r_tuning}.parquet coefficients.yaml; do
 done
 [[ ! -d "$model" && "$model" != [./~]* || -f "$model/config.json" ]] || fail "MODEL=$model holds no config.json: it is no model"
 [[ "$expert" != "{"* ]] || "$bare_python" -c 'import json, sys; json.loads(sys.argv[1])' "$expert" 2>/dev/null ||
-    fail "EXPERT is not JSON: $expert"
+    fail "EXPERT is not JSON: an object in braces, keys and texts in double quotes"
 [[ "$rules" != *[/*?[]* ]] || fail "RULE=$rules: name rules by their names"
 [[ "$rules" == none ]] && rules=""
 for rule in $rules; do

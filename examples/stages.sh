@@ -34,14 +34,17 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for
     local log=$run/logs/$stage.log
     echo "[$stage] $(date +%T) started, log: ${log#"$PWD/"}"
     echo "=== $(date '+%F %T') $*" >>"$log"
-    python -m recipe.difficulty_calib.stage --limit "$limit" --log "$log" ${view:+"$view"} -- "$@" || status=$?
+    python -m recipe.difficulty_calib.stage --parent $$ --limit "$limit" --log "$log" ${view:+"$view"} -- "$@" || status=$?
     if ((status == 129 || status == 130 || status == 143)); then
         echo "FAILED: stage $stage was interrupted. The same command goes on from here; log: $log" >&2
         exit "$status"
     fi
     if ((status != 0)); then
-        local said
-        said=$(tac "$log" | sed '/^=== /q' | tac | grep -v '^\s*$')
+        # Of this call. No command reads a part of what another writes: that one would die of the closed pipe, and with
+        # pipefail the script, without a word.
+        local said from
+        from=$(grep -an '^=== ' "$log" | tail -n 1 | cut -d: -f1)
+        said=$(tail -n "+$from" "$log" | grep -av '^\s*$')
         echo "[$stage] last lines of its log:" >&2
         tail -n 12 <<<"$said" | cut -c1-400 | sed 's/^/  | /' >&2
         local reason="exit code $status"
@@ -95,6 +98,8 @@ training_stage() {
         echo "[$1] its inputs or options changed: training anew. What was there is now ${aside#"$PWD/"}"
     fi
     echo "$training" >"$folder/.made_from"
+    # verl unpickles what it resumes from.
+    python -m data_prep.engines.pickled_shards "$folder" || exit 1
     _stage_with --steps "$@"
 }
 

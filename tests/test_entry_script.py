@@ -173,7 +173,7 @@ def test_an_unknown_rule_is_refused_before_anything_is_installed(checkout) -> No
         ),
         ((), {"MODEL": "examples"}, "MODEL=examples holds no config.json"),
         ((), {"MODEL": "/nope"}, "MODEL=/nope holds no config.json"),
-        ((), {"EXPERT": "{"}, "EXPERT is not JSON: {"),
+        ((), {"EXPERT": "{"}, "EXPERT is not JSON: an object in braces"),
         ((), {"RULE": "../rule/paper"}, "RULE=../rule/paper: name rules by their names"),
         ((), {"DATA": "x", "CONFIG": "README.md"}, "CONFIG makes stage one and DATA is a finished"),
     ],

@@ -37,6 +37,7 @@ from data_prep.datasets.common import (
     read_lines,
     text,
 )
+from data_prep.datasets.hub_card import check_card
 from data_prep.datasets.sources import note
 from data_prep.questions import SourceQuestion
 from reward_fns.accuracy import most_common
@@ -138,6 +139,7 @@ def huggingface(
     for path in (root, *root.rglob("*")):
         if path.suffix.lower() not in Image.registered_extensions():  # pictures are not read here
             note(path)
+    check_card(dataset, root)
     try:
         if (root / "dataset_dict.json").exists():
             rows = datasets.load_from_disk(str(root))[split]

@@ -1,12 +1,16 @@
 """What a checkpoint's shards would call when they are loaded, looked at before they are.
 
+    python -m data_prep.engines.pickled_shards FOLDER       of the checkpoint that a training in FOLDER resumes from
+
 verl loads its shards with `torch.load(weights_only=False)`, which runs what the pickle in them names. Those of a real
-FSDP checkpoint name tensors, meshes and placements (`_KNOWN`, taken from torch 2.13); nothing else may be named.
+FSDP checkpoint name tensors, meshes and placements, and the states of generators numpy's arrays (`_KNOWN`, taken from
+torch 2.13); nothing else may be named.
 """
 
 import os
 import pickletools
 import re
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +26,8 @@ _KNOWN = re.compile(
     r"|torch\._tensor _rebuild_from_type_v2"
     r"|torch\._utils _rebuild_(tensor_v2|wrapper_subclass|parameter)"
     r"|torch\.serialization _get_layout"
+    r"|numpy(\._core\.multiarray)? (_reconstruct|ndarray|dtype)"
+    r"|_codecs encode"
     r"|torch\.distributed\.(_mesh_layout|device_mesh|tensor(\._dtensor_spec|\.placement_types)?) _?[A-Z]\w*"
 )
 _OTHER_WAYS = ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
@@ -62,3 +68,21 @@ def _named(shard: Path) -> Iterator[str]:
                 yield str(argument)
             elif operation.name in _OTHER_WAYS:
                 yield f"{operation.name} {argument or ''}".strip()
+
+
+def main(folder: Path) -> int:
+    """Check the newest checkpoint of a training's folder, of which verl loads all that it saved; 1 if it is refused."""
+    newest = folder / "latest_checkpointed_iteration.txt"
+    if not newest.is_file():
+        return 0
+    checkpoint = folder / f"global_step_{newest.read_text(encoding='utf-8').strip()}"
+    try:
+        check_shards(sorted(checkpoint.rglob("*.pt")))
+    except UserError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

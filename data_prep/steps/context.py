@@ -114,11 +114,17 @@ class Context:
 
     def expert_identity(
         self, config: str | Mapping[str, Any], request: "Request[Any]"
-    ) -> dict[str, str]:
+    ) -> dict[str, Any]:
         """What the verdicts of an expert depend on: who judges, and by which instructions."""
+        from reward_fns.expert.protocol import identity_of
+
         expert = self.expert(config)
         version = getattr(expert, "prompt_version", None)
-        return {"expert": expert.name, "prompt": version(request) if version is not None else ""}
+        # Of a served model its server and parameters; nothing for others, so that older runs stay.
+        identity = identity_of(expert)
+        judged_by = {} if identity is None else {"judged_by": dict(identity)}
+        prompt = version(request) if version is not None else ""
+        return {"expert": expert.name, "prompt": prompt, **judged_by}
 
     def log(self) -> StepLog:
         """The step's record file, taken up where an interrupted run left it; leftovers of other inputs are removed."""

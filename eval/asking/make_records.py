@@ -37,7 +37,7 @@ from eval.records import (
     settings_path,
     truncated_share,
 )
-from eval.records.settings import keep_settings, set_aside
+from eval.records.settings import judge_settings, keep_settings, set_aside
 from reward_fns.accuracy import RULES
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, make_expert
@@ -122,6 +122,7 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         "questions_sha256": file_sha256(plan.questions),
         "limit": plan.limit,
         "expert": expert.name,
+        **judge_settings(expert),
         "expert_version": _instructions(expert, questions),
         "correctness": plan.correctness,
         "thinking": plan.thinking and list(plan.thinking),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from eval.records.settings import keep_settings
+from eval.records.settings import judge_settings, keep_settings
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, FatalExpertError
 from reward_fns.expert.requests import Request, V
@@ -53,7 +53,8 @@ def ask_judge(
     version = getattr(expert, "prompt_version", None)
     some = next(iter(requests.values()), None)
     prompt = version(some) if version is not None and some is not None else ""
-    keep_settings(path, {**settings, "judge": expert.name, "prompt_version": prompt})
+    judged = {"judge": expert.name, **judge_settings(expert), "prompt_version": prompt}
+    keep_settings(path, {**settings, **judged})
     log = JsonlLog(path, key=lambda line: str(line["item_id"]))
     missing = [item for item in requests if item not in log.done]
     failures: list[Exception] = []

@@ -15,6 +15,7 @@ answer alone states nothing. Texts that are equal when normalised are equivalent
 
 import asyncio
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, PairRequest
 from reward_fns.expert.nli import load_cross_encoder
 from reward_fns.expert.oracle import OracleExpert
+from reward_fns.expert.protocol import identity_of
 from reward_fns.lenient import running_text, statements
 
 TEXT, EXPERT = "text", "expert"
@@ -142,7 +144,10 @@ def _digest(directory: Path) -> str:
     files = sorted(directory.glob("*.safetensors"))
     if not files:
         return ""
-    content = "".join(map(file_sha256, files))
+    return _short("".join(map(file_sha256, files)))
+
+
+def _short(content: str) -> str:
     return f" {hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
@@ -159,7 +164,10 @@ class ExpertEquivalence(_BothWays):
         self._expert = expert
         version = getattr(expert, "prompt_version", None)
         of_pairs = f" {version(PairRequest('', 'QA', '', ''))}" if version else ""
-        self.name = f"entailment both ways by {expert.name}{of_pairs}"
+        identity = identity_of(expert)
+        # Digested: a server and its parameters are long, and the name is one line.
+        who = "" if identity is None else _short(json.dumps(identity, sort_keys=True))
+        self.name = f"entailment both ways by {expert.name}{who}{of_pairs}"
 
     def _ask(self, pairs: Sequence[_Texts]) -> list[bool]:
         return asyncio.run(self._ask_all(pairs))

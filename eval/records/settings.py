@@ -9,7 +9,18 @@ from typing import Any
 from eval.records.files import settings_path
 from eval.records.left_out import left_out_path
 from eval.records.versions import versions
+from reward_fns.expert import Expert
+from reward_fns.expert.protocol import identity_of
 from reward_fns.files import PARTIAL_SUFFIX, read_mapping, write_json
+
+
+def judge_settings(expert: Expert) -> dict[str, Any]:
+    """Who judges, beside the name: a served model's server and parameters.
+
+    Nothing for an expert that its name alone tells apart, so that older records stay.
+    """
+    identity = identity_of(expert)
+    return {} if identity is None else {"judged_by": dict(identity)}
 
 
 def keep_settings(records: Path, settings: Mapping[str, Any]) -> None:

@@ -59,15 +59,25 @@ def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
 
 
 class Stage:
-    """One command while it runs."""
+    """One command while it runs; made before it is started, so that no signal finds it half made."""
 
     def __init__(self, command: Sequence[str], limit_s: float, log: Path, steps: bool) -> None:
         self._limit_s = limit_s
         self._view = StepView() if steps else None
         self._stopped_by: int | None = None
         self._log = log.open("ab")
+        self._command = command
+
+    def stop(self, number: int, _frame: FrameType | None = None) -> None:
+        """Signal handler: the loop in `run` sees it."""
+        self._stopped_by = number
+
+    def run(self) -> int:
+        """Start the command and wait for it; its exit code, see the module docstring."""
+        if self._stopped_by is not None:
+            return 128 + self._stopped_by
         self._process = subprocess.Popen(
-            command,
+            self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -75,13 +85,6 @@ class Stage:
             # No thread runs yet, so this is safe between fork and exec.
             preexec_fn=_before_the_command,
         )
-
-    def stop(self, number: int, _frame: FrameType | None = None) -> None:
-        """Signal handler: the loop in `run` sees it."""
-        self._stopped_by = number
-
-    def run(self) -> int:
-        """Wait for the command; its exit code, see the module docstring."""
         assert self._process.stdout is not None
         reader = threading.Thread(target=self._copy, args=(self._process.stdout,), daemon=True)
         reader.start()
@@ -138,21 +141,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, required=True, help="seconds")
     parser.add_argument("--log", type=Path, required=True, help="all output is appended to it")
     parser.add_argument("--steps", action="store_true", help="show a line a training step only")
+    parser.add_argument("--parent", type=int, help="the script's process: it may be dead by now")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    parent = os.getppid()
-    _end_with_parent(signal.SIGTERM)
+    options.parent = options.parent or os.getppid()
     with leftovers.removed():
-        return _run(options, parent)
+        return _run(options)
 
 
-def _run(options: argparse.Namespace, parent: int) -> int:
+def _run(options: argparse.Namespace) -> int:
     stage = Stage(options.command, options.limit, options.log, options.steps)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hangup is ignored, and stays so.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stage.stop)
-    if os.getppid() != parent:  # it died before the kernel knew that we wanted to be told
+    _end_with_parent(signal.SIGTERM)
+    if os.getppid() != options.parent:  # it died before the kernel knew that we wanted to be told
         stage.stop(signal.SIGTERM)
     return stage.run()
 

@@ -80,7 +80,8 @@ def expert_of(environment: Mapping[str, str]) -> str | dict[str, Any]:
     try:
         options = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"EXPERT is not JSON ({error}): {text[:80]}") from error
+        # The text is not shown: what is wrong with it may be a password.
+        raise UserError(f"EXPERT is not JSON ({error})") from error
     assert isinstance(options, dict)
     return options
 
@@ -100,6 +101,18 @@ def check(environment: Mapping[str, str]) -> None:
             )
     expert = expert_of(environment)
     hydra_value(expert)
+    # verl prints and tracks its configuration, and `ps` shows a command.
+    if isinstance(expert, dict) and re.search(r"://[^/@]*:[^/]*@", str(expert.get("base_url"))):
+        raise UserError(
+            "EXPERT has a password in base_url, which logs would show: write http://NAME@HOST/v1, and "
+            "name the environment variable that holds the password by password_env"
+        )
+    # verl resolves its configuration twice, and tracks it: the value would stand there.
+    if "${" in json.dumps(expert):
+        raise UserError(
+            "EXPERT holds a ${...}, which is for the YAML of stage one: name the environment variable "
+            "of a key by api_key_env, of a password by password_env"
+        )
     try:
         make_expert(expert)
     except ValueError as error:

@@ -25,6 +25,7 @@ from reward_fns.expert.commands.agreement import measure, read_answers
 from reward_fns.expert.commands.check import check
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.keeping.entries import read_entries, told
+from reward_fns.expert.serving.addresses import with_password
 from reward_fns.expert.serving.transport import Transport
 from reward_fns.files import read_mapping, write_text
 
@@ -53,7 +54,7 @@ def _check(config: dict[str, Any]) -> int:
         raise UserError("check tries an expert of kind openai and needs its model")
     transport = Transport(
         str(config["model"]),
-        config.get("base_url"),
+        with_password(config.get("base_url"), config.get("password_env")),
         config.get("api_key_env"),
         float(config.get("timeout", 60.0)),
         config.get("parameters") or {},

@@ -4,15 +4,29 @@ import scripted
 from judge_server import JudgeServer
 
 from data_prep.pipeline.config import load_config
+from data_prep.pipeline.context import Context, Models
 from data_prep.pipeline.runner import run_steps
+from reward_fns.expert import PairRequest
 from reward_fns.files import read_jsonl
 
 STEPS = ("questions", "sample", "verify", "pair", "label")
+PAIR = PairRequest("", "QA", "", "")
 FAULTS = {"429": 0.1, "500": 0.1, "drop": 0.1, "malformed": 0.1, "wrong shape": 0.1, "timeout": 0.1}
 
 
 def _reply(prompt):
     return {"label": ("entailment", "neutral", "contradiction")[int(3 * scripted.chance(prompt))]}
+
+
+def test_a_judge_behind_another_address_is_another_step(tmp_path, monkeypatch):
+    """The address may stand in the client's own variable, which no configuration names."""
+    keys = []
+    for url in ("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1", "http://127.0.0.1:2/v1/"):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        context = Context(tmp_path, "label", "", Models("", tmp_path / "cache"))
+        keys.append(context.expert_identity({"kind": "openai", "model": "judge"}, PAIR))
+    assert keys[0] != keys[1] == keys[2]
+    assert keys[0]["judged_by"]["server"] == "http://127.0.0.1:1/v1"
 
 
 def test_every_fault_of_a_server_is_named_and_mended_by_the_next_run(tmp_path, tiny_encoder):

@@ -4,12 +4,13 @@ import os
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
-from data_prep.engines.pickled_shards import TRUST_VARIABLE, check_shards
+from data_prep.engines.pickled_shards import TRUST_VARIABLE, check_shards, main
 from reward_fns.errors import UserError
 
 
@@ -55,3 +56,20 @@ def test_what_is_no_zip_of_torchs_is_refused(tmp_path):
     for shard in (plain, two):
         with pytest.raises(UserError, match="no checkpoint that torch wrote"):
             check_shards([shard])
+
+
+def test_a_training_resumes_from_what_verl_writes_and_from_nothing_that_calls_more(
+    tmp_path, capsys
+):
+    assert main(tmp_path) == 0  # nothing to resume from
+    actor = tmp_path / "global_step_2" / "actor"
+    actor.mkdir(parents=True)
+    # As verl keeps the states of the generators, and the place in the data.
+    states = {"rng": {"numpy": np.random.get_state(), "cpu": torch.get_rng_state()}, "lr": None}
+    torch.save(states, actor / "extra_state_world_size_1_rank_0.pt")
+    torch.save({"_num_yielded": 2}, actor.parent / "data.pt")
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("2")
+    assert main(tmp_path) == 0
+    torch.save(states | {"x": Bomb()}, actor / "extra_state_world_size_1_rank_0.pt")
+    assert main(tmp_path) == 1
+    assert "would call posix system" in capsys.readouterr().err

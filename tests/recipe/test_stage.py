@@ -141,6 +141,16 @@ def test_a_script_that_is_killed_leaves_no_training_behind(tmp_path):
     assert gone(child, within_s=30)
 
 
+def test_a_script_that_is_killed_while_its_stage_starts_leaves_none(tmp_path):
+    """Python takes a while to start, under load seconds: by then the stage's parent is another."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    command = stage(tmp_path / "log", "touch", str(tmp_path / "ran"))
+    command[command.index("--limit") : command.index("--limit")] = ["--parent", str(dead.pid)]
+    assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == 143
+    assert not (tmp_path / "ran").exists()
+
+
 SCRIPT = """
 set -euo pipefail
 run=$1
@@ -226,6 +236,17 @@ def test_another_option_is_another_training_and_the_first_is_set_aside(tmp_path,
     assert (run / "rl" / "steps").read_text() != steps
 
 
+def test_a_checkpoint_that_would_run_code_is_not_resumed_from(tmp_path, environment):
+    run = tmp_path / "run"
+    checkpoint = run / "rl" / "global_step_1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "data.pt").write_bytes(b"no zip file of torch's")
+    (run / "rl" / "latest_checkpointed_iteration.txt").write_text("1")
+    refused = train(run, environment, "rule=paper")
+    assert refused.returncode == 1 and "is no checkpoint that torch wrote" in refused.stderr
+    assert "started" not in refused.stdout
+
+
 def test_more_steps_of_the_same_training_go_on_in_its_folder(tmp_path, environment):
     run = tmp_path / "run"
     train(run, environment, "rule=paper", "trainer.total_training_steps=2")
@@ -237,9 +258,9 @@ def test_more_steps_of_the_same_training_go_on_in_its_folder(tmp_path, environme
 def test_a_failed_stage_names_the_error_of_its_own_call(tmp_path, environment):
     run = tmp_path / "run"
     for error in ("ValueError: the first", "ValueError: the second"):
-        failed = call(
-            run, environment, "stage", "a", "x", "60", "bash", "-c", f"echo {error!r}; exit 1"
-        )
+        # More than a pipe holds: whoever reads a part of it leaves the writer with SIGPIPE.
+        script = f"seq 40000; echo {error!r}; exit 1"
+        failed = call(run, environment, "stage", "a", "x", "60", "bash", "-c", script)
         assert failed.returncode == 1
         assert failed.stderr.splitlines()[-1].startswith(f"FAILED: stage a: {error} (exit code 1)")
     assert "the first" in (run / "logs" / "a.log").read_text()

@@ -79,6 +79,18 @@ def test_an_expert_with_prices_reaches_the_reward(monkeypatch, capsys):
         ("DATA", "/a\nb", "a line break"),
         ("EXPERT", "{kind: openai}", "is not JSON"),
         ("EXPERT", "orakel", "EXPERT: .*orakel"),
+        ("EXPERT", json.dumps(JUDGE | {"server": "${oc.env:SECRET}"}), "holds a .*api_key_env"),
+        ("EXPERT", '{"base_url": "http://me:pass@word', "^EXPERT is not JSON [^@]*$"),
+        (
+            "EXPERT",
+            json.dumps(JUDGE | {"base_url": "http://me:pass@word@judge/v1"}),
+            "^EXPERT has a password in base_url[^@]*http://NAME@HOST/v1[^@]*password_env$",
+        ),
+        (
+            "EXPERT",
+            json.dumps(JUDGE | {"base_url": "http://me@judge/v1", "password_env": "NOT_SET"}),
+            "the environment variable NOT_SET of password_env is not set",
+        ),
         ("EXPERT", json.dumps(JUDGE | {"timeout": -1}), "timeout must be above 0"),
         ("EXPERT", json.dumps(JUDGE | {"prices": {"grün": 1}}), "cannot be written for Hydra"),
     ],

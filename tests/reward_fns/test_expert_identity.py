@@ -1,6 +1,7 @@
 """Who judges: a verdict is that of one model on one server by one set of parameters."""
 
 import asyncio
+import base64
 import json
 import logging
 
@@ -115,6 +116,20 @@ def test_inspect_says_who_judged_and_replay_chooses(servers, tmp_path, capsys):
             assert asyncio.run(expert.ask(OLD[0])).overall == overall
         with pytest.raises(ValueError, match=r"holds no verdict at elsewhere; judges there: \['ju"):
             make_expert(replay | {"server": "elsewhere"})
+
+
+def test_a_password_of_the_environment_is_sent_and_no_part_of_who_judges(monkeypatch):
+    """Its configuration, which verl logs, names the variable alone."""
+    password = "se/c@ret:1"
+    monkeypatch.setenv("JUDGE_PASSWORD", password)
+    with JudgeServer(reply=lambda prompt: {"claims": [1], "overall": 1}) as server:
+        named = {"base_url": server.url.replace("://", "://me@"), "password_env": "JUDGE_PASSWORD"}
+        expert = make_expert({"kind": "openai", "model": "judge", **named})
+        asyncio.run(expert.ask(OLD[0]))
+        sent = server.headers[-1]["authorization"]
+    assert sent == "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
+    plain = make_expert({"kind": "openai", "model": "judge", "base_url": server.url})
+    assert expert.identity == plain.identity
 
 
 def test_a_password_in_an_address_is_kept_nowhere(servers, tmp_path, capsys, caplog):

@@ -4,7 +4,7 @@ import base64
 import os
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -31,6 +31,30 @@ def passwords_in(url: str | None) -> Iterator[str]:
         encoded = base64.b64encode(plain.encode()).decode()
         yield from (text for text in dict.fromkeys((found[0], plain)) if text)
         yield from (text for text in (plain.partition(":")[2], encoded) if text)
+
+
+def with_password(url: str | None, variable: str | None) -> str | None:
+    """An address with the password that an environment variable holds, for the name that stands in it.
+
+    So the configuration, which is logged, names the variable alone.
+
+    >>> os.environ["JUDGE_PASSWORD"] = "se/cret"
+    >>> with_password("http://me@judge:8000/v1", "JUDGE_PASSWORD")
+    'http://me:se%2Fcret@judge:8000/v1'
+    >>> del os.environ["JUDGE_PASSWORD"]
+
+    Raises:
+        ValueError: the variable is not set, or the address holds no name, or a password of its own.
+    """
+    if variable is None:
+        return url
+    address = url or ""
+    named = re.match(r"(\w+://[^/@:]+)@", address)
+    if named is None:
+        raise ValueError("password_env is the password of a name in base_url: http://NAME@HOST/v1")
+    if not os.environ.get(variable):
+        raise ValueError(f"the environment variable {variable} of password_env is not set")
+    return f"{named[1]}:{quote(os.environ[variable], safe='')}{address[named.end(1) :]}"
 
 
 def without_password(url: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from reward_fns.expert.errors import BudgetExhausted, ExpertError, FatalExpertError, TransientError
 from reward_fns.expert.prompting import forms
 from reward_fns.expert.requests import Request, Source, Usage, V
-from reward_fns.expert.serving.addresses import server_of
+from reward_fns.expert.serving.addresses import server_of, with_password
 from reward_fns.expert.serving.images import image_urls
 from reward_fns.expert.serving.limits import Limits
 from reward_fns.expert.serving.retry import Patience, persist
@@ -33,6 +33,7 @@ class OpenAIExpert:
     Args:
         model: name of the served model; also the expert's name in records.
         base_url, api_key_env, timeout, parameters: see `transport.Transport`.
+        password_env: environment variable with the password of the name in `base_url`, `http://me@host/v1`.
         server: names who serves the model, where the address does not: one judge may move, and two
             may stand behind one address in turn. None: the address.
         json_schema: ask the server to hold the reply to a JSON schema; false for a server that cannot.
@@ -50,6 +51,7 @@ class OpenAIExpert:
         model: str,
         base_url: str | None = None,
         api_key_env: str | None = None,
+        password_env: str | None = None,
         timeout: float = 60.0,
         parameters: Mapping[str, Any] | None = None,
         server: str | None = None,
@@ -70,7 +72,8 @@ class OpenAIExpert:
         self.name = model
         self.base_url = base_url
         self.stats = Stats()
-        self._transport = Transport(model, base_url, api_key_env, timeout, parameters or {})
+        address = with_password(base_url, password_env)
+        self._transport = Transport(model, address, api_key_env, timeout, parameters or {})
         self._json_schema = json_schema
         self._server = server or server_of(base_url)
         self._patience = Patience(max_retries, backoff, longest_wait, deadline)

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import datasets as hf
 import numpy as np
@@ -238,6 +240,46 @@ def test_hugging_face_lists_of_one_image_stay_encoded(read, tmp_path):
     hf.Dataset.from_dict(rows, features).save_to_disk(str(tmp_path))
     (question,), _ = read("mine", kind="huggingface", fields={"image": "images"})
     assert (question.image, question.image_id) == (content, "coco/9")
+
+
+@pytest.mark.parametrize("card", ["README.md", ".huggingface.yaml"])
+@pytest.mark.parametrize(
+    "out", ["http://127.0.0.1:PORT/a.jsonl", "../outside.jsonl", "FOLDER/../outside.jsonl"]
+)
+def test_a_hugging_face_folder_fetches_nothing_and_stays_in_itself(put, read, tmp_path, card, out):
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path.parent / "outside.jsonl").write_text('{"question": "theirs"}\n')
+    out = out.replace("PORT", str(server.server_port)).replace("FOLDER", str(tmp_path))
+    text = f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: '{out}'\n"
+    put("data.jsonl", '{"question": "own"}\n')
+    put(card, f"---\n{text}---\n" if card == "README.md" else text)
+    with pytest.raises(UserError, match="is not in the folder"):
+        read("mine", kind="huggingface")
+    server.shutdown()
+    server.server_close()
+    assert asked == []
+
+
+def test_a_hugging_face_folder_is_read_as_its_readme_says(put, read):
+    files = "configs:\n- config_name: default\n  data_files: 'b*.jsonl'\n"
+    put("a.jsonl", json.dumps({"question": "first?", "image": "a.png"}))
+    put("b.jsonl", json.dumps({"question": "second?", "image": "a.png"}))
+    put("README.md", f"---\n{files}---\nTexts.")
+    questions, rejected = read("mine", kind="huggingface")
+    assert [q.question for q in questions] + [r.detail for r in rejected] == ["second?"]
 
 
 @pytest.mark.parametrize(

@@ -426,6 +426,29 @@ def test_a_served_expert_is_asked_and_paid_once(run, capsys):
     assert "made with" not in capsys.readouterr().out and not set_aside(out)
 
 
+@pytest.mark.parametrize("change", ["server", "parameters", "model"])
+def test_answers_of_one_judge_are_not_continued_with_another(run, capsys, change):
+    from judge_server import JudgeServer
+
+    with JudgeServer() as first, JudgeServer() as second:
+        judge = {"kind": "openai", "model": "judge", "base_url": first.url}
+        ask = ("--protocols", "verbal", "--expert")
+        out = run("base=digit", options=(*ask, json.dumps(judge)))
+        # As an interrupted run leaves it.
+        keep_partial(out / "base.answers.jsonl", 2)
+        other = {
+            "server": {"base_url": second.url},
+            "parameters": {"parameters": {"seed": 1}},
+            "model": {"model": "referee"},
+        }[change]
+        run("base=digit", options=(*ask, json.dumps(judge | other)))
+        asked = second.total if change == "server" else first.total - 4
+    assert asked == 4  # all anew, not the two that were missing
+    what = "expert" if change == "model" else "judged_by"
+    assert f"made with another {what}, now in" in capsys.readouterr().out
+    assert "base.answers.jsonl.partial" in set_aside(out)
+
+
 SAMPLED = ("--protocols", "sc_own", "semantic_entropy", "--sc-samples", "2")
 
 

@@ -240,6 +240,15 @@ def test_a_higher_limit_asks_only_for_the_rest(tmp_path):
     assert found(out)["views"]["asserted"]["mmhal"]["score"]["denominator"] == 6
 
 
+def test_another_server_of_the_judge_judges_all_anew(tmp_path, capsys):
+    data, out = miniature(tmp_path / "data"), tmp_path / "out"
+    with JudgeServer(reply=rate) as first, JudgeServer(reply=rate) as second:
+        for server in (first, second):
+            assert main(command(data, out, server, kinds=("mmhal",))) == 0
+        assert first.answers.total() == second.answers.total() == 12
+    assert "made with another judged_by, now in" in capsys.readouterr().out
+
+
 def test_the_judge_may_find_the_objects(tmp_path):
     data, out = miniature(tmp_path / "data"), tmp_path / "out"
     first, second = ["two Men", "a puppy", "sky"], ["red buses"]
