@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eval.benchmarks.confidence_scores import finest_source
-from eval.model_names import model_title
+from eval.naming.model_names import model_title
 from eval.report.html.payload import curve_line, line_chart
 from eval.tables.stored import read_tables
 from eval.tables.table import Table

@@ -4,7 +4,7 @@ import scripted
 from judge_server import JudgeServer
 
 from data_prep.pipeline.config import load_config
-from data_prep.pipeline.context import Context, Models
+from data_prep.steps.context import Context, Models
 from data_prep.pipeline.runner import run_steps
 from reward_fns.expert import PairRequest
 from reward_fns.files import read_jsonl
