@@ -30,19 +30,15 @@ class ConfidenceScores:
 
 def described_images(benchmark: ObjHal, answers: Answers, source: str) -> list[Described]:
     """The descriptions claim by claim, with the confidences of a source; objects by the offline extractor."""
-    rated = [
-        rated_claims(stored.response, source, stored.tag_probabilities)
-        for stored in (answers[item.item_id] for item in benchmark.items)
-    ]
+    given = [answers[item.item_id] for item in benchmark.items]
+    rated = [rated_claims(one.response, source, one.tag_probabilities) for one in given]
+    # One call for the claims of all descriptions: the extractor works in batches.
     found = iter(benchmark.extractor.mentions([claim.text for claims in rated for claim in claims]))
-    return [
-        Described(
-            item.item_id,
-            tuple(ClaimObjects(next(found), claim.confidence) for claim in claims),
-            benchmark.truth[item.image_id],
-        )
-        for item, claims in zip(benchmark.items, rated, strict=True)
-    ]
+    described = []
+    for item, claims in zip(benchmark.items, rated, strict=True):
+        objects = tuple(ClaimObjects(next(found), claim.confidence) for claim in claims)
+        described.append(Described(item.item_id, objects, benchmark.truth[item.image_id]))
+    return described
 
 
 def score_confidence(benchmark: ObjHal, answers: Answers) -> dict[str, ConfidenceScores]:

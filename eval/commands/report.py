@@ -81,9 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
         hallucination=arguments.hallucination,
         command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
     )
-    publish(sources, arguments.out)
+    report = publish(sources, arguments.out)
     if arguments.track:
         from eval.report.trackers import track
-        from reward_fns.files import read_mapping
 
-        track(read_mapping(arguments.out / "report.json"), arguments.track, arguments.out)
+        track(report, arguments.track, arguments.out)

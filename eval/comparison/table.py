@@ -11,7 +11,7 @@ from eval.comparison.verdict import (
     Comparison,
 )
 from eval.naming.model_names import model_title, protocol_title
-from eval.tables.report_tables import ESTIMATOR_NOTES
+from eval.tables.metric_columns import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Table
 
 

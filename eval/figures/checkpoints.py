@@ -16,7 +16,7 @@ from eval.naming.model_names import checkpoint, model_title, ordered_models, pro
 from eval.numbers.summarise import ALL_QUESTIONS, POOLED
 from eval.numbers.values import BySlice, Interval, Models, Slices
 from eval.records import VERBAL
-from eval.tables.report_tables import protocols_of
+from eval.tables.metric_columns import protocols_of
 from eval.tables.table import interval
 
 _PANELS_A_ROW = 4

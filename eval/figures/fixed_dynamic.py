@@ -12,7 +12,7 @@ from typing import Any
 from eval.figures.style import ACCENT, INK, figure_title, new_figure, save_figure, tidy
 from eval.naming.model_names import FIXED_SUFFIX, model_title, protocol_title
 from eval.numbers.values import Interval, Models, Slices
-from eval.tables.report_tables import ESTIMATOR_NOTES
+from eval.tables.metric_columns import ESTIMATOR_NOTES
 from eval.tables.table import Cell, Column, Table, interval
 
 _FIXED, _DYNAMIC = "#b6c2cc", ACCENT
@@ -53,17 +53,14 @@ def _pair(model: str, sliced: Slices) -> FixedAndDynamic:
 
 def fixed_dynamic_table(pairs: list[FixedAndDynamic]) -> Table | None:
     """The same values: a row a pair, task and protocol; None without a pair."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            model_title(pair.model),
-            task,
-            protocol_title(protocol),
-            *(value for metric, _ in _METRICS for value in pair.values[task, metric][protocol]),
-        )
-        for pair in pairs
-        for task in dict.fromkeys(task for task, _ in pair.values)
-        for protocol in pair.values[task, "ece"]
-    ]
+    rows: list[tuple[Cell, ...]] = []
+    for pair in pairs:
+        for task in dict.fromkeys(task for task, _ in pair.values):
+            for protocol in pair.values[task, "ece"]:
+                row: list[Cell] = [model_title(pair.model), task, protocol_title(protocol)]
+                for metric, _ in _METRICS:
+                    row += pair.values[task, metric][protocol]
+                rows.append(tuple(row))
     columns = (
         *map(Column, ("model", "task", "protocol")),
         *(Column(name, group=title) for _, title in _METRICS for name in ("fixed", "dynamic")),

@@ -42,14 +42,11 @@ def draw_risk_coverage(
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     colours = model_colours(models)
     for axis, protocol in zip(axes.ravel(), protocols, strict=False):
-        curves = {
-            model: risk_coverage(
-                [record.confidence for record in answers[model][protocol]],
-                [record.correct for record in answers[model][protocol]],
-            )
-            for model in models
-            if protocol in answers[model]
-        }
+        curves = {}
+        for model in models:
+            if given := answers[model].get(protocol):
+                confidence = [record.confidence for record in given]
+                curves[model] = risk_coverage(confidence, [record.correct for record in given])
         _draw_panel(axis, protocol, curves, colours)
     for axis in axes.ravel()[len(protocols) :]:
         axis.remove()

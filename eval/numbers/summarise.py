@@ -7,7 +7,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +17,7 @@ from eval.metrics.claims import ClaimCalibration, claim_calibration
 from eval.metrics.estimates import INTERVAL, PARSE_FAILURE_POLICY
 from eval.naming.model_names import BASE, ordered_models
 from eval.numbers.cores import on_both_cores
-from eval.numbers.values import Measured, Models, Slices, SliceValues
+from eval.numbers.values import EceRatios, Measured, Models, Slices, SliceValues
 from eval.records import AnswerRecord
 from eval.records.chosen import by_model_and_protocol
 from eval.records.columns import Columns, columns, numbered
@@ -181,36 +180,30 @@ def _cells(work: tuple[Columns, SliceRows]) -> dict[str, Cells]:
     }
 
 
-def ece_ratios(
-    models: Models,
-    sliced: Slices,
-    protocol: str,
-) -> dict[str, Any]:
-    """ECE of each model divided by the base's: the pooled ECE, and the means over datasets and dataset x subset.
-
-    The last is what the paper averages; NaN where no question carries a subset.
+def ece_ratios(models: Models, sliced: Slices, protocol: str) -> dict[str, EceRatios]:
+    """ECE of each model divided by the base's, by one protocol; {} without a base.
 
     Args:
         models, sliced: of `summarise_all`.
     """
-
-    def parts(name: str) -> dict[str, float]:
-        cells = models[name][protocol]
-        subsets = sliced.get(name, {}).get(protocol, {}).get("dataset_subset", {})
-        return {
-            "pooled": cells[POOLED].value("ece"),
-            "mean_over_datasets": _mean([c.value("ece") for d, c in cells.items() if d != POOLED]),
-            "mean_over_dataset_subset": _mean([cell.value("ece") for cell in subsets.values()]),
-        }
-
     if protocol not in models.get(BASE, {}):
         return {}
-    base = parts(BASE)
-    return {
-        name: {part: _ratio(value, base[part]) for part, value in parts(name).items()}
-        for name, protocols in models.items()
-        if name != BASE and protocol in protocols
-    }
+    base = _eces(BASE, models, sliced, protocol)
+    found = {}
+    for name, protocols in models.items():
+        if name != BASE and protocol in protocols:
+            own = _eces(name, models, sliced, protocol)
+            found[name] = EceRatios(*map(_ratio, own, base))
+    return found
+
+
+def _eces(name: str, models: Models, sliced: Slices, protocol: str) -> tuple[float, float, float]:
+    """ECE of all questions, its mean over datasets, and its mean over dataset x subset, NaN without a subset."""
+    cells = models[name][protocol]
+    datasets = [cell.value("ece") for dataset, cell in cells.items() if dataset != POOLED]
+    subsets = sliced.get(name, {}).get(protocol, {}).get("dataset_subset", {})
+    of_subsets = [cell.value("ece") for cell in subsets.values()]
+    return cells[POOLED].value("ece"), _mean(datasets), _mean(of_subsets)
 
 
 def _ratio(value: float, base: float) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 _NAN = math.nan
@@ -84,6 +84,59 @@ class SliceValues:
         }
         return written if self.tokens is None else written | {"tokens": self.tokens}
 
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "SliceValues":
+        """What `as_json` wrote, with null for NaN; values that the file lacks are NaN."""
+        reasons = written.get("reasons", {})
+        metrics = {}
+        for key, ends in written.items():
+            if key.endswith(_INTERVAL):
+                name = key.removesuffix(_INTERVAL)
+                value, low, high = (_number(end) for end in (written[name], *ends))
+                metrics[name] = Measured(value, low, high, reasons.get(name, ""))
+        return cls(
+            n=written["n"],
+            parse_failures=written["parse_failures"],
+            metrics=metrics,
+            tokens=written.get("tokens"),
+            **{name: _number(written.get(name)) for name in _MEANS},
+        )
+
+
+_INTERVAL = "_interval"
+_MEANS = (
+    *("accuracy", "ece_floor", "mean_confidence", "extreme_share"),
+    *("well_formed", "mean_claims", "truncated"),
+)
+
+
+def _number(written: float | None) -> float:
+    return _NAN if written is None else written
+
+
+@dataclass(frozen=True)
+class EceRatios:
+    """ECE of a model divided by the base's; NaN where undefined.
+
+    Attributes:
+        pooled: of all questions.
+        mean_over_datasets: of the means over the datasets.
+        mean_over_dataset_subset: of the means over dataset x subset, which is what the paper averages.
+    """
+
+    pooled: float
+    mean_over_datasets: float
+    mean_over_dataset_subset: float
+
+    def as_json(self) -> dict[str, float]:
+        """As report.json has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, float | None]) -> "EceRatios":
+        """What `as_json` wrote, with null for NaN."""
+        return cls(**{name: _number(value) for name, value in written.items()})
+
 
 BySlice = Mapping[str, SliceValues]
 """Slice -> its values."""
@@ -91,3 +144,5 @@ Models = Mapping[str, Mapping[str, BySlice]]
 """model -> protocol -> dataset or "pooled" -> values."""
 Slices = Mapping[str, Mapping[str, Mapping[str, BySlice]]]
 """model -> protocol -> dimension other than "dataset" (`slices.DIMENSIONS`) -> slice -> values."""
+Ratios = Mapping[str, Mapping[str, EceRatios]]
+"""protocol -> model -> its ECE divided by the base's."""

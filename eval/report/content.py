@@ -12,7 +12,7 @@ from eval.comparison import Comparison
 from eval.metrics.claims import ClaimCalibration
 from eval.numbers.summarise import ESTIMATOR, PAPER_VERBAL_RATIOS
 from eval.numbers.training_curves import Curves
-from eval.numbers.values import Models, Slices, SliceValues
+from eval.numbers.values import EceRatios, Models, Ratios, Slices, SliceValues
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Report:
     models: Models
     slices: Slices
     claims: Mapping[str, ClaimCalibration]
-    ece_ratios: Mapping[str, Mapping[str, Any]]
+    ece_ratios: Ratios
     comparisons: tuple[Comparison, ...]
     made: Provenance
     warnings: Warnings
@@ -84,7 +84,7 @@ class Report:
             "models": _written(self.models),
             "slices": _written(self.slices),
             "claims": {model: _claims(found) for model, found in self.claims.items()},
-            "ece_ratios": self.ece_ratios,
+            "ece_ratios": _written(self.ece_ratios),
             "paper": {"verbal_ece_ratios": PAPER_VERBAL_RATIOS},
             "estimator": ESTIMATOR,
             "versions": self.made.versions,
@@ -103,8 +103,8 @@ class Report:
 
 
 def _written(values: Any) -> Any:
-    """Nested mappings whose leaves are `SliceValues`, as JSON has them."""
-    if isinstance(values, SliceValues):
+    """Nested mappings whose leaves are `SliceValues` or `EceRatios`, as JSON has them."""
+    if isinstance(values, SliceValues | EceRatios):
         return values.as_json()
     return {name: _written(part) for name, part in values.items()}
 

@@ -35,6 +35,7 @@ from eval.report.markdown import render_report, render_summary
 from eval.report.merged import merged_by_sc
 from eval.report.stages import read_stage_seconds
 from eval.report.summary import summaries
+from eval.tables.metric_columns import protocols_of
 from eval.tables.paper_tables import paper_tables
 from eval.tables.render import render
 from eval.tables.report_tables import (
@@ -42,12 +43,10 @@ from eval.tables.report_tables import (
     claim_table,
     overall_table,
     protocol_table,
-    protocols_of,
     ratio_table,
-    slice_tables,
-    stage_table,
-    training_table,
 )
+from eval.tables.run_tables import stage_table, training_table
+from eval.tables.slice_tables import slice_tables
 from eval.tables.table import Table
 from reward_fns.coefficients_file import Coefficients, load_coefficients
 from reward_fns.errors import UserError
@@ -78,7 +77,7 @@ class Sources:
     command: str = ""
 
 
-def publish(sources: Sources, out: Path) -> None:
+def publish(sources: Sources, out: Path) -> Report:
     """Write every file of the report; print its summary and the table over all questions.
 
     Raises:
@@ -109,6 +108,7 @@ def publish(sources: Sources, out: Path) -> None:
     print(
         f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
+    return report
 
 
 Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]

@@ -10,7 +10,7 @@ from eval.comparison import LEAST_READABLE, Comparison, key_comparisons
 from eval.naming.model_names import checkpoint, model_title, protocol_title
 from eval.numbers.summarise import POOLED
 from eval.numbers.values import Models, SliceValues
-from eval.tables.report_tables import protocols_of
+from eval.tables.metric_columns import protocols_of
 from eval.tables.table import FEWEST_ANSWERS, number, tabulated
 
 _VERDICTS = ("ece_debiased", "brier", "auroc")
@@ -32,22 +32,14 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
         models: of a `content.Report`.
         comparisons: of `comparison.compare_all`.
     """
-    return [
-        ProtocolSummary(
-            protocol,
-            _headline(
-                models,
-                [c for c in comparisons if c.protocol == protocol and c.metric == "brier"],
-                protocol,
-            ),
-            tuple(
-                c
-                for c in key_comparisons(comparisons)
-                if c.protocol == protocol and c.metric in _VERDICTS
-            ),
-        )
-        for protocol in protocols_of(models)
-    ]
+    brier = [c for c in comparisons if c.metric == "brier"]
+    key = [c for c in key_comparisons(comparisons) if c.metric in _VERDICTS]
+    found = []
+    for protocol in protocols_of(models):
+        headline = _headline(models, [c for c in brier if c.protocol == protocol], protocol)
+        verdicts = tuple(c for c in key if c.protocol == protocol)
+        found.append(ProtocolSummary(protocol, headline, verdicts))
+    return found
 
 
 def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str:
@@ -112,15 +104,11 @@ def _left_out(reasons: Mapping[str, str]) -> str:
     Args:
         reasons: model -> `why_left_out`.
     """
-    models = {
-        reason: [model for model, why in reasons.items() if why == reason]
-        for reason in (_UNREADABLE, _FEW)
-    }
-    return "".join(
-        f" Not compared, with {reason}: {_listed(names)}."
-        for reason, names in models.items()
-        if names
-    )
+    told = ""
+    for reason in (_UNREADABLE, _FEW):
+        if names := [model for model, why in reasons.items() if why == reason]:
+            told += f" Not compared, with {reason}: {_listed(names)}."
+    return told
 
 
 def _with_values(model: str, cell: SliceValues) -> str:

@@ -7,48 +7,56 @@ TensorBoard goes to `OUT/tensorboard`.
 """
 
 import importlib
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eval.naming.model_names import checkpoint
+from eval.numbers.values import Models, SliceValues
+from eval.report.content import Report
 from reward_fns.errors import UserError
 
 Series = Mapping[int, Mapping[str, float]]
 """step -> name of the series -> value."""
 
 
-def series(models: Mapping[str, Any]) -> dict[int, dict[str, float]]:
+def series(models: Models) -> dict[int, dict[str, float]]:
     """Numbers of the report by step and name.
 
-    >>> series({"rl@20": {"verbal": {"pooled": {"ece": 0.25, "auroc": None, "n": 4}}}})
-    {20: {'rl/verbal/pooled/ece': 0.25, 'rl/verbal/pooled/n': 4.0}}
+    >>> series({"rl@20": {"verbal": {"pooled": SliceValues(n=4, accuracy=0.25)}}})
+    {20: {'rl/verbal/pooled/accuracy': 0.25, 'rl/verbal/pooled/n': 4.0, 'rl/verbal/pooled/parse_failures': 0.0}}
     """
     found: dict[int, dict[str, float]] = defaultdict(dict)
     for model, protocols in models.items():
         name, step = checkpoint(model)
         for protocol, datasets in protocols.items():
-            for dataset, values in datasets.items():
-                for key, value in values.items():
-                    if isinstance(value, int | float) and not isinstance(value, bool):
-                        found[step or 0][f"{name}/{protocol}/{dataset}/{key}"] = float(value)
+            for dataset, cell in datasets.items():
+                path = f"{name}/{protocol}/{dataset}"
+                found[step or 0] |= {f"{path}/{key}": value for key, value in _numbers(cell)}
     return dict(found)
 
 
-def track(report: Mapping[str, Any], kinds: Sequence[str], out: Path) -> None:
+def _numbers(cell: SliceValues) -> Iterator[tuple[str, float]]:
+    """Name and value of each number that is defined."""
+    for key, value in cell.as_json().items():
+        if isinstance(value, int | float) and math.isfinite(value):
+            yield key, float(value)
+
+
+def track(report: Report, kinds: Sequence[str], out: Path) -> None:
     """Send a report's numbers to trackers.
 
     Args:
-        report: what report.json holds.
         kinds: names of `TRACKERS`.
         out: the report's directory; its name is the run's.
 
     Raises:
         UserError: a package is not installed, or refuses (no key, no network); the others got the numbers.
     """
-    steps = series(report["models"])
-    settings = {"seed": report.get("seed"), "command": report.get("command")}
+    steps = series(report.models)
+    settings = {"seed": report.made.seed, "command": report.made.command}
     failed = []
     for kind in dict.fromkeys(kinds):
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from eval.numbers.values import Interval
-from eval.tables.table import Column, Table, column_groups, columns_are_text, show
+from eval.tables.table import Column, Table, column_groups, columns_are_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -69,14 +69,7 @@ def _latex_table(table: Table) -> str:
         *_latex_groups(table.columns),
         " & ".join(latex_escape(column.heading) for column in table.columns) + r" \\",
         r"\midrule",
-        *(
-            " & ".join(
-                latex_escape(show(cell, column))
-                for cell, column in zip(row, table.columns, strict=True)
-            )
-            + r" \\"
-            for row in table.rows
-        ),
+        *(" & ".join(map(latex_escape, row)) + r" \\" for row in table.shown()),
         r"\bottomrule",
         r"\end{tabular}}",
         *([r"\par\smallskip\footnotesize", *map(latex_escape, table.notes)] if table.notes else []),

@@ -12,7 +12,7 @@ from eval import paper
 from eval.naming.file_stems import distinct_stems
 from eval.naming.model_names import model_title, protocol_title
 from eval.numbers.values import BySlice, Slices, SliceValues
-from eval.tables.report_tables import ESTIMATOR_NOTES, protocols_of
+from eval.tables.metric_columns import ESTIMATOR_NOTES, protocols_of
 from eval.tables.table import Cell, Column, Table, interval
 
 _PAPER_NOTE = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from eval.numbers.values import Interval
 from eval.tables.latex import to_latex
-from eval.tables.table import Table, columns_are_text, show
+from eval.tables.table import Table, columns_are_text
 from reward_fns.markup import literal
 
 
@@ -79,11 +79,7 @@ def to_markdown(table: Table) -> str:
         f"{column.group}: {column.heading}" if column.group else column.heading
         for column in table.columns
     ]
-    rows = [
-        [show(cell, column) for cell, column in zip(row, table.columns, strict=True)]
-        for row in table.rows
-    ]
-    body = markdown_table(header, rows, columns_are_text(table))
+    body = markdown_table(header, table.shown(), columns_are_text(table))
     notes = "".join(f"- {literal(note)}\n" for note in table.notes)
     return body + (f"\n{notes}" if notes else "")
 

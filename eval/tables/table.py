@@ -51,6 +51,10 @@ class Table:
                     f"table {self.name}: a row of {len(row)} cells under {len(self.columns)} columns"
                 )
 
+    def shown(self) -> list[list[str]]:
+        """The rows as a reader sees them."""
+        return [list(map(show, row, self.columns)) for row in self.rows]
+
 
 def interval(cell: SliceValues | None, metric: str) -> Interval | None:
     """A metric with its interval; None if there is no such cell or the metric is undefined."""

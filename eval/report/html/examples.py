@@ -85,30 +85,32 @@ def choose_examples(records: Sequence[AnswerRecord], size: int = QUESTIONS) -> E
     """
     protocols = ordered_protocols(record.protocol for record in records)
     protocol = VERBAL if VERBAL in protocols else protocols[0]
-    groups = {
-        name: by[protocol] for name, by in by_model_and_protocol(records).items() if protocol in by
-    }
+    by_model = by_model_and_protocol([r for r in records if r.protocol == protocol])
+    groups = {name: by_protocol[protocol] for name, by_protocol in by_model.items()}
     models = [name for name in groups if checkpoint(name)[1] is None] or list(groups)
     guide = _GUIDE if _GUIDE in models else models[-1]
-    first = {
-        name: {record.question_id: record for record in groups[name] if record.sample == 0}
-        for name in models
-    }
+    first = {name: _first_samples(groups[name]) for name in models}
     reasons = _choose(list(first[guide].values()), size)
-    shown = tuple(
-        Example(
-            question_id=question_id,
-            dataset=first[guide][question_id].dataset,
-            task=first[guide][question_id].task,
-            question=first[guide][question_id].question,
-            reason=reason,
-            answers=tuple(
-                _shown(answers[question_id]) for answers in first.values() if question_id in answers
-            ),
+    shown = []
+    for question_id, reason in reasons.items():
+        asked = first[guide][question_id]
+        given = [answers[question_id] for answers in first.values() if question_id in answers]
+        shown.append(
+            Example(
+                question_id=question_id,
+                dataset=asked.dataset,
+                task=asked.task,
+                question=asked.question,
+                reason=reason,
+                answers=tuple(map(_shown, given)),
+            )
         )
-        for question_id, reason in reasons.items()
-    )
-    return Examples(protocol_title(protocol), model_title(guide), shown)
+    return Examples(protocol_title(protocol), model_title(guide), tuple(shown))
+
+
+def _first_samples(records: Sequence[AnswerRecord]) -> dict[str, AnswerRecord]:
+    """Question id -> the first answer to it."""
+    return {record.question_id: record for record in records if record.sample == 0}
 
 
 def _choose(records: Sequence[AnswerRecord], size: int) -> dict[str, str]:

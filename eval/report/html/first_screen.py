@@ -9,8 +9,8 @@ from eval.naming.model_names import BASE, checkpoint, model_title, protocol_titl
 from eval.numbers.summarise import POOLED
 from eval.numbers.values import Models
 from eval.report.summary import ProtocolSummary, why_left_out
-from eval.tables.report_tables import ESTIMATOR_NOTES, metric_column, protocols_of
-from eval.tables.table import Cell, Column, Table, show, tabulated
+from eval.tables.metric_columns import ESTIMATOR_NOTES, metric_cells, metric_column, protocols_of
+from eval.tables.table import Cell, Column, Table, show
 
 DEBIASED = "ece_debiased"
 """Shown in place of `ece` where a report has it."""
@@ -83,7 +83,7 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
         (
             *([protocol_title(protocol)] if several else []),
             model_title(model),
-            *(tabulated(cell, metric) for metric in metrics),
+            *metric_cells(cell, metrics),
             cell.readable / cell.n if cell.n else None,
             cell.n,
         )

@@ -14,7 +14,7 @@ from eval.report.html.examples import REASONS, Example, Examples, ShownAnswer, r
 from eval.report.html.pictures import Picture
 from eval.report.summary import ProtocolSummary
 from eval.tables.render import render
-from eval.tables.table import Cell, Table, column_groups, columns_are_text, show
+from eval.tables.table import Cell, Table, column_groups, columns_are_text
 from reward_fns.coefficients_file import Coefficients
 
 _VERDICT_GROUPS = {
@@ -37,13 +37,7 @@ def table_payload(table: Table) -> dict[str, Any]:
             [column.heading, text]
             for column, text in zip(table.columns, columns_are_text(table), strict=True)
         ],
-        "rows": [
-            [
-                _cell(cell, show(cell, column))
-                for cell, column in zip(row, table.columns, strict=True)
-            ]
-            for row in table.rows
-        ],
+        "rows": [list(map(_cell, *pair)) for pair in zip(table.rows, table.shown(), strict=True)],
         "notes": list(table.notes),
     }
 

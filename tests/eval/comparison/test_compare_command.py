@@ -6,7 +6,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.records import write_records
-from eval.report.seeds import seed_table
+from eval.report.seeds import Run, seed_table
 
 
 def test_models_of_one_directory(records_directory, tmp_path, capsys):
@@ -76,8 +76,7 @@ def test_seeds_give_mean_and_range(published, tmp_path):
     ],
 )
 def test_runs_of_unknown_seeds_are_told_so(seeds, told):
-    reports = [{"models": {}, "ece_ratios": {}, "seed": seed} for seed in seeds]
-    assert seed_table(reports).title.startswith(told)
+    assert seed_table([Run(seed, {}, {}) for seed in seeds]).title.startswith(told)
 
 
 def test_reports_with_other_estimators_are_not_averaged(published, tmp_path, capsys):
@@ -133,8 +132,11 @@ def test_a_pair_that_cannot_be_compared_is_named_and_the_others_are_compared(
         assert told.count(why) == 1
 
 
-def test_a_file_that_is_no_report_is_an_error(tmp_path, capsys):
-    (tmp_path / "x.json").write_text("{}")
+@pytest.mark.parametrize(
+    "content", ["{}", '{"models": {"rl": {"verbal": {}}}, "ece_ratios": {}}', '{"models": 1}']
+)
+def test_a_file_that_is_no_report_is_an_error(tmp_path, capsys, content):
+    (tmp_path / "x.json").write_text(content)
     assert main(["compare", "--reports", str(tmp_path / "x.json")]) == 1
     assert "is no report: make it with `python -m eval report`" in capsys.readouterr().err
 

@@ -105,7 +105,8 @@ def test_ratio_to_the_base():
 
     models = {"base": cells(0.4, 0.2, 0.25), "rl": cells(0.1, 0.2, 0.05)}
     sliced = {"base": subsets(0.5, 0.3, 0.2), "rl": subsets(0.1, 0.2, 0.1)}
-    assert ece_ratios(models, sliced, "verbal") == {
+    ratios = ece_ratios(models, sliced, "verbal")
+    assert {name: found.as_json() for name, found in ratios.items()} == {
         "rl": {
             "pooled": pytest.approx(0.2),
             "mean_over_datasets": pytest.approx(0.3 / 0.6),
@@ -113,8 +114,8 @@ def test_ratio_to_the_base():
         }
     }
     without = ece_ratios(models, {}, "verbal")["rl"]
-    assert without["pooled"] == pytest.approx(0.2)
-    assert math.isnan(without["mean_over_dataset_subset"])
+    assert without.pooled == pytest.approx(0.2)
+    assert math.isnan(without.mean_over_dataset_subset)
     assert ece_ratios({"rl": cells(0.1, 0.2, 0.05)}, {}, "verbal") == {}
 
 
@@ -254,3 +255,12 @@ def test_the_report_says_what_sc_s_rule_merged(tmp_path, make_record):
     assert said in (tmp_path / "out" / "report.md").read_text()
     assert said in (tmp_path / "out" / "report.html").read_text()
     assert merged_by_sc([make_record(protocol="sc", detail={"merged": False})]) == []
+
+
+def test_values_read_back_from_report_json_are_those_written(published):
+    report = json.loads((published / "report.json").read_text())
+    for protocols in report["models"].values():
+        for cells in protocols.values():
+            for written in cells.values():
+                text = json.dumps(SliceValues.from_json(written).as_json())
+                assert json.loads(text.replace("NaN", "null")) == written

@@ -1,29 +1,44 @@
 """The report's numbers arrive in each tracker as its own package reads them back."""
 
+import math
 import sys
 
 import pytest
 
 from eval.__main__ import main
+from eval.numbers.values import Measured, SliceValues
 from eval.report import trackers
+from eval.report.content import Provenance, Report, Warnings
 from reward_fns.errors import UserError
 
-REPORT = {
-    "seed": 3,
-    "command": "python -m eval report",
-    "models": {
-        "rl": {
-            "verbal": {"pooled": {"ece": 0.125, "auroc": None, "n": 4, "ece_interval": [0.1, 0.2]}}
-        },
-        "rl@20": {"verbal": {"pooled": {"ece": 0.25, "n": 4}}},
-    },
-}
 ECE = "rl/verbal/pooled/ece"
 
 
+def _report():
+    def of(**metrics):
+        return {"verbal": {"pooled": SliceValues(n=4, metrics=metrics)}}
+
+    late, early = Measured(0.125, 0.1, 0.2), Measured(0.25)
+    return Report(
+        models={"rl": of(ece=late, auroc=Measured(math.nan)), "rl@20": of(ece=early)},
+        slices={},
+        claims={},
+        ece_ratios={},
+        comparisons=(),
+        made=Provenance({}, 3, "python -m eval report", {}, {}),
+        warnings=Warnings(),
+        training={},
+        stage_seconds={},
+    )
+
+
+REPORT = _report()
+
+
 def test_undefined_values_are_left_out_and_a_checkpoint_is_a_step():
-    n = "rl/verbal/pooled/n"
-    assert trackers.series(REPORT["models"]) == {0: {ECE: 0.125, n: 4.0}, 20: {ECE: 0.25, n: 4.0}}
+    counts = {"rl/verbal/pooled/n": 4.0, "rl/verbal/pooled/parse_failures": 0.0}
+    expected = {0: {ECE: 0.125} | counts, 20: {ECE: 0.25} | counts}
+    assert trackers.series(REPORT.models) == expected
 
 
 def test_tensorboard_reads_them_back(tmp_path):
