@@ -31,6 +31,7 @@ from recipe.difficulty_calib.patches import (
     llava_image_tokens,
     llava_processor,
     llava_weight_names,
+    lora_seed,
     placeholders_in_actor,
     placeholders_in_rollouts,
     shared_memory_names,
@@ -43,7 +44,7 @@ LLAVA_PATCHES = (
     placeholders_in_rollouts.PATCH,
     placeholders_in_actor.PATCH,
 )
-RUN_PATCHES = (shared_memory_names.PATCH,)
+RUN_PATCHES = (shared_memory_names.PATCH, lora_seed.PATCH)
 CPU_PATCHES = (
     cpu_vllm_distribution.PATCH,
     cpu_process_group.PATCH,

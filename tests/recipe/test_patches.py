@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,27 @@ def test_patch_is_for_what_is_installed_and_says_why(patch):
     importlib.import_module(patch.module)
     of_python = patch.module.split(".")[0] in sys.stdlib_module_names
     assert patch.touches or patch.versions or of_python
+
+
+def test_an_adapter_is_drawn_by_the_engines_seed():
+    """By verl's own function; a model of two layers in place of the whole engine's."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    engines = importlib.import_module("verl.workers.engine.fsdp.transformer_impl")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 8}
+    lora = {"lora_rank": 2, "lora_alpha": 2, "target_modules": ["q_proj"]}
+    lora |= {"target_parameters": None, "exclude_modules": None, "lora_adapter_path": None}
+
+    def drawn(seed):
+        engine = object.__new__(engines.FSDPEngine)
+        engine.engine_config = SimpleNamespace(seed=seed)
+        engine.model_config = SimpleNamespace(**lora)
+        config = LlamaConfig(**sizes, num_attention_heads=2, num_key_value_heads=2)
+        model = engine._build_lora_module(LlamaForCausalLM(config))
+        return torch.cat([w.flatten() for name, w in model.named_parameters() if "lora_A" in name])
+
+    assert torch.equal(drawn(1), drawn(1)) and not torch.equal(drawn(1), drawn(2))
 
 
 def test_an_unknown_version_is_refused_by_name():
