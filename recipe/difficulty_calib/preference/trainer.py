@@ -43,6 +43,7 @@ class Settings:
     Attributes:
         method: one of `METHODS`.
         beta: of DPO, > 0.
+        sft_weight: gamma of the better answer's cross-entropy beside DPO's loss, >= 0.
         noise_steps: of POVID's image, 1 to 1,000.
         epochs: passes over the data; `steps` > 0 takes its place.
         batch_size: examples a forward pass and device; `accumulate` of them make an update.
@@ -54,6 +55,7 @@ class Settings:
     method: str
     learning_rate: float
     beta: float = 0.1
+    sft_weight: float = 0.0
     noise_steps: int = 500
     epochs: float = 1.0
     steps: int = -1
@@ -69,6 +71,8 @@ class Settings:
             raise UserError(
                 f"rates, beta, sizes and rank must be above 0, noise steps 1 to {STEPS}, got {self}"
             )
+        if self.sft_weight < 0:
+            raise UserError(f"the weight of SFT must not be below 0, got {self.sft_weight}")
 
 
 class PreferenceTrainer(Trainer):
@@ -99,15 +103,18 @@ class PreferenceTrainer(Trainer):
         ratio = sequence_logprobs(logits, labels) - sequence_logprobs(reference, labels)
         chosen, rejected = ratio.chunk(2)
         self._note(chosen, rejected)
-        beta = self._settings.beta
+        beta, half = self._settings.beta, len(labels) // 2
         loss = dpo_loss(chosen, rejected, beta)
-        if self._settings.method == "dpo":
-            return loss
-        tokens = torch.full_like(labels, IGNORED)
-        half = len(labels) // 2
-        tokens[:half] = self._noised_tokens(model, inputs, labels)[:half]
-        noisy = sequence_logprobs(logits, tokens) - sequence_logprobs(reference, tokens)
-        return (loss + dpo_loss(chosen, noisy[:half], beta)) / 2
+        if self._settings.method == "povid":
+            tokens = torch.full_like(labels, IGNORED)
+            tokens[:half] = self._noised_tokens(model, inputs, labels)[:half]
+            noisy = sequence_logprobs(logits, tokens) - sequence_logprobs(reference, tokens)
+            loss = (loss + dpo_loss(chosen, noisy[:half], beta)) / 2
+        if self._settings.sft_weight:
+            loss = loss + self._settings.sft_weight * selective_eos_loss(
+                logits[:half], labels[:half], ()
+            )
+        return loss
 
     def _noised_tokens(self, model: Any, inputs: dict[str, Any], labels: Any) -> Any:
         """What the model would say next of the noised image, behind each answer's beginnings."""
