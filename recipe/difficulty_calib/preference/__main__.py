@@ -39,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
         "--sft-weight", type=float, default=0.0, help="of the better answer's cross-entropy"
     )
     top.add_argument("--noise-steps", type=int, default=500, help="of povid's image, 1 to 1,000")
+    top.add_argument(
+        "--keep",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="less_is_more, sft: filter the rows by EOS supervision; the paper's is 0.8",
+    )
     top.add_argument("--epochs", type=float, default=1.0)
     top.add_argument("--steps", type=int, default=-1, help="updates, in place of --epochs")
     top.add_argument("--batch-size", type=int, default=8, help="examples a forward pass")
@@ -70,6 +77,7 @@ def _train(options: argparse.Namespace) -> None:
         beta=options.beta,
         sft_weight=options.sft_weight,
         noise_steps=options.noise_steps,
+        keep=options.keep,
         epochs=options.epochs,
         steps=options.steps,
         batch_size=options.batch_size,

@@ -176,6 +176,26 @@ def test_the_weight_of_sft_adds_the_better_answer_s_cross_entropy(
         settings("dpo", sft_weight=-1.0)
 
 
+def test_the_filter_drops_the_answers_that_go_on_where_the_model_would_end(tiny_llava, sft):
+    from transformers import AutoModelForImageTextToText
+
+    examples = sft_examples(sft)
+    short = replace(examples[0], answers=("7",))
+    long = replace(examples[1], answers=(" ".join([CHOSEN] * 8),))
+    model = AutoModelForImageTextToText.from_pretrained(tiny_llava)
+    collator = Collator(AutoProcessor.from_pretrained(tiny_llava), 4096)
+    asked = settings("less_is_more", keep=0.5, batch_size=1)
+    end = model.generation_config.eos_token_id
+    # of a model that knows nothing each further token that is no end costs the same
+    kept = trainer.filtered(model, collator, [long, short], asked, [end])
+    assert kept == [short]
+    for wrong in (0.0, 1.5):
+        with pytest.raises(UserError, match="above 0 and at most 1"):
+            settings("sft", keep=wrong)
+    with pytest.raises(UserError, match="dpo keeps all pairs"):
+        settings("dpo", keep=0.8)
+
+
 def test_what_cannot_be_trained_on_is_named(tiny_llava, preferences, sft, tmp_path, monkeypatch):
     processor = AutoProcessor.from_pretrained(tiny_llava)
     with pytest.raises(
