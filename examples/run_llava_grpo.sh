@@ -132,6 +132,7 @@ max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
 mkdir -p "$run"/{stages,logs,models,records}
 
 . examples/stages.sh
+. examples/last_stages.sh
 lock_run
 
 # What verl, Ray and vLLM need in the environment.
@@ -227,24 +228,15 @@ stage evaluation "$run/records" "$training_limit" \
 stage posthoc "$run/records/base.pcr+isotonic.jsonl" 300 \
     python -m eval posthoc --records "$run/records" --model base --protocol pcr --folds 5 --seed "$seed"
 
-# Object HalBench, MMHal-Bench and POPE of the pocket, from the generator's truth.
+# Hallucination, with a row for the base decoded by VCD. OPERA takes minutes: hallucination_methods.sh has it.
 if [[ "$profile" == pocket ]]; then
-    stage benchmarks "$run/benchmarks/pope" 300 \
-        python -m data_prep.pocket benchmarks --out "$run/benchmarks" --seed "$seed" -n "$($quick && echo 6 || echo 300)"
-    rows=()
-    for name_and_spec in "${models[@]}"; do
-        [[ "$name_and_spec" == --model ]] && continue
-        rows+=("${name_and_spec%%=*}={\"kind\": \"transformers\", \"model\": \"${name_and_spec#*=}\"}")
-    done
-    stage hallucination "$run/hallucination/hallucination.json" "$training_limit" \
-        python -m eval hallucination --models "${rows[@]}" --seed "$seed" --max-tokens "$max_tokens" \
-        --benchmarks objhal="$run/benchmarks/objhal" mmhal="$run/benchmarks/mmhal" pope="$run/benchmarks/pope" \
-        --views asserted hedged --judge data_prep.pocket.roles:PocketExpert --out "$run/hallucination"
+    vcd="{\"kind\": \"transformers\", \"model\": \"$model\", \"decoding\": \"vcd\"}"
+    benchmarks_stage benchmarks "$($quick && echo 6 || echo 300)"
+    hallucination_stage hallucination "$training_limit" "vcd=$vcd"
 fi
 
 # 5. Report.
-always report 900 python -m eval report --records "$run/records" --out "$run" --questions "$data/test.parquet" \
-    --config "$run/config.json" --stages "$run/stages" --curves "$run/curves" --coefficients "$data/coefficients.yaml"
+report_stage
 echo "report: $run/report.html (also report.md, report.json, tables/, reliability.png, training.png, and on pocket hallucination/hallucination.md)"
 }
 

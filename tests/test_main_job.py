@@ -135,7 +135,8 @@ def test_the_report_has_every_model_and_dataset(finished):
 
 def test_the_hallucination_of_every_model_stands_beside_the_report(finished):
     found = json.loads((RUN / "hallucination" / "hallucination.json").read_text())
-    assert found["models"].keys() == MODELS
+    assert found["models"].keys() == MODELS | {"rl_segments_on_base", "vcd"}
+    assert 'id="hallucination"' in (RUN / "report.html").read_text(encoding="utf-8")
     assert found["benchmarks"] == ["mmhal", "objhal", "pope"]
 
 

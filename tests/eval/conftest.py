@@ -154,6 +154,25 @@ def question_row(record, image):
     }
 
 
+def write_hallucination(directory):
+    """As that command leaves it: a table with an interval and an empty cell, and one operating curve."""
+    from eval.tables.stored import write_tables
+    from eval.tables.table import Column, Interval, Table
+
+    directory.mkdir()
+    columns = (Column("model"), Column("mention", "ObjHal", 1, True, "low"), Column("words"))
+    rows = (("base", Interval(0.425, 0.382, 0.464), None), ("<b>rl</b>", None, 18.5))
+    write_tables(directory / "tables.json", [Table("claims", "Claims", columns, rows, ("Note.",))])
+    curve = [
+        {"threshold": None, "kept": 1, "rate": 0.4, "recall": 0.6},
+        {"threshold": 0.5, "kept": 0.5, "rate": 0.2, "recall": 0.2},
+        {"threshold": 0.9, "kept": 0, "rate": None, "recall": 0},
+    ]
+    models = {"base": {"confidence": {"tag": {"curve": curve}}}, "rl": {"confidence": {}}}
+    (directory / "hallucination.json").write_text(json.dumps({"models": models}))
+    return directory
+
+
 @pytest.fixture(scope="session")
 def published(records_directory, questions_parquet, tmp_path_factory):
     """Directory of the whole report that the command makes from all of this."""
@@ -176,5 +195,6 @@ def published(records_directory, questions_parquet, tmp_path_factory):
     options = [f"--{name}={made / name}" for name in ("stages", "curves")]
     options += [f"--config={made / 'config.yaml'}", f"--coefficients={made / 'coefficients.yaml'}"]
     options += [f"--questions={questions_parquet}", f"--records={records_directory}"]
+    options.append(f"--hallucination={write_hallucination(made / 'hallucination')}")
     assert main(["report", f"--out={made / 'out'}", *options]) == 0
     return made / "out"

@@ -35,7 +35,17 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--out", type=Path, required=True, help="directory of the adapter")
     top.add_argument("--learning-rate", type=float, help="default: 5e-6, SFT 1e-4")
     top.add_argument("--beta", type=float, default=0.1)
+    top.add_argument(
+        "--sft-weight", type=float, default=0.0, help="of the better answer's cross-entropy"
+    )
     top.add_argument("--noise-steps", type=int, default=500, help="of povid's image, 1 to 1,000")
+    top.add_argument(
+        "--keep",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="less_is_more, sft: filter the rows by EOS supervision; the paper's is 0.8",
+    )
     top.add_argument("--epochs", type=float, default=1.0)
     top.add_argument("--steps", type=int, default=-1, help="updates, in place of --epochs")
     top.add_argument("--batch-size", type=int, default=8, help="examples a forward pass")
@@ -65,7 +75,9 @@ def _train(options: argparse.Namespace) -> None:
         method=options.method,
         learning_rate=options.learning_rate or _RATES[options.method],
         beta=options.beta,
+        sft_weight=options.sft_weight,
         noise_steps=options.noise_steps,
+        keep=options.keep,
         epochs=options.epochs,
         steps=options.steps,
         batch_size=options.batch_size,

@@ -21,6 +21,13 @@ sequence is no candidate wherever it is not the label, so that no step teaches t
 Where it is the label, all is as ever.
 
     L = -mean_t log softmax(z_t without the ends that are not y_t)[y_t]
+
+Its second half filters the data by what an answer would teach the model about ending (scoring EOS supervision), with
+p_t the model's probability of an end at t:
+
+    S = S_neg - S_pos,  S_pos = -sum_{t: y_t an end} log p_t,  S_neg = -sum_{t: y_t no end} log(1 - p_t)
+
+Answers that go on where the model would end have a high S; the paper drops the highest fifth.
 """
 
 from collections.abc import Sequence
@@ -61,6 +68,25 @@ def most_likely_tokens(logits: Any, labels: Any) -> Any:
     likely = torch.full_like(labels, IGNORED)
     likely[:, 1:] = logits[:, :-1].argmax(-1)
     return likely.masked_fill(labels == IGNORED, IGNORED)
+
+
+_LEAST = 1e-5  # of 1 - p, as in the published code
+
+
+def eos_scores(logits: Any, labels: Any, ends: Sequence[int]) -> Any:
+    """S of each row (B,); the higher, the more it teaches not to end.
+
+    Args:
+        logits: (B, T, V); labels: (B, T).
+        ends: ids that end a sequence, at least one.
+    """
+    targets = labels[:, 1:]
+    ending = torch.log_softmax(logits[:, :-1].float(), -1)[..., list(ends)].logsumexp(-1)
+    is_end = torch.isin(targets, torch.tensor(list(ends), device=targets.device))
+    goes_on = (targets != IGNORED) & ~is_end
+    positive = -ending.masked_fill(~is_end, 0).sum(-1)
+    negative = -(1 - ending.exp()).clamp(min=_LEAST).log().masked_fill(~goes_on, 0).sum(-1)
+    return negative - positive
 
 
 def selective_eos_loss(logits: Any, labels: Any, ends: Sequence[int]) -> Any:

@@ -26,6 +26,7 @@ from recipe.difficulty_calib.preference.examples import Collator, Example
 from recipe.difficulty_calib.preference.losses import (
     IGNORED,
     dpo_loss,
+    eos_scores,
     most_likely_tokens,
     selective_eos_loss,
     sequence_logprobs,
@@ -43,7 +44,9 @@ class Settings:
     Attributes:
         method: one of `METHODS`.
         beta: of DPO, > 0.
+        sft_weight: gamma of the better answer's cross-entropy beside DPO's loss, >= 0.
         noise_steps: of POVID's image, 1 to 1,000.
+        keep: share of the SFT rows that is kept, those with the lowest `losses.eos_scores`, above 0 to 1.
         epochs: passes over the data; `steps` > 0 takes its place.
         batch_size: examples a forward pass and device; `accumulate` of them make an update.
 
@@ -54,7 +57,9 @@ class Settings:
     method: str
     learning_rate: float
     beta: float = 0.1
+    sft_weight: float = 0.0
     noise_steps: int = 500
+    keep: float = 1.0
     epochs: float = 1.0
     steps: int = -1
     batch_size: int = 8
@@ -68,6 +73,16 @@ class Settings:
         if min(*positive, self.rank, self.save_steps) <= 0 or not 0 < self.noise_steps <= STEPS:
             raise UserError(
                 f"rates, beta, sizes and rank must be above 0, noise steps 1 to {STEPS}, got {self}"
+            )
+        if self.sft_weight < 0:
+            raise UserError(f"the weight of SFT must not be below 0, got {self.sft_weight}")
+        if not 0 < self.keep <= 1:
+            raise UserError(
+                f"the share that is kept must be above 0 and at most 1, got {self.keep}"
+            )
+        if self.keep < 1 and self.method in ("dpo", "povid"):
+            raise UserError(
+                f"{self.method} keeps all pairs: rows are filtered for less_is_more and sft"
             )
 
 
@@ -99,15 +114,18 @@ class PreferenceTrainer(Trainer):
         ratio = sequence_logprobs(logits, labels) - sequence_logprobs(reference, labels)
         chosen, rejected = ratio.chunk(2)
         self._note(chosen, rejected)
-        beta = self._settings.beta
+        beta, half = self._settings.beta, len(labels) // 2
         loss = dpo_loss(chosen, rejected, beta)
-        if self._settings.method == "dpo":
-            return loss
-        tokens = torch.full_like(labels, IGNORED)
-        half = len(labels) // 2
-        tokens[:half] = self._noised_tokens(model, inputs, labels)[:half]
-        noisy = sequence_logprobs(logits, tokens) - sequence_logprobs(reference, tokens)
-        return (loss + dpo_loss(chosen, noisy[:half], beta)) / 2
+        if self._settings.method == "povid":
+            tokens = torch.full_like(labels, IGNORED)
+            tokens[:half] = self._noised_tokens(model, inputs, labels)[:half]
+            noisy = sequence_logprobs(logits, tokens) - sequence_logprobs(reference, tokens)
+            loss = (loss + dpo_loss(chosen, noisy[:half], beta)) / 2
+        if self._settings.sft_weight:
+            loss = loss + self._settings.sft_weight * selective_eos_loss(
+                logits[:half], labels[:half], ()
+            )
+        return loss
 
     def _noised_tokens(self, model: Any, inputs: dict[str, Any], labels: Any) -> Any:
         """What the model would say next of the noised image, behind each answer's beginnings."""
@@ -172,6 +190,11 @@ def _trainer(
     )
     ends = base.generation_config.eos_token_id
     ends = {processor.tokenizer.eos_token_id, *([ends] if isinstance(ends, int) else ends or ())}
+    longest = base.config.get_text_config().max_position_embeddings
+    collator = Collator(processor, longest)
+    if settings.keep < 1:
+        base = base.to("cuda" if on_gpu else "cpu")
+        examples = filtered(base, collator, examples, settings, sorted(ends))
     torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.rank, lora_alpha=2 * settings.rank, target_modules=_TRAINED, lora_dropout=0.0
@@ -182,8 +205,29 @@ def _trainer(
         model=get_peft_model(base, config),
         args=_arguments(settings, work, on_gpu),
         train_dataset=list(examples),
-        data_collator=Collator(processor, base.config.get_text_config().max_position_embeddings),
+        data_collator=collator,
     )
+
+
+def filtered(
+    model: Any,
+    collator: Collator,
+    examples: Sequence[Example],
+    settings: Settings,
+    ends: Sequence[int],
+) -> list[Example]:
+    """The share `settings.keep` of the examples with the lowest `eos_scores` by the untrained model, in their order."""
+    scores: list[float] = []
+    model.eval()
+    for start in range(0, len(examples), settings.batch_size):
+        inputs = collator(examples[start : start + settings.batch_size])
+        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        labels = inputs.pop("labels")
+        with torch.no_grad():
+            scores += eos_scores(model(**inputs).logits, labels, ends).tolist()
+    lowest = sorted(range(len(examples)), key=scores.__getitem__)
+    kept = sorted(lowest[: max(1, round(settings.keep * len(examples)))])
+    return [examples[place] for place in kept]
 
 
 def _digest(fingerprint: str, examples: Sequence[Example], settings: Settings) -> str:

@@ -149,7 +149,15 @@ def test_reported_and_measured_rows_are_told_apart(tmp_path):
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     assert [row["source"] for row in rows] == ["reported"] * 11 + ["measured"] * 2
     assert rows[9]["model"] == "Base-SFT" and float(rows[9]["ObjHal: response"]) == 0.0733
-    (pair,) = json.loads((out / "hallucination.json").read_text())["pairs"]
+    stored = json.loads((out / "hallucination.json").read_text())
+    numbers = {"ObjHal response", "ObjHal mention", "ObjHal recall"}
+    assert {one["number"] for one in stored["differences"]} == numbers
+    assert {(one["model"], one["against"]) for one in stored["differences"]} == {("twin", "sft")}
+    assert all(one["difference"]["value"] == 0 for one in stored["differences"])
+    assert "outcomes" not in stored["models"]["sft"]
+    names = [table["name"] for table in json.loads((out / "tables.json").read_text())["tables"]]
+    assert names[:2] == ["hallucination", "differences"]
+    (pair,) = stored["pairs"]
     assert pair == {
         "first": "sft",
         "second": "twin",

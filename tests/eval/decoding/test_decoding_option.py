@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eval.__main__ import main
-from eval.decoding import MethodByName, with_decoding
+from eval.decoding import MethodByName, spelled_out, with_decoding
 from eval.records import answers_path, read_answers, records_path, settings_path
 from reward_fns.errors import UserError
 
@@ -47,6 +47,16 @@ def test_a_model_directory_is_loaded_by_transformers():
 def test_any_other_engine_is_refused(kind):
     with pytest.raises(UserError, match=f"runs in the transformers engine, not in '{kind}'"):
         with_decoding({"kind": kind, "model": "m"}, MethodByName("opera"))
+
+
+def test_a_model_spec_may_spell_its_own_decoding():
+    assert spelled_out("m") == ("m", None)
+    assert spelled_out({"kind": "vllm", "model": "m"}) == ({"kind": "vllm", "model": "m"}, None)
+    config, method = spelled_out({"model": "m", "decoding": "vcd:alpha=2"})
+    assert config == {"kind": "transformers", "model": "m", "decoding": method.method}
+    assert method.spelled == "vcd:alpha=2.0,beta=0.1,steps=500"
+    with pytest.raises(UserError, match="not in 'vllm'"):
+        spelled_out({"kind": "vllm", "model": "m", "decoding": "vcd"})
 
 
 @pytest.fixture

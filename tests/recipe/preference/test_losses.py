@@ -8,6 +8,7 @@ import torch
 from recipe.difficulty_calib.preference.losses import (
     IGNORED,
     dpo_loss,
+    eos_scores,
     most_likely_tokens,
     selective_eos_loss,
     sequence_logprobs,
@@ -74,3 +75,15 @@ def test_selective_eos_gives_the_end_no_gradient_where_it_is_not_the_label():
     assert logits.grad[0, 0, END] == 0
     assert logits.grad[0, 1, END] < 0
     assert torch.isfinite(logits.grad).all()
+
+
+def test_the_score_of_eos_supervision_by_hand():
+    labels = torch.tensor([[IGNORED, 0, END], [IGNORED, 1, IGNORED]])
+    logits = logits_of(([0.3, 0.2, 0.5], [0.2, 0.2, 0.6]), ([0.1, 0.15, 0.75], [0.4, 0.3, 0.3]))
+    # goes on at 5/10 and ends at 6/10: -log(1/2) + log(6/10); a cut answer goes on at 3/4: -log(1/4)
+    assert eos_scores(logits, labels, (END,)).tolist() == pytest.approx(
+        [math.log(2) + math.log(6 / 10), math.log(4)]
+    )
+    # two ids that end: 1 and 2 together
+    both = eos_scores(logits, torch.tensor([[IGNORED, 0, END], [IGNORED, 0, IGNORED]]), (1, END))
+    assert both.tolist() == pytest.approx([-math.log(0.3) + math.log(0.8), -math.log(0.1)])

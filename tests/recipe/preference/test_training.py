@@ -154,6 +154,48 @@ def test_at_the_start_dpo_and_povid_have_ln_2(tiny_llava, preferences, tmp_path)
         assert log[-1]["train_loss"] == pytest.approx(np.log(2), abs=1e-5)
 
 
+def test_the_weight_of_sft_adds_the_better_answer_s_cross_entropy(
+    tiny_llava, preferences, tmp_path
+):
+    found = []
+    for weight in (0.0, 0.5, 1.0):
+        log = train(
+            str(tiny_llava),
+            preference_examples(preferences),
+            tmp_path / str(weight),
+            settings("dpo", steps=1, sft_weight=weight),
+        )
+        found.append(log[-1]["train_loss"])
+    chosen, _ = scores(tiny_llava, tmp_path)
+    processor = AutoProcessor.from_pretrained(tiny_llava)
+    tokens = len(processor.tokenizer(f" {CHOSEN}", add_special_tokens=False).input_ids)
+    assert found[2] - found[1] == pytest.approx(found[1] - found[0], rel=1e-3)
+    # of a random model every token, the end too, is about as surprising
+    assert found[2] - found[0] == pytest.approx(-chosen / tokens, rel=0.3)
+    with pytest.raises(UserError, match="weight of SFT must not be below 0"):
+        settings("dpo", sft_weight=-1.0)
+
+
+def test_the_filter_drops_the_answers_that_go_on_where_the_model_would_end(tiny_llava, sft):
+    from transformers import AutoModelForImageTextToText
+
+    examples = sft_examples(sft)
+    short = replace(examples[0], answers=("7",))
+    long = replace(examples[1], answers=(" ".join([CHOSEN] * 8),))
+    model = AutoModelForImageTextToText.from_pretrained(tiny_llava)
+    collator = Collator(AutoProcessor.from_pretrained(tiny_llava), 4096)
+    asked = settings("less_is_more", keep=0.5, batch_size=1)
+    end = model.generation_config.eos_token_id
+    # of a model that knows nothing each further token that is no end costs the same
+    kept = trainer.filtered(model, collator, [long, short], asked, [end])
+    assert kept == [short]
+    for wrong in (0.0, 1.5):
+        with pytest.raises(UserError, match="above 0 and at most 1"):
+            settings("sft", keep=wrong)
+    with pytest.raises(UserError, match="dpo keeps all pairs"):
+        settings("dpo", keep=0.8)
+
+
 def test_what_cannot_be_trained_on_is_named(tiny_llava, preferences, sft, tmp_path, monkeypatch):
     processor = AutoProcessor.from_pretrained(tiny_llava)
     with pytest.raises(

@@ -135,3 +135,27 @@ def test_the_papers_tables_are_those_with_its_values(page):
 
 def test_the_page_stays_small(page):
     assert len(page) < 1_000_000
+
+
+def test_the_hallucination_command_s_tables_and_curves_are_a_part(page):
+    data = data_of(page)
+    # the report has a table of the name "claims" too
+    assert data["parts"]["hallucination"] == ["hallucination_claims"]
+    assert "claims" in data["parts"]["numbers"]
+    rows = data["tables"]["hallucination_claims"]["rows"]
+    assert rows[0] == ["base", ["42.5 % [38.2 %, 46.4 %]", 0.425], "–"]
+    (chart,) = data["hallucination"]
+    (line,) = chart["lines"]  # rl states no confidence
+    assert line["values"][19] is None and line["values"][61] is None
+    # between (0.2, 0.2) and (0.6, 0.4) the rate is interpolated
+    assert [line["values"][recall] for recall in (20, 40, 60)] == [0.2, 0.3, 0.4]
+
+
+def test_a_run_without_hallucination_has_no_such_part(records_directory, tmp_path):
+    from eval.__main__ import main
+
+    missing = tmp_path / "none"
+    arguments = [f"--records={records_directory}", f"--out={tmp_path / 'out'}"]
+    assert main(["report", *arguments, f"--hallucination={missing}"]) == 1
+    assert main(["report", *arguments]) == 0
+    assert 'id="hallucination"' not in (tmp_path / "out" / "report.html").read_text()
