@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eval.benchmarks.differences import Outcomes, against_first
-from eval.tables.hallucination_tables import differences_table
+from eval.benchmarks.tables import differences_table
 
 MENTION, RECALL = ("ObjHal mention", "asserted"), ("ObjHal recall", "asserted")
 
