@@ -4,8 +4,8 @@ import scripted
 from judge_server import JudgeServer
 
 from data_prep.pipeline.config import load_config
-from data_prep.steps.context import Context, Models
 from data_prep.pipeline.runner import run_steps
+from data_prep.steps.context import Context, Models
 from reward_fns.expert import PairRequest
 from reward_fns.files import read_jsonl
 
