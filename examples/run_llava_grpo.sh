@@ -188,7 +188,8 @@ for name in sft r_tuning; do
         "${launcher[@]}" -m verl.trainer.sft_trainer \
         --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
         data.train_files="$(as_text "$data/$name.parquet")" model.path="$(as_text "$model")" \
-        trainer.default_local_dir="$(as_text "$run/$name")" trainer.experiment_name="$(as_text "$run_name-$name")" trainer.seed="$seed" \
+        trainer.default_local_dir="$(as_text "$run/$name")" trainer.experiment_name="$(as_text "$run_name-$name")" \
+        trainer.seed="$seed" engine.seed="$seed" \
         hydra.run.dir="$(as_text "$run/hydra/$name")" "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
     stage "${name}_export" "$run/models/$name/config.json" 600 \
         python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
@@ -206,6 +207,7 @@ for rule in $rules; do
         reward.custom_reward_function.reward_kwargs.coefficients="$(as_text "$data/coefficients.yaml")" \
         reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
         actor_rollout_ref.model.path="$(as_text "$run/models/sft")" actor_rollout_ref.rollout.seed="$seed" \
+        actor_rollout_ref.actor.fsdp_config.seed="$seed" \
         trainer.default_local_dir="$(as_text "$run/grpo_$rule")" trainer.experiment_name="$(as_text "$run_name-$rl")" \
         hydra.run.dir="$(as_text "$run/hydra/$rl")" "${grpo_size[@]}" "$@"
     stage "${rl}_export" "$run/models/$rl/adapter_config.json" 1200 \
