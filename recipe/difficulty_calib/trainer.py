@@ -116,7 +116,7 @@ def _check_segments(config: DictConfig) -> None:
         )
 
 
-def _check_logits(config: DictConfig) -> None:
+def check_logits(config: DictConfig) -> None:
     """Refuse what keeps a response's logits from being in one place."""
     actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
     refused = {
@@ -151,7 +151,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             self._reward = configured_reward(config)
         if self._expects_numbers(config):
             check_all(CALLERS, "segments.number_by=expected")
-            _check_logits(config)
+            check_logits(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"

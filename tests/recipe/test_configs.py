@@ -186,6 +186,24 @@ def test_the_rule_segments_is_one_line(profile):
     assert TrainerOptions.of(config).segments == SegmentOptions()
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "actor_rollout_ref.model.use_fused_kernels=true",
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size=2",
+        "actor_rollout_ref.actor.strategy=megatron",
+        "distillation.enabled=true",
+    ],
+)
+@pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
+def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
+    from recipe.difficulty_calib.trainer import check_logits
+
+    check_logits(composed(profile, "rule=segments"))
+    with pytest.raises(ConfigurationError, match=key.partition("=")[0]):
+        check_logits(composed(profile, "rule=segments", key))
+
+
 def test_an_unknown_option_of_the_segments_is_named():
     config = composed("pocket", "rule=segments", "+trainer.v1.difficulty_guided.segments.digit=1")
     with pytest.raises(ConfigurationError, match="no option digit"):

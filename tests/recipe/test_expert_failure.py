@@ -12,7 +12,9 @@ from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
+from recipe.difficulty_calib.number_loss import IDS, NO_TOKEN, DigitTokens
 from recipe.difficulty_calib.options import TrainerOptions
+from recipe.difficulty_calib.segments import SegmentOptions
 from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
 from reward_fns.errors import ConfigurationError
@@ -159,6 +161,18 @@ def test_by_segment_through_the_queue(queue):
     assert np.unique(found[1]) == pytest.approx([-1.6, 0.0])
     assert not found[2].any() and not found[3].any()
     assert metrics["segment/number/advantage"] > 0
+
+
+    # In expectation: what each digit earns comes with the batch, of the judged alone.
+    made.options = TrainerOptions(segments=SegmentOptions(number_by="expected"))
+    made._digits = DigitTokens(tokenizer)
+    tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
+    made._compute_advantage(batch, metrics)
+    data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["advantages", IDS])
+    tq.kv_clear(keys=keys, partition_id="train")
+    assert not any(row.any() for row in data["advantages"].unbind()), "the number is paid elsewhere"
+    paid = [bool((row != NO_TOKEN).any()) for row in data[IDS].unbind()]
+    assert paid == [True, True, False, False]
 
 
 def test_by_segment_in_another_trainer_is_an_error_with_the_remedy():
