@@ -10,7 +10,11 @@ off earns nothing, as being certain and wrong does.
 
 For the last digit this is the exact expectation of the segment's reward. For an earlier one the later
 digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the policy
-gradient's with infinitely many draws of the number behind one answer: less noisy, at no further rollout.
+gradient's with infinitely many draws of that digit behind one answer.
+
+What stands before the decimal point decides more than its place: behind 1 there are zeros alone, so the
+number "1.0" does not say what would stand behind a 0. Such a token, and those of "100%", stay with the
+advantage of what was drawn.
 
 verl hands the logits to a loss function for distillation alone (``distillation_use_topk``): the trainer
 asks for them under that name, and `actor_loss` stands in the place of verl's `ppo_loss`.
@@ -38,6 +42,8 @@ NO_TOKEN = -1
 
 _DIGITS = re.compile(r"([^0-9]*)([0-9]+)")
 _NUMBER = re.compile(r"([0-9]*\.?[0-9]+)\s*\\?(%?)")
+# The part of a number whose digits may change one by one: decimals with their point, two digits of percent.
+_BY_DIGIT = re.compile(r"\.[0-9]|(?<![0-9.])[0-9]{1,2}\s*\\?%")
 
 Alternatives = list[tuple[int, float]]
 """Token ids, each with the confidence in [0, 1] that then stands there."""
@@ -68,19 +74,22 @@ class DigitTokens:
             is_number: (L,) which of them write a number; each run of them is one.
 
         Returns:
-            (L,) lists, empty for every other token. A number's token without digits (the point, a
-            percent sign) has itself alone.
+            (L,) lists, empty for every other token, for those before a decimal point and for all of
+            "100%". A number's token without digits (the point, a percent sign) has itself alone.
         """
         found: list[Alternatives] = [[] for _ in ids]
         places = np.flatnonzero(is_number)
         for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
             number = "".join(pieces[place] for place in run)
             stated = confidence_in(number)
-            if stated is None:
+            match = _BY_DIGIT.search(number)
+            if stated is None or match is None:
                 continue
             end = 0
             for place in run:
                 start, end = end, end + len(pieces[place])
+                if end <= match.start():
+                    continue
                 before = number[:start] + pieces[place].rstrip("0123456789")
                 values = [
                     (index, confidence_in(before + digits + number[end:]))

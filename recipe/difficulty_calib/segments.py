@@ -18,8 +18,8 @@ The number's target y is the expert's verdict o_expert (``instance``), the mean 
 chance of being right. The group's mean has less variance, and says nothing of this answer against the
 group's others; hence the half.
 
-With ``segments.number_by=expected`` the number has no advantage: its gradient is taken in expectation over
-all numbers that might stand there (`number_loss`), which needs no group to be quiet.
+With ``segments.number_by=expected`` the trainer pays a number's digits in expectation over all that might
+stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
 
 A confidence that is stated on two lines is paid on both: the reward reads the two as one number, and
 different ones are a defect. The percent sign says what number the digits are, and is paid with them.
@@ -219,8 +219,7 @@ def _rewards(options: SegmentOptions) -> dict[int, Callable[[Rollout, Any], floa
     def number(rollout: Rollout, target: float) -> float:
         return -options.number * rollout.delta * (rollout.reward["confidence"] - target) ** 2
 
-    drawn = {NUMBER: number} if options.number_by == "drawn" else {}
-    return {CLAIM: claim, TAG: tag, **drawn}
+    return {CLAIM: claim, TAG: tag, NUMBER: number}
 
 
 def number_payoffs(

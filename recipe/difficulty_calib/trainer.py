@@ -253,6 +253,12 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         }
         by_std = bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))
         computed = segment_advantages(list(rollouts.values()), self.options.segments, by_std)
+        number_fields = {}
+        if self._expects_numbers(self.config):
+            paid = self._number_payoffs(rollouts, dict(zip(batch.keys, responses, strict=True)))
+            for advantages, row in zip(computed, (paid[key] for key in rollouts), strict=True):
+                advantages[[bool(token) for token in row]] = 0.0
+            number_fields = batch_fields(list(paid.values()))
         metrics.update(segment_curves(list(rollouts.values()), computed))
         of_key = dict(zip(rollouts, computed, strict=True))
         values = [
@@ -262,11 +268,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             for key, ids in zip(batch.keys, responses, strict=True)
         ]
         nested = torch.nested.as_nested_tensor(values, layout=torch.jagged)
-        fields_of = {"advantages": nested, "returns": nested}
-        if self._expects_numbers(self.config):
-            ids_of = {key: ids.tolist() for key, ids in zip(batch.keys, responses, strict=True)}
-            fields_of |= self._number_fields(rollouts, ids_of)
-        put = TensorDict(fields_of, batch_size=len(values))
+        put = TensorDict(
+            {"advantages": nested, "returns": nested, **number_fields}, batch_size=len(values)
+        )
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
     @staticmethod
@@ -304,21 +308,19 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     def _expects_numbers(self, config: DictConfig) -> bool:
         return _by_segment(config) and self.options.segments.number_by == "expected"
 
-    def _number_fields(
-        self, rollouts: Mapping[str, Rollout], ids_of: Mapping[str, list[int]]
-    ) -> dict[str, torch.Tensor]:
-        """`number_loss.batch_fields` of a batch, in the order of ``ids_of``; nothing of padding rows."""
+    def _number_payoffs(
+        self, rollouts: Mapping[str, Rollout], responses: Mapping[str, torch.Tensor]
+    ) -> dict[str, list[Alternatives]]:
+        """`segments.number_payoffs` of each response of a batch; nothing of padding rows."""
         options = self.options.segments
-        rows: dict[str, list[Alternatives]] = {
-            key: [[] for _ in ids] for key, ids in ids_of.items()
-        }
+        paid: dict[str, list[Alternatives]] = {key: [[] for _ in r] for key, r in responses.items()}
         targets = number_targets(list(rollouts.values()), options)
         for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
-            ids = ids_of[key]
+            ids = responses[key].tolist()
             pieces = decoded_pieces(self.tokenizer, ids)
             alternatives = self._digits.alternatives(pieces, ids, rollout.kinds == NUMBER)
-            rows[key] = number_payoffs(rollout, target, alternatives, options)
-        return batch_fields(list(rows.values()))
+            paid[key] = number_payoffs(rollout, target, alternatives, options)
+        return paid
 
     # Curves ----------------------------------------------------------------------------------------------------------
 
