@@ -6,11 +6,11 @@ For each token t of a stated confidence, behind the tokens before it, the loss i
 
 over the alternatives a: tokens of digits in t's place, the rest of the number as it was drawn. o_a is
 the confidence that then stands there, y the target (``segments.target``). Whatever breaks the number
-off earns nothing, as being certain and wrong does.
+off, or makes it one that the reward does not read (above 1), earns nothing, as being certain and wrong does.
 
-For the last digit this is the exact expectation of the segment's reward. For an earlier one the later
-digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the policy
-gradient's with infinitely many draws of the number behind one answer: less noisy, at no further rollout.
+For the last digit this is the exact expectation of the segment's reward, and its gradient the policy
+gradient's with infinitely many draws of that digit: less noisy, at no further rollout. For an earlier one
+the later digits are held as drawn, which changes o_a by less than that place is worth.
 
 verl hands the logits to a loss function for distillation alone (``distillation_use_topk``): the trainer
 asks for them under that name, and `actor_loss` stands in the place of verl's `ppo_loss`.
@@ -37,7 +37,7 @@ w * delta * (1 - (o_a - y)^2), 0 where there is none."""
 NO_TOKEN = -1
 
 _DIGITS = re.compile(r"([^0-9]*)([0-9]+)")
-_NUMBER = re.compile(r"([0-9]*\.?[0-9]+)\s*\\?(%?)")
+_NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*(%?)")  # as `claims` reads it
 
 Alternatives = list[tuple[int, float]]
 """Token ids, each with the confidence in [0, 1] that then stands there."""
@@ -69,7 +69,7 @@ class DigitTokens:
 
         Returns:
             (L,) lists, empty for every other token. A number's token without digits (the point, a
-            percent sign) has itself alone.
+            percent sign) has itself alone. Digits behind which every number is above 1 are left out.
         """
         found: list[Alternatives] = [[] for _ in ids]
         places = np.flatnonzero(is_number)
@@ -83,7 +83,7 @@ class DigitTokens:
                 start, end = end, end + len(pieces[place])
                 before = number[:start] + pieces[place].rstrip("0123456789")
                 values = [
-                    (index, confidence_in(before + digits + number[end:]))
+                    (index, _confidence_with(before + digits, number[end:]))
                     for digits, index in self._like(ids[place])
                 ]
                 numbers = [(index, value) for index, value in values if value is not None]
@@ -96,15 +96,25 @@ class DigitTokens:
 
 
 def confidence_in(text: str) -> float | None:
-    """The confidence that a text with one number states, in [0, 1]; a number above 1 counts as 1.
+    """The confidence that a text with one number states, in [0, 1]; None where the reward reads none.
 
-    >>> confidence_in(" 0.7"), confidence_in("85%"), confidence_in("1.7"), confidence_in("none")
-    (0.7, 0.85, 1.0, None)
+    >>> confidence_in(" 0.7"), confidence_in("85%"), confidence_in("1.7"), confidence_in("0.5%")
+    (0.7, 0.85, None, None)
     """
     match = _NUMBER.search(text)
     if match is None:
         return None
-    return min(float(match[1]) / (100 if match[2] else 1), 1.0)
+    value = float(match[1]) / (100 if match[2] else 1)
+    ambiguous = bool(match[2]) and 0 < value < 0.01
+    return value + 0.0 if 0 <= value <= 1 and not ambiguous else None
+
+
+def _confidence_with(digits: str, later: str) -> float | None:
+    """As drawn behind these digits, or 1 where they are 1 and the digits drawn later lead above it."""
+    value = confidence_in(digits + later)
+    if value is None and confidence_in(digits + re.sub("[0-9]", "0", later)) == 1:
+        return 1.0
+    return value
 
 
 def batch_fields(rows: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> dict[str, torch.Tensor]:

@@ -52,7 +52,7 @@ def alternatives_of(tokenizer, ids, rollout):
 @pytest.mark.parametrize(
     ("number", "values"),
     [
-        # first digit: 0 or 1 and above, which counts as 1; the point alone; the last digit
+        # first digit: 0 or 1, behind which the 7 counts as 0; the point alone; the last digit
         ("0.7", [{0.7, 1.0}, {0.7}, {i / 10 for i in range(10)}]),
         # the first decimal keeps the second
         (
@@ -80,6 +80,23 @@ def test_alternatives_are_the_digits_in_a_tokens_place(tokenizer, number, values
         assert dict(token)[ids[place]] == pytest.approx(confidence_in(number)), (
             "the drawn one is among them"
         )
+
+
+@pytest.mark.parametrize(
+    ("number", "digits"),
+    [
+        ("0.7", ["01", ".", "0123456789"]),
+        ("1", ["01"]),
+        ("1.0", ["01", ".", "0"]),
+        ("100%", ["01", "0", "0", "%"]),
+        ("1.5%", ["123456789", ".", "0123456789", "%"]),  # 0.5% may mean either scale
+    ],
+)
+def test_no_alternative_is_a_number_that_the_reward_does_not_read(tokenizer, number, digits):
+    ids, rollout = rollout_of(tokenizer, number)
+    found = [token for token in alternatives_of(tokenizer, ids, rollout) if token]
+    spelled = ["".join(sorted(tokenizer.decode([i]).strip() for i, _ in token)) for token in found]
+    assert spelled == digits
 
 
 def packed(tokenizer, rollouts, options):
