@@ -6,7 +6,7 @@ For each token t of a stated confidence, behind the tokens before it, the loss i
 
 over the alternatives a: tokens of digits in t's place, the rest of the number as it was drawn. o_a is
 the confidence that then stands there, y the target (``segments.target``). Whatever breaks the number
-off earns nothing, as being certain and wrong does.
+off, or makes it one that the reward does not read (above 1), earns nothing, as being certain and wrong does.
 
 For the last digit this is the exact expectation of the segment's reward. For an earlier one the later
 digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the policy
@@ -41,9 +41,9 @@ w * delta * (1 - (o_a - y)^2), 0 where there is none."""
 NO_TOKEN = -1
 
 _DIGITS = re.compile(r"([^0-9]*)([0-9]+)")
-_NUMBER = re.compile(r"([0-9]*\.?[0-9]+)\s*\\?(%?)")
+_NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*(%?)")  # as `claims` reads it
 # The part of a number whose digits may change one by one: decimals with their point, two digits of percent.
-_BY_DIGIT = re.compile(r"\.[0-9]|(?<![0-9.])[0-9]{1,2}\s*\\?%")
+_BY_DIGIT = re.compile(r"\.[0-9]|(?<![0-9.])[0-9]{1,2}\s*%")
 
 Alternatives = list[tuple[int, float]]
 """Token ids, each with the confidence in [0, 1] that then stands there."""
@@ -105,15 +105,17 @@ class DigitTokens:
 
 
 def confidence_in(text: str) -> float | None:
-    """The confidence that a text with one number states, in [0, 1]; a number above 1 counts as 1.
+    """The confidence that a text with one number states, in [0, 1]; None where the reward reads none.
 
-    >>> confidence_in(" 0.7"), confidence_in("85%"), confidence_in("1.7"), confidence_in("none")
-    (0.7, 0.85, 1.0, None)
+    >>> confidence_in(" 0.7"), confidence_in("85%"), confidence_in("1.7"), confidence_in("0.5%")
+    (0.7, 0.85, None, None)
     """
     match = _NUMBER.search(text)
     if match is None:
         return None
-    return min(float(match[1]) / (100 if match[2] else 1), 1.0)
+    value = float(match[1]) / (100 if match[2] else 1)
+    ambiguous = bool(match[2]) and 0 < value < 0.01
+    return value + 0.0 if 0 <= value <= 1 and not ambiguous else None
 
 
 def batch_fields(rows: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> dict[str, torch.Tensor]:

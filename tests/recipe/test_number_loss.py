@@ -53,7 +53,7 @@ def alternatives_of(tokenizer, ids, rollout):
     [
         # before the point: nothing, it stays with the advantage; the point alone; the last digit
         ("0.7", [set(), {0.7}, {i / 10 for i in range(10)}]),
-        # behind "1." every decimal counts as 1: the 0 that "1.0" might have begun with is unknown
+        # behind "1." the reward reads a 0 alone; the 0 that "1.0" might have begun with is unknown
         ("1.0", [set(), {1.0}, {1.0}]),
         ("100%", [set()] * 3 + [set()]),
         (".7", [{0.7}, {i / 10 for i in range(10)}]),
@@ -86,6 +86,23 @@ def test_alternatives_are_the_digits_in_a_tokens_place(tokenizer, number, values
         assert dict(token)[ids[place]] == pytest.approx(confidence_in(number)), (
             "the drawn one is among them"
         )
+
+
+@pytest.mark.parametrize(
+    ("number", "digits"),
+    [
+        ("0.7", [".", "0123456789"]),
+        ("1", []),
+        ("1.0", [".", "0"]),
+        ("100%", []),
+        ("1.5%", [".", "0123456789", "%"]),
+    ],
+)
+def test_no_alternative_is_a_number_that_the_reward_does_not_read(tokenizer, number, digits):
+    ids, rollout = rollout_of(tokenizer, number)
+    found = [token for token in alternatives_of(tokenizer, ids, rollout) if token]
+    spelled = ["".join(sorted(tokenizer.decode([i]).strip() for i, _ in token)) for token in found]
+    assert spelled == digits
 
 
 def packed(tokenizer, rollouts, options):
