@@ -27,6 +27,8 @@ from reward_fns.files import JsonlLog
 
 BATCH = 256  # questions between two writes
 _TOP = 5  # most probable tokens listed: "sure" and "not" are among them, or the tag says nothing
+_Drawn = tuple[Question, int, Completion]
+"""One sampled answer: its question, the number of the sample, what the model wrote."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def answer_questions(
         UserError: the expert failed on more answers than may be left out, or for a reason that passes; all others
             are kept and the next run asks for the rest. At once if no later request can succeed either.
     """
-    failures: list[tuple[tuple[Question, int, Completion], Judgement]] = []
+    failures: list[tuple[_Drawn, Judgement]] = []
     step = batch_size or BATCH
     logprobs = True
     n_answers = len(questions) * decoding.samples
@@ -105,25 +107,34 @@ def answer_questions(
             ]
             if any(judgement.fatal for judgement in judged):
                 break
+    _settle(model, log, expert, before, failures, n_answers, coverage)
+
+
+def _settle(
+    model: str,
+    log: JsonlLog,
+    expert: Expert,
+    before: Sequence[Mapping[str, Any]],
+    failures: Sequence[tuple[_Drawn, Judgement]],
+    n_answers: int,
+    coverage: float,
+) -> None:
+    """What becomes of the answers without a verdict: left out where they may be, else an error."""
     entries = [*before, *(_without_verdict(*pair) for pair in failures)]
-    lasting = all(entry["reason"] in LASTING for entry in entries)
+    n_judged = n_answers - len(entries)
     ended = any(judgement.fatal for _, judgement in failures)
-    if failures and (
-        ended or not lasting or not is_enough(n_answers - len(entries), n_answers, coverage)
-    ):
-        option = (
-            "" if ended or not lasting else _coverage_option(n_answers - len(entries), n_answers)
-        )
+    lasting = not ended and all(entry["reason"] in LASTING for entry in entries)
+    if failures and not (lasting and is_enough(n_judged, n_answers, coverage)):
+        option = _coverage_option(n_judged, n_answers) if lasting else ""
         raise UserError(
-            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of {model} (first: "
-            f"{failures[0][1].error}); {len(log.done)} are kept, run the same command again for the rest{option}"
+            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of {model} "
+            f"(first: {failures[0][1].error}); {len(log.done)} are kept, run the same command again "
+            f"for the rest{option}"
         )
     write_left_out(log.path, model, n_answers, entries)
 
 
-def _without_verdict(
-    drawn: tuple[Question, int, Completion], judgement: Judgement
-) -> dict[str, Any]:
+def _without_verdict(drawn: _Drawn, judgement: Judgement) -> dict[str, Any]:
     question, sample, completion = drawn
     return {
         "question_id": question.question_id,
@@ -174,11 +185,8 @@ def _sample(
     return ask(engine, requests, sampling), False
 
 
-Drawn = Sequence[tuple[Question, int, Completion]]
-
-
 async def _judge(
-    drawn: Drawn, expert: Expert, correctness: str, thinking: tuple[str, str] | None
+    drawn: Sequence[_Drawn], expert: Expert, correctness: str, thinking: tuple[str, str] | None
 ) -> list[Judgement]:
     return await asyncio.gather(
         *(

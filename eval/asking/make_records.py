@@ -196,17 +196,17 @@ def _one_model(
     log = JsonlLog(path, key=answers.line_key)
     if not is_whole(questions, log, plan.decoding, plan.coverage):
         answer_questions(
-            name,
-            engine,
-            questions,
-            log,
-            expert,
-            plan.correctness,
-            plan.decoding,
-            plan.thinking,
-            shown,
-            batch_size,
-            plan.coverage,
+            model=name,
+            engine=engine,
+            questions=questions,
+            log=log,
+            expert=expert,
+            correctness=plan.correctness,
+            decoding=plan.decoding,
+            thinking=plan.thinking,
+            shown=shown,
+            batch_size=batch_size,
+            coverage=plan.coverage,
         )
     log.finish()
     by_id = {question.question_id: question for question in questions}

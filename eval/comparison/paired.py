@@ -13,6 +13,7 @@ from eval.naming.model_names import checkpoint
 from eval.numbers.cores import on_both_cores
 from eval.numbers.values import Interval
 from eval.records import AnswerRecord
+from eval.records.chosen import Groups
 from eval.records.columns import Columns, columns, in_common
 
 
@@ -120,10 +121,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, p_values[i] * (len(p_values) - rank)))
         found[i] = largest
     return found
-
-
-Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
-"""model -> protocol -> records, as `report.by_model_and_protocol` gives them."""
 
 
 def compare_all(

@@ -1,7 +1,7 @@
 """The records that a command is about, by model and protocol."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.naming.model_names import ordered_models, ordered_protocols
@@ -9,7 +9,7 @@ from eval.records.files import load_records
 from eval.records.record import AnswerRecord
 from reward_fns.errors import UserError
 
-Groups = dict[str, dict[str, list[AnswerRecord]]]
+Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
 """model -> protocol -> records."""
 
 
@@ -35,7 +35,9 @@ def by_model_and_protocol(records: Sequence[AnswerRecord]) -> Groups:
     of_pair: dict[tuple[str, str], list[AnswerRecord]] = defaultdict(list)
     for record in records:
         of_pair[record.model, record.protocol].append(record)
-    groups: Groups = {model: {} for model in ordered_models(model for model, _ in of_pair)}
+    groups: dict[str, dict[str, list[AnswerRecord]]] = {
+        model: {} for model in ordered_models(model for model, _ in of_pair)
+    }
     for protocol in ordered_protocols(protocol for _, protocol in of_pair):
         for model, by_protocol in groups.items():
             if (model, protocol) in of_pair:

@@ -20,7 +20,7 @@ from eval.naming.out_paths import check_out_directory
 from eval.numbers.summarise import ece_ratios, summarise_all, summarise_claims
 from eval.numbers.training_curves import read_training
 from eval.records import VERBAL, AnswerRecord, load_records
-from eval.records.chosen import by_model_and_protocol
+from eval.records.chosen import Groups, by_model_and_protocol
 from eval.records.left_out import left_out
 from eval.records.settings import settings_path
 from eval.records.versions import versions
@@ -109,10 +109,6 @@ def publish(sources: Sources, out: Path) -> Report:
         f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
     return report
-
-
-Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
-"""model -> protocol -> records."""
 
 
 def _report(sources: Sources, records: Sequence[AnswerRecord], groups: Groups) -> Report:

@@ -23,6 +23,7 @@ from recipe.difficulty_calib.preflight.inputs import PreflightError, check
     config_path="pkg://recipe.difficulty_calib.config", config_name="pocket", version_base=None
 )
 def main(config: DictConfig) -> None:
+    """Train as composed; an input that cannot work is one line, and exit code 1."""
     try:
         check(config)
     except PreflightError as error:
