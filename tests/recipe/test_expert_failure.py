@@ -162,7 +162,6 @@ def test_by_segment_through_the_queue(queue):
     assert not found[2].any() and not found[3].any()
     assert metrics["segment/number/advantage"] > 0
 
-
     # In expectation: what each digit earns comes with the batch, of the judged alone.
     made.options = TrainerOptions(segments=SegmentOptions(number_by="expected"))
     made._digits = DigitTokens(tokenizer)
