@@ -27,7 +27,7 @@ fail() {
     echo "FAILED: $*" >&2
     exit 1
 }
-declare -A rate=([ha_dpo]=3e-4 [povid]=1e-3 [rlaif_v]=3e-4 [less_is_more]=1e-3)
+declare -A rate=([ha_dpo]=3e-4 [povid]=1e-3 [rlaif_v]=1e-4 [less_is_more]=1e-3)
 quick=()
 case "${1:-}" in
     -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' examples/hallucination_methods.sh && exit ;;
