@@ -10,7 +10,9 @@ off, or makes it one that the reward does not read (above 1), earns nothing, as 
 
 For the last digit this is the exact expectation of the segment's reward, and its gradient the policy
 gradient's with infinitely many draws of that digit: less noisy, at no further rollout. For an earlier one
-the later digits are held as drawn, which changes o_a by less than that place is worth.
+the later digits are held as drawn, which changes o_a by less than that place is worth: by up to 1 before
+the point. There it is biased: behind a drawn 1.0 the 0 stands for 0.0, which the model would not write, so
+with y above 1/2 a model that writes 1.0 often is led to write it always, also where 0.8 would earn more.
 
 verl hands the logits to a loss function for distillation alone (``distillation_use_topk``): the trainer
 asks for them under that name, and `actor_loss` stands in the place of verl's `ppo_loss`.
