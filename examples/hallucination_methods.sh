@@ -102,12 +102,11 @@ models=(--model "base=$model")
 for name in sft r_tuning; do
     [[ ! -f "$run/models/$name/config.json" ]] || models+=(--model "$name=$run/models/$name")
 done
-first=true
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
+    [[ -f "$run/models/sft/config.json" && -f "$run/models/$rl/adapter_config.json" ]] || continue
     models+=(--model "$rl=$run/models/sft+$run/models/$rl")
-    ! $first || models+=(--model "rl_on_base=$model+$run/models/$rl")
-    first=false
+    [[ "$rule" != "${rules%% *}" ]] || models+=(--model "rl_on_base=$model+$run/models/$rl")
 done
 more=()
 for name in vcd opera; do more+=("$name={\"kind\": \"transformers\", \"model\": \"$model\", \"decoding\": \"$name\"}"); done

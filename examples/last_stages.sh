@@ -8,14 +8,15 @@ benchmarks_stage() {
 }
 
 # hallucination_stage STAGE LIMIT NAME=SPEC...: a row for each of `models`, for each RL adapter on the base too, and for each
-# NAME=SPEC, a model or JSON.
+# NAME=SPEC, a model or JSON. No model has two rows: the first rule's adapter on the base is rl_on_base already.
 hallucination_stage() {
-    local stage_name=$1 limit=$2 named known=" " rows=()
+    local stage_name=$1 limit=$2 named rows=()
+    local -A known=()
     shift 2
     _row() {
         local name=${1%%=*} spec=${1#*=}
-        [[ "$known" != *" $name "* ]] || return 0
-        known+="$name "
+        [[ -z "${known[$name]:-}${known[$spec]:-}" ]] || return 0
+        known[$name]=1 known[$spec]=1
         [[ "$spec" == "{"* ]] || spec="{\"kind\": \"transformers\", \"model\": \"$spec\"}"
         rows+=("$name=$spec")
     }

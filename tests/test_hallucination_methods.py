@@ -70,3 +70,29 @@ def test_a_run_of_another_kind_is_refused(checkout, config, why):
     (checkout / "run" / "config.json").write_text(json.dumps(config))
     assert why in refused(run(checkout, "run"))
     assert list((checkout / "run").iterdir()) == [checkout / "run" / "config.json"]
+
+
+STAGES = """
+depends_on() { :; }
+lock_run() { :; }
+stage() { echo "$1:"; printf '  %s\\n' "${@:4}"; }
+"""
+
+
+def test_each_model_that_is_there_has_one_row(checkout):
+    """The stages' own script is replaced by one that shows the commands."""
+    (checkout / "examples" / "stages.sh").write_text(STAGES)
+    run_dir = checkout / "run"
+    there = ["stage_one/pairs.jsonl", "stage_one/splits.jsonl", "stage_one/sft.parquet"]
+    there += ["models/sft/config.json", "models/rl_proper/adapter_config.json"]
+    there += ["hallucination/hallucination.md", "hallucination/differences.md"]
+    for name in there:
+        (run_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (run_dir / name).touch()
+    (run_dir / "config.json").write_text(json.dumps({"rules": "proper segments"}))
+    found = run(checkout, "run")
+    assert found.returncode == 0, found.stderr
+    command = found.stdout.partition("table3:")[2].partition("--seed")[0]
+    rows = [line.split("=")[0].strip() for line in command.splitlines() if "={" in line]
+    trained = ["ha_dpo", "povid", "rlaif_v", "less_is_more"]
+    assert rows == ["base", "sft", "rl_proper", "rl_on_base", "vcd", "opera", *trained]

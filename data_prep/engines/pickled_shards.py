@@ -7,6 +7,7 @@ FSDP checkpoint name tensors, meshes and placements, and the states of generator
 torch 2.13); nothing else may be named.
 """
 
+import glob
 import os
 import pickletools
 import re
@@ -75,10 +76,13 @@ def main(folder: Path) -> int:
     newest = folder / "latest_checkpointed_iteration.txt"
     if not newest.is_file():
         return 0
-    checkpoint = folder / f"global_step_{newest.read_text(encoding='utf-8').strip()}"
     try:
-        check_shards(sorted(checkpoint.rglob("*.pt")))
-    except UserError as error:
+        # The number as verl reads it: of "02" it takes global_step_2.
+        checkpoint = folder / f"global_step_{int(newest.read_text(encoding='utf-8'))}"
+        # This one follows links to folders, as opening a file does; Path.rglob does not.
+        shards = glob.glob("**/*.pt", root_dir=checkpoint, recursive=True, include_hidden=True)
+        check_shards([checkpoint / shard for shard in sorted(shards)])
+    except (UserError, ValueError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
     return 0

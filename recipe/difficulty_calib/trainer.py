@@ -121,8 +121,15 @@ def check_logits(config: DictConfig) -> None:
     actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
     refused = {
         "actor_rollout_ref.model.use_fused_kernels": bool(model.get("use_fused_kernels")),
+        # verl's older name of the second
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": (
+            actor.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
         "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (
             actor.fsdp_config.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
+        "actor_rollout_ref.actor.fsdp_config.pad_to_length": bool(
+            actor.fsdp_config.get("pad_to_length")
         ),
         "distillation.enabled": bool((config.get("distillation") or {}).get("enabled")),
     }

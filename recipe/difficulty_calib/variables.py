@@ -59,6 +59,10 @@ def _key(text: str) -> str:
     return _ESCAPED_IN_A_KEY.sub(r"\\\1", text)
 
 
+# In an address; a password may hold a slash, a name an @. Digits behind the colon are a port.
+_PASSWORD = re.compile(r"//[^/]*:(?![0-9]+(?:[/?#]|$))[^@]*@")
+
+
 def _is_no_text(text: str) -> bool:
     """Whether Hydra reads a number or a word of its own there."""
     try:
@@ -102,7 +106,7 @@ def check(environment: Mapping[str, str]) -> None:
     expert = expert_of(environment)
     hydra_value(expert)
     # verl prints and tracks its configuration, and `ps` shows a command.
-    if isinstance(expert, dict) and re.search(r"://[^/@]*:[^/]*@", str(expert.get("base_url"))):
+    if isinstance(expert, dict) and _PASSWORD.search(str(expert.get("base_url"))):
         raise UserError(
             "EXPERT has a password in base_url, which logs would show: write http://NAME@HOST/v1, and "
             "name the environment variable that holds the password by password_env"

@@ -73,3 +73,11 @@ def test_a_training_resumes_from_what_verl_writes_and_from_nothing_that_calls_mo
     torch.save(states | {"x": Bomb()}, actor / "extra_state_world_size_1_rank_0.pt")
     assert main(tmp_path) == 1
     assert "would call posix system" in capsys.readouterr().err
+    # verl opens the same by another spelling of the number, and through a link to a folder.
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("02")
+    assert main(tmp_path) == 1
+    actor.rename(tmp_path / "elsewhere")
+    actor.symlink_to(tmp_path / "elsewhere")
+    assert main(tmp_path) == 1
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("two")
+    assert main(tmp_path) == 1

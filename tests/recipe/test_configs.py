@@ -190,7 +190,9 @@ def test_the_rule_segments_is_one_line(profile):
     "key",
     [
         "actor_rollout_ref.model.use_fused_kernels=true",
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size=2",
         "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size=2",
+        "actor_rollout_ref.actor.fsdp_config.pad_to_length=true",
         "actor_rollout_ref.actor.strategy=megatron",
         "distillation.enabled=true",
     ],

@@ -81,10 +81,13 @@ def test_an_expert_with_prices_reaches_the_reward(monkeypatch, capsys):
         ("EXPERT", "orakel", "EXPERT: .*orakel"),
         ("EXPERT", json.dumps(JUDGE | {"server": "${oc.env:SECRET}"}), "holds a .*api_key_env"),
         ("EXPERT", '{"base_url": "http://me:pass@word', "^EXPERT is not JSON [^@]*$"),
-        (
-            "EXPERT",
-            json.dumps(JUDGE | {"base_url": "http://me:pass@word@judge/v1"}),
-            "^EXPERT has a password in base_url[^@]*http://NAME@HOST/v1[^@]*password_env$",
+        *(
+            (
+                "EXPERT",
+                json.dumps(JUDGE | {"base_url": f"http://{name_and_password}@judge/v1"}),
+                "^EXPERT has a password in base_url[^@]*http://NAME@HOST/v1[^@]*password_env$",
+            )
+            for name_and_password in ("me:pass@word", "me:pass/word", "me@home:pass", ":pass")
         ),
         (
             "EXPERT",
