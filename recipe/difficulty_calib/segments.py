@@ -58,8 +58,9 @@ class SegmentOptions:
 
     Attributes:
         target: of the number, one of `TARGETS`.
-        number_by: ``drawn`` pays the number that was drawn, ``expected`` all that might have been
-            drawn behind the same claims, by their probabilities.
+        number_by: ``drawn`` pays the number that was drawn, ``expected`` its digits behind the point
+            by the probabilities of all that might stand there; not divided by a standard deviation,
+            and not clipped where a batch is passed over more than once.
         claim, tag, number: weights, >= 0. A number is few tokens among many, and the loss is averaged
             over all of a response's.
 
