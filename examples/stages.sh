@@ -34,7 +34,7 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for
     local log=$run/logs/$stage.log
     echo "[$stage] $(date +%T) started, log: ${log#"$PWD/"}"
     echo "=== $(date '+%F %T') $*" >>"$log"
-    python -m recipe.difficulty_calib.stage --parent $$ --limit "$limit" --log "$log" ${view:+"$view"} -- "$@" || status=$?
+    python -m recipe.difficulty_calib.stage --parent "$BASHPID" --limit "$limit" --log "$log" ${view:+"$view"} -- "$@" || status=$?
     if ((status == 129 || status == 130 || status == 143)); then
         echo "FAILED: stage $stage was interrupted. The same command goes on from here; log: $log" >&2
         exit "$status"

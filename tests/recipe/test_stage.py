@@ -264,3 +264,11 @@ def test_a_failed_stage_names_the_error_of_its_own_call(tmp_path, environment):
         assert failed.returncode == 1
         assert failed.stderr.splitlines()[-1].startswith(f"FAILED: stage a: {error} (exit code 1)")
     assert "the first" in (run / "logs" / "a.log").read_text()
+
+
+def test_a_stage_in_a_subshell_is_not_taken_for_an_orphan(tmp_path, environment):
+    done = call(
+        tmp_path, environment, "eval", f"(stage look '{tmp_path}/seen' 60 touch '{tmp_path}/seen')"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "seen").exists()
