@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from eval.comparison.paired import holm
+from eval.comparison.paired import holm_by_family
 from eval.comparison.verdict import FEWEST_QUESTIONS, SIGNIFICANCE, sign_of
 from eval.metrics.bootstrap import N_RESAMPLES, about, difference_of, resampled_bags
 from eval.metrics.ranked import Floats, divide
@@ -110,15 +110,9 @@ def _difference(weights: Floats, *columns: Floats) -> Floats:
 
 def _judged(compared: Sequence[PairedDifference]) -> list[PairedDifference]:
     result = list(compared)
-    for number in dict.fromkeys(one.number for one in compared):
-        places = [
-            i
-            for i, one in enumerate(compared)
-            if one.number == number and not math.isnan(one.p_value)
-        ]
-        values = holm([compared[i].p_value for i in places])
-        for i, value in zip(places, values, strict=True):
-            result[i] = replace(compared[i], p_holm=value, family=len(places))
+    found = holm_by_family([(one.number, one.p_value) for one in compared])
+    for i, (value, family) in found.items():
+        result[i] = replace(compared[i], p_holm=value, family=family)
     return [replace(one, verdict=_verdict(one)) for one in result]
 
 

@@ -97,16 +97,27 @@ def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     Whatever differences there are, the chance of one wrong verdict or more in a family is at most `SIGNIFICANCE`.
     """
     result = list(comparisons)
-    for metric in dict.fromkeys(one.metric for one in comparisons):
-        places = [
-            i
-            for i, one in enumerate(comparisons)
-            if one.metric == metric and not math.isnan(one.p_value)
-        ]
-        values = holm([comparisons[i].p_value for i in places])
-        for i, value in zip(places, values, strict=True):
-            result[i] = replace(result[i], p_adjusted=value, family=len(places))
+    found = holm_by_family([(one.metric, one.p_value) for one in comparisons])
+    for i, (value, family) in found.items():
+        result[i] = replace(result[i], p_adjusted=value, family=family)
     return result
+
+
+def holm_by_family(tests: Sequence[tuple[str, float]]) -> dict[int, tuple[float, int]]:
+    """Place of each test -> its p-value by `holm` within its family, and the family's size.
+
+    Args:
+        tests: (n,) name of the family and p-value; one that is nan is in no family.
+    """
+    families: dict[str, list[int]] = {}
+    for place, (name, p_value) in enumerate(tests):
+        if not math.isnan(p_value):
+            families.setdefault(name, []).append(place)
+    found: dict[int, tuple[float, int]] = {}
+    for places in families.values():
+        values = holm([tests[place][1] for place in places])
+        found |= {p: (v, len(places)) for p, v in zip(places, values, strict=True)}
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from omegaconf import DictConfig
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import agg_loss
 from verl.utils.metric import Metric
@@ -35,10 +36,19 @@ from verl.workers.config import ActorConfig
 from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import no_padding_2_padding
 
+from reward_fns.errors import ConfigurationError
+
 IDS, PAYOFFS = "number_ids", "number_payoffs"
 """Fields of a batch, each (batch, response tokens, alternatives): token ids, -1 where there is none, and
 w * delta * (1 - (o_a - y)^2), 0 where there is none."""
 NO_TOKEN = -1
+
+#: What ``segments.number_by=expected`` relies on in verl: how verl asks for logits and hands them over.
+RELIED_ON = {
+    "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer._update_actor",),
+    "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
+    "verl.workers.utils.losses": ("ppo_loss",),
+}
 
 _DIGITS = re.compile(r"([^0-9]*)([0-9]+)")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*(%?)")  # as `claims` reads it
@@ -189,3 +199,33 @@ def actor_loss(
     aggregation = metrics["actor/pg_loss"].aggregation
     metrics["actor/number_loss"] = Metric(value=number, aggregation=aggregation)
     return loss + number, metrics
+
+
+def check_logits(config: DictConfig) -> None:
+    """Refuse what keeps a response's logits from being in one place.
+
+    Raises:
+        ConfigurationError: a key does so; the message names it.
+    """
+    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    refused = {
+        "actor_rollout_ref.model.use_fused_kernels": bool(model.get("use_fused_kernels")),
+        # verl's older name of the second
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": (
+            actor.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (
+            actor.fsdp_config.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
+        "actor_rollout_ref.actor.fsdp_config.pad_to_length": bool(
+            actor.fsdp_config.get("pad_to_length")
+        ),
+        "distillation.enabled": bool((config.get("distillation") or {}).get("enabled")),
+    }
+    if actor.strategy not in ("fsdp", "fsdp2"):
+        refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
+    if found := [key for key, is_set in refused.items() if is_set]:
+        raise ConfigurationError(
+            f"segments.number_by=expected reads the logits and does not go with {', '.join(found)}: "
+            "leave that out, or take segments.number_by=drawn"
+        )

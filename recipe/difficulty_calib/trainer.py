@@ -10,7 +10,8 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
 - the run stops when the actor's and the rollout engine's token probabilities correlate less than
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
   on;
-- ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`);
+- ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`), with
+  ``number_by=expected`` a number's digits by all that might stand there (`number_loss`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
   ignores (it samples for ever when all groups tie).
 """
@@ -32,10 +33,12 @@ from verl.utils.config import omega_conf_to_dataclass
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
 from recipe.difficulty_calib.number_loss import (
+    RELIED_ON,
     Alternatives,
     DigitTokens,
     actor_loss,
     batch_fields,
+    check_logits,
 )
 from recipe.difficulty_calib.options import (
     TrainerOptions,
@@ -74,12 +77,6 @@ OVERRIDES = {
     ),
     "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
 }
-#: What ``segments.number_by=expected`` relies on besides: how verl asks for logits and hands them over.
-CALLERS = {
-    "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer._update_actor",),
-    "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
-    "verl.workers.utils.losses": ("ppo_loss",),
-}
 
 
 class DynamicSamplingError(RuntimeError):
@@ -116,32 +113,6 @@ def _check_segments(config: DictConfig) -> None:
         )
 
 
-def check_logits(config: DictConfig) -> None:
-    """Refuse what keeps a response's logits from being in one place."""
-    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
-    refused = {
-        "actor_rollout_ref.model.use_fused_kernels": bool(model.get("use_fused_kernels")),
-        # verl's older name of the second
-        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": (
-            actor.get("ulysses_sequence_parallel_size", 1) > 1
-        ),
-        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (
-            actor.fsdp_config.get("ulysses_sequence_parallel_size", 1) > 1
-        ),
-        "actor_rollout_ref.actor.fsdp_config.pad_to_length": bool(
-            actor.fsdp_config.get("pad_to_length")
-        ),
-        "distillation.enabled": bool((config.get("distillation") or {}).get("enabled")),
-    }
-    if actor.strategy not in ("fsdp", "fsdp2"):
-        refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
-    if found := [key for key, is_set in refused.items() if is_set]:
-        raise ConfigurationError(
-            f"segments.number_by=expected reads the logits and does not go with {', '.join(found)}: "
-            "leave that out, or take segments.number_by=drawn"
-        )
-
-
 @register_trainer("difficulty_guided")
 class DifficultyGuidedTrainer(PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
@@ -157,7 +128,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             _check_segments(config)
             self._reward = configured_reward(config)
         if self._expects_numbers(config):
-            check_all(CALLERS, "segments.number_by=expected")
+            check_all(RELIED_ON, "segments.number_by=expected")
             check_logits(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.

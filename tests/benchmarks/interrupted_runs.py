@@ -28,13 +28,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "servers")]
-from judge_server import JudgeServer  # noqa: E402
+from judge_server import JudgeServer  # noqa: E402 (found by the line above)
 
 HERE = ROOT / "outputs" / "interrupted"
 MARK = "DIFFICULTY_CALIB_TEST_RUN"
@@ -110,7 +111,7 @@ class Run:
                         found.append(process)
         return found
 
-    def until(self, moment: tuple[str, float] | None, order: list[str]) -> str | None:
+    def until(self, moment: tuple[str, float] | None, order: Sequence[str]) -> str | None:
         """Read the script's output until it ends, or the moment has come; where it was then, None at the end."""
         output = self.script.stdout.fileno()
         stage, since, rest = "", time.monotonic(), ""
@@ -134,7 +135,7 @@ class Run:
                     if time.monotonic() - since >= (0.2 if late else moment[1]):
                         return f"{stage} +{time.monotonic() - since:.1f} s"
 
-    def go(self, moment: tuple[str, float] | None = None, order: list[str] = []) -> str | None:  # noqa: B006
+    def go(self, moment: tuple[str, float] | None = None, order: Sequence[str] = ()) -> str | None:
         self.begun, self.started = time.monotonic(), []
         self.script = self.start()
         return self.until(moment, order)

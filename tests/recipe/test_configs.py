@@ -199,7 +199,7 @@ def test_the_rule_segments_is_one_line(profile):
 )
 @pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
 def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
-    from recipe.difficulty_calib.trainer import check_logits
+    from recipe.difficulty_calib.number_loss import check_logits
 
     check_logits(composed(profile, "rule=segments"))
     with pytest.raises(ConfigurationError, match=key.partition("=")[0]):

@@ -132,10 +132,10 @@ def test_another_text_is_refused_whatever_the_version_says(package, monkeypatch,
 
 
 def test_every_function_that_is_touched_is_on_the_list_and_no_other():
-    from recipe.difficulty_calib import dataset, trainer
+    from recipe.difficulty_calib import dataset, number_loss, trainer
 
     touched = {(patch.module, name) for patch in ALL for name in patch.touches}
-    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES, trainer.CALLERS):
+    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES, number_loss.RELIED_ON):
         touched |= {(module, name) for module, names in overrides.items() for name in names}
     assert touched == {(module, name) for module, names in known().items() for name in names}
 
@@ -151,9 +151,9 @@ def test_both_releases_of_verl_that_pyproject_admits_are_on_the_list():
 
 
 def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that_name():
-    from recipe.difficulty_calib import dataset, trainer
+    from recipe.difficulty_calib import dataset, number_loss, trainer
 
-    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES, trainer.CALLERS):
+    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES, number_loss.RELIED_ON):
         for module, names in overrides.items():
             for name in names:
                 check(module, name, "this test")
