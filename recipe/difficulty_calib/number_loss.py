@@ -1,16 +1,25 @@
-"""The number paid in expectation over the numbers that might stand there, not for the one that was drawn.
+"""A stated confidence paid by all numbers that might stand there, not by the one that was drawn.
 
-For each token t of a stated confidence, behind the tokens before it, the loss is
+For each token t of a number, behind the tokens before it, a are its alternatives: tokens of digits in
+t's place, the rest of the number as it was drawn. o_a is the confidence that then stands there, p(a) its
+probability, y the target (``segments.target``) and w the number's weight. Two losses:
 
-    L_t = - w * delta * sum_a p(a) * (1 - (o_a - y)^2)
+    expected     L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
+    projected    L_t = - w * sum_a T(a) * log p(a)
 
-over the alternatives a: tokens of digits in t's place, the rest of the number as it was drawn. o_a is
-the confidence that then stands there, y the target (``segments.target``). Whatever breaks the number
-off, or makes it one that the reward does not read (above 1), earns nothing, as being certain and wrong does.
+``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one the
+later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the
+policy gradient's with infinitely many draws of that digit behind one answer. Like that one it moves
+each digit in proportion to its probability: the likely ones grow whatever the answer, until a few
+numbers are left.
 
-For the last digit this is the exact expectation of the segment's reward. For an earlier one the later
-digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the policy
-gradient's with infinitely many draws of that digit behind one answer.
+``projected`` takes one gradient step of the Brier score by the mean number m, to m + step * (y - m),
+and lets T be the two neighbouring digits whose mean that is (1 and 0 where one of them hits it). All
+digits move by what they lack. T has hardly any spread, so the number comes to be certain of its own
+mean, and the mean follows the verdicts. m is that of p at the time, without gradient.
+
+Whatever breaks the number off, or makes it one that the reward does not read (above 1), has no share in
+T and earns nothing, as being certain and wrong does.
 
 What stands before the decimal point decides more than its place: behind 1 there are zeros alone, so the
 number "1.0" does not say what would stand behind a 0. Such a token, and those of "100%", stay with the
@@ -20,9 +29,11 @@ verl hands the logits to a loss function for distillation alone (``distillation_
 asks for them under that name, and `actor_loss` stands in the place of verl's `ppo_loss`.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,12 +49,12 @@ from verl.workers.utils.padding import no_padding_2_padding
 
 from reward_fns.errors import ConfigurationError
 
-IDS, PAYOFFS = "number_ids", "number_payoffs"
-"""Fields of a batch, each (batch, response tokens, alternatives): token ids, -1 where there is none, and
-w * delta * (1 - (o_a - y)^2), 0 where there is none."""
+IDS, VALUES, AIMS = "number_ids", "number_values", "number_aims"
+"""Fields of a batch. (batch, response tokens, alternatives): token ids, -1 where there is none, and the
+confidences o_a that they make; (batch, response tokens, 2): y and w."""
 NO_TOKEN = -1
 
-#: What ``segments.number_by=expected`` relies on in verl: how verl asks for logits and hands them over.
+#: What the losses rely on in verl: how verl asks for logits and hands them over.
 RELIED_ON = {
     "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer._update_actor",),
     "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
@@ -128,37 +139,53 @@ def confidence_in(text: str) -> float | None:
     return value + 0.0 if 0 <= value <= 1 and not ambiguous else None
 
 
-def batch_fields(rows: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> dict[str, torch.Tensor]:
-    """`IDS` and `PAYOFFS` of a batch.
+@dataclass(frozen=True)
+class Aim:
+    """What a response's number is held against.
 
-    Args:
-        rows: (batch, response tokens) of lists of token ids with their payoffs, empty where a token is no number's.
+    Attributes:
+        alternatives: (L,) of each token, see `DigitTokens.alternatives`; all empty: nothing is paid.
+        target: y, in [0, 1].
+        weight: w, >= 0.
     """
-    width = max((len(token) for row in rows for token in row), default=0) or 1
-    ids = [torch.full((len(row), width), NO_TOKEN, dtype=torch.int64) for row in rows]
-    payoffs = [torch.zeros((len(row), width)) for row in rows]
-    for row, row_ids, row_payoffs in zip(rows, ids, payoffs, strict=True):
-        for place, token in enumerate(row):
-            for column, (index, payoff) in enumerate(token):
-                row_ids[place, column] = index
-                row_payoffs[place, column] = payoff
+
+    alternatives: Sequence[Alternatives]
+    target: float = 0.0
+    weight: float = 0.0
+
+
+def batch_fields(aims: Sequence[Aim]) -> dict[str, torch.Tensor]:
+    """`IDS`, `VALUES` and `AIMS` of a batch, one `Aim` a response."""
+    width = max((len(token) for aim in aims for token in aim.alternatives), default=0) or 1
+    fields: dict[str, list[torch.Tensor]] = {IDS: [], VALUES: [], AIMS: []}
+    for aim in aims:
+        ids = torch.full((len(aim.alternatives), width), NO_TOKEN, dtype=torch.int64)
+        values = torch.zeros((len(aim.alternatives), width))
+        for place, token in enumerate(aim.alternatives):
+            for column, (index, value) in enumerate(token):
+                ids[place, column] = index
+                values[place, column] = value
+        fields[IDS].append(ids)
+        fields[VALUES].append(values)
+        fields[AIMS].append(torch.tensor([[aim.target, aim.weight]]).repeat(len(ids), 1))
     return {
-        IDS: torch.nested.as_nested_tensor(ids, layout=torch.jagged),
-        PAYOFFS: torch.nested.as_nested_tensor(payoffs, layout=torch.jagged),
+        name: torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
+        for name, tensors in fields.items()
     }
 
 
-def expected_losses(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
+def number_losses(logits: torch.Tensor, data: TensorDict, step: float | None) -> torch.Tensor:
     """L_t at the place whose logits predict token t, 0 elsewhere.
 
     Args:
         logits: (1, tokens, vocabulary), prompts and responses of the batch one behind the other.
-        data: with ``prompts``, ``responses``, `IDS` and `PAYOFFS`, nested.
+        data: with ``prompts``, ``responses``, `IDS`, `VALUES` and `AIMS`, nested.
+        step: of ``projected``, in [0, 1]; None is ``expected``.
 
     Returns:
         (1, tokens).
     """
-    ids, payoffs = data[IDS].values(), data[PAYOFFS].values()  # (response tokens, alternatives)
+    ids, values, aims = (data[name].values() for name in (IDS, VALUES, AIMS))
     prompts, responses = (data[name].offsets().diff() for name in ("prompts", "responses"))
     starts = (prompts + responses).cumsum(0) - responses - 1
     places = torch.cat(
@@ -169,9 +196,43 @@ def expected_losses(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
     )
     paid = (ids != NO_TOKEN).any(-1)
     logs = torch.log_softmax(logits[0, places[paid]].float(), dim=-1)
-    chances = logs.gather(-1, ids[paid].clamp(min=0)).exp()
-    losses = -(chances * payoffs[paid]).sum(-1)
-    return logs.new_zeros(logits.shape[1]).index_put((places[paid],), losses).unsqueeze(0)
+    is_alternative = ids[paid] != NO_TOKEN
+    logs_of = logs.gather(-1, ids[paid].clamp(min=0)).masked_fill(~is_alternative, -math.inf)
+    values_of, targets, weights = values[paid], aims[paid, :1], aims[paid, 1]
+    if step is None:
+        losses = -(logs_of.exp() * (1 - (values_of - targets) ** 2)).sum(-1)
+    else:
+        shares = torch.softmax(logs_of.detach(), dim=-1)
+        means = (shares * values_of).sum(-1, keepdim=True)
+        onto = projected(means + step * (targets - means), values_of, is_alternative)
+        losses = -(onto * logs_of.masked_fill(~is_alternative, 0)).sum(-1)
+    found = logs.new_zeros(logits.shape[1])
+    return found.index_put((places[paid],), weights * losses).unsqueeze(0)
+
+
+def projected(
+    means: torch.Tensor, values: torch.Tensor, is_alternative: torch.Tensor
+) -> torch.Tensor:
+    """The distribution over two neighbouring values whose mean is the one that is asked for.
+
+    Args:
+        means: (n, 1); beyond the values it is the nearest of them.
+        values: (n, alternatives), different from each other, in any order.
+        is_alternative: (n, alternatives) which of them count.
+
+    Returns:
+        (n, alternatives), rows that sum to 1.
+    """
+    below = values.masked_fill(~is_alternative | (values > means), -math.inf)
+    above = values.masked_fill(~is_alternative | (values < means), math.inf)
+    low, low_at = below.max(-1, keepdim=True)
+    high, high_at = above.min(-1, keepdim=True)
+    low, low_at = torch.where(low.isinf(), high, low), torch.where(low.isinf(), high_at, low_at)
+    high, high_at = torch.where(high.isinf(), low, high), torch.where(high.isinf(), low_at, high_at)
+    gap = high - low
+    share = torch.where(gap > 0, (means - low) / gap.clamp(min=1e-9), torch.zeros_like(gap))
+    onto = torch.zeros_like(values).scatter_add(-1, low_at, 1 - share)
+    return onto.scatter_add(-1, high_at, share)
 
 
 def actor_loss(
@@ -180,14 +241,15 @@ def actor_loss(
     model_output: dict[str, torch.Tensor] | None = None,
     dp_group: Any = None,
     student_logits: torch.Tensor | None = None,
+    step: float | None = None,
 ) -> Any:
-    """verl's `ppo_loss` and the number's.
+    """verl's `ppo_loss` and the number's, `number_losses` with ``step``.
 
     verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them,
     and with ``model_output``, in which that stands, for the loss and its metrics.
     """
     if student_logits is not None:
-        return {"number_losses": expected_losses(student_logits, data)}
+        return {"number_losses": number_losses(student_logits, data, step)}
     assert model_output is not None
     loss, metrics = ppo_loss(config, model_output, data, dp_group)
     number = agg_loss(
@@ -201,7 +263,7 @@ def actor_loss(
     return loss + number, metrics
 
 
-def check_logits(config: DictConfig) -> None:
+def check_logits(config: DictConfig, number_by: str) -> None:
     """Refuse what keeps a response's logits from being in one place.
 
     Raises:
@@ -226,6 +288,6 @@ def check_logits(config: DictConfig) -> None:
         refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
     if found := [key for key, is_set in refused.items() if is_set]:
         raise ConfigurationError(
-            f"segments.number_by=expected reads the logits and does not go with {', '.join(found)}: "
+            f"segments.number_by={number_by} reads the logits and does not go with {', '.join(found)}: "
             "leave that out, or take segments.number_by=drawn"
         )

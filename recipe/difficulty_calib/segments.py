@@ -18,8 +18,8 @@ The number's target y is the expert's verdict o_expert (``instance``), the mean 
 chance of being right. The group's mean has less variance, and says nothing of this answer against the
 group's others; hence the half.
 
-With ``segments.number_by=expected`` the trainer pays a number's digits in expectation over all that might
-stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
+With ``segments.number_by`` ``expected`` or ``projected`` the trainer pays a number's digits by all that
+might stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
 
 A confidence that is stated on two lines is paid on both: the reward reads the two as one number, and
 different ones are a defect. The percent sign says what number the digits are, and is paid with them.
@@ -44,7 +44,7 @@ from reward_fns.response_text import Span
 REST, CLAIM, TAG, NUMBER = range(4)
 NAMES = {CLAIM: "claim", TAG: "tag", NUMBER: "number", REST: "rest"}
 TARGETS = ("instance", "group", "hybrid")
-NUMBER_BY = ("drawn", "expected")
+NUMBER_BY = ("drawn", "expected", "projected")
 _EPSILON = 1e-6
 _PERCENT = re.compile(r"[^\S\r\n]*%")  # on the number's line
 
@@ -58,18 +58,20 @@ class SegmentOptions:
 
     Attributes:
         target: of the number, one of `TARGETS`.
-        number_by: ``drawn`` pays the number that was drawn, ``expected`` its digits behind the point
-            by the probabilities of all that might stand there; not divided by a standard deviation,
-            and not clipped where a batch is passed over more than once.
+        number_by: ``drawn`` pays the number that was drawn, ``expected`` and ``projected`` its digits
+            behind the point by the probabilities of all that might stand there (`number_loss`); not
+            divided by a standard deviation, and not clipped where a batch is passed over more than once.
+        number_step: of ``projected``, how far the mean number goes to its target, in (0, 1].
         claim, tag, number: weights, >= 0. A number is few tokens among many, and the loss is averaged
             over all of a response's.
 
     Raises:
-        ConfigurationError: another target, or a negative weight.
+        ConfigurationError: another target or way, a negative weight, or a step beyond (0, 1].
     """
 
     target: str = "hybrid"
     number_by: str = "drawn"
+    number_step: float = 0.1
     claim: float = 1.0
     tag: float = 1.0
     number: float = 4.0
@@ -83,6 +85,8 @@ class SegmentOptions:
             raise ConfigurationError(
                 f"segments.number_by is one of {', '.join(NUMBER_BY)}, got {self.number_by!r}"
             )
+        if not 0 < self.number_step <= 1:
+            raise ConfigurationError(f"segments.number_step is in (0, 1], got {self.number_step}")
         weights = (self.claim, self.tag, self.number)
         if not all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights):
             raise ConfigurationError(f"segments.{{claim, tag, number}} are >= 0, got {self}")
@@ -221,28 +225,6 @@ def _rewards(options: SegmentOptions) -> dict[int, Callable[[Rollout, Any], floa
         return -options.number * rollout.delta * (rollout.reward["confidence"] - target) ** 2
 
     return {CLAIM: claim, TAG: tag, NUMBER: number}
-
-
-def number_payoffs(
-    rollout: Rollout,
-    target: float | None,
-    alternatives: Sequence[Sequence[tuple[int, float]]],
-    options: SegmentOptions,
-) -> list[list[tuple[int, float]]]:
-    """w_number * delta * (1 - (o - y)^2) of each alternative to a number's token, (L,) lists by token id.
-
-    Args:
-        target: y, see `number_targets`; without one nothing is paid.
-        alternatives: (L,) lists of token ids, each with the confidence o that then stands there, see
-            `number_loss.DigitTokens`.
-    """
-    if target is None:
-        return [[] for _ in alternatives]
-    scale = options.number * rollout.delta
-    return [
-        [(index, scale * (1 - (value - target) ** 2)) for index, value in token]
-        for token in alternatives
-    ]
 
 
 def _relative(rewards: Mapping[int, float], divide_by_std: bool) -> dict[int, float]:

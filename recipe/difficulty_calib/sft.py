@@ -28,16 +28,15 @@ from verl.workers.utils.losses import sft_loss
 
 from recipe.difficulty_calib.number_loss import (
     RELIED_ON,
-    Alternatives,
+    Aim,
     DigitTokens,
     batch_fields,
     confidence_in,
-    expected_losses,
+    number_losses,
 )
 from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.segments import NUMBER, decoded_pieces, token_kinds
 from reward_fns.errors import ConfigurationError
-
 
 #: What this trainer overrides: module of verl -> names in it.
 OVERRIDES = {sft_trainer.__name__: ("SFTTrainer._build_engine",)}
@@ -55,7 +54,7 @@ class CalibratedSFTTrainer(sft_trainer.SFTTrainer):
             return
         check_all(OVERRIDES | RELIED_ON, "number_brier")
         self.training_client.set_loss_fn(partial(loss_with_number, config=None))
-        numbers = NumberPayoffs(self.model_config.tokenizer, weight)
+        numbers = NumberAims(self.model_config.tokenizer, weight)
         train_batch = self.training_client.train_batch
 
         def with_payoffs(data: TensorDict) -> TensorDict:
@@ -70,7 +69,7 @@ class CalibratedSFTTrainer(sft_trainer.SFTTrainer):
         self.training_client.train_batch = with_payoffs
 
 
-class NumberPayoffs:
+class NumberAims:
     """What each digit of an answer's number is worth against the number that the answer states."""
 
     def __init__(self, tokenizer: Any, weight: float) -> None:
@@ -79,29 +78,26 @@ class NumberPayoffs:
         self._weight = weight
 
     def add_to(self, data: TensorDict) -> None:
-        """Put what `number_loss.expected_losses` reads into a batch of verl's."""
-        answers, prompts, paid = [], [], []
+        """Put what `number_loss.number_losses` reads into a batch of verl's."""
+        answers, prompts, aims = [], [], []
         for ids, mask in zip(data["input_ids"].unbind(), data["loss_mask"].unbind(), strict=True):
             begin = len(ids) - int(mask.sum())
             prompts.append(ids[:begin])
             answers.append(ids[begin:])
-            paid.append(self._of_answer(answers[-1].tolist()))
+            aims.append(self._of_answer(answers[-1].tolist()))
         jagged = partial(torch.nested.as_nested_tensor, layout=torch.jagged)
-        fields = {"prompts": jagged(prompts), "responses": jagged(answers), **batch_fields(paid)}
+        fields = {"prompts": jagged(prompts), "responses": jagged(answers), **batch_fields(aims)}
         for name, value in fields.items():
             data[name] = value
         tu.assign_non_tensor(data, distillation_use_topk=True)
 
-    def _of_answer(self, ids: list[int]) -> list[Alternatives]:
+    def _of_answer(self, ids: list[int]) -> Aim:
         pieces = decoded_pieces(self._tokenizer, ids)
         is_number = token_kinds(pieces) == NUMBER
         stated = confidence_in("".join(p for p, n in zip(pieces, is_number, strict=True) if n))
         if stated is None:
-            return [[] for _ in ids]
-        return [
-            [(index, self._weight * (1 - (value - stated) ** 2)) for index, value in token]
-            for token in self._digits.alternatives(pieces, ids, is_number)
-        ]
+            return Aim([[] for _ in ids])
+        return Aim(self._digits.alternatives(pieces, ids, is_number), stated, self._weight)
 
 
 def loss_with_number(
@@ -113,7 +109,7 @@ def loss_with_number(
 ) -> Any:
     """verl's `sft_loss` and the number's, averaged over the same tokens."""
     if student_logits is not None:
-        return {"number_losses": expected_losses(student_logits, data)}
+        return {"number_losses": number_losses(student_logits, data, step=None)}
     assert model_output is not None
     loss, metrics = sft_loss(config, model_output, data, dp_group)
     number = model_output["number_losses"].values().sum()

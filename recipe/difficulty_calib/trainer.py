@@ -11,7 +11,7 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
   on;
 - ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`), with
-  ``number_by=expected`` a number's digits by all that might stand there (`number_loss`);
+  ``number_by=projected`` a number's digits by all that might stand there (`number_loss`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
   ignores (it samples for ever when all groups tie).
 """
@@ -34,7 +34,7 @@ from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
 from recipe.difficulty_calib.number_loss import (
     RELIED_ON,
-    Alternatives,
+    Aim,
     DigitTokens,
     actor_loss,
     batch_fields,
@@ -51,7 +51,6 @@ from recipe.difficulty_calib.segments import (
     NUMBER,
     Rollout,
     decoded_pieces,
-    number_payoffs,
     number_targets,
     segment_advantages,
     segment_curves,
@@ -128,8 +127,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             _check_segments(config)
             self._reward = configured_reward(config)
         if self._expects_numbers(config):
-            check_all(RELIED_ON, "segments.number_by=expected")
-            check_logits(config)
+            number_by = self.options.segments.number_by
+            check_all(RELIED_ON, f"segments.number_by={number_by}")
+            check_logits(config, number_by)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
@@ -231,10 +231,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         computed = segment_advantages(list(rollouts.values()), self.options.segments, by_std)
         number_fields = {}
         if self._expects_numbers(self.config):
-            paid = self._number_payoffs(rollouts, responses, pieces)
-            for advantages, row in zip(computed, (paid[key] for key in rollouts), strict=True):
-                advantages[[bool(token) for token in row]] = 0.0
-            number_fields = batch_fields([paid[key] for key in batch.keys])
+            aims = self._number_aims(rollouts, responses, pieces)
+            for key, advantages in zip(rollouts, computed, strict=True):
+                advantages[[bool(token) for token in aims[key].alternatives]] = 0.0
+            number_fields = batch_fields([aims[key] for key in batch.keys])
         metrics.update(segment_curves(list(rollouts.values()), computed))
         of_key = dict(zip(rollouts, computed, strict=True))
         values = [
@@ -272,7 +272,9 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         self._digits = DigitTokens(self.tokenizer)
         workers = self.actor_rollout_wg
         config = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
-        workers.set_loss_fn(partial(actor_loss, config=config))
+        options = self.options.segments
+        step = options.number_step if options.number_by == "projected" else None
+        workers.set_loss_fn(partial(actor_loss, config=config, step=step))
         update_actor = workers.update_actor
 
         def with_logits(batch: tq.KVBatchMeta) -> Any:
@@ -282,24 +284,25 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         workers.update_actor = with_logits
 
     def _expects_numbers(self, config: DictConfig) -> bool:
-        return _by_segment(config) and self.options.segments.number_by == "expected"
+        return _by_segment(config) and self.options.segments.number_by != "drawn"
 
-    def _number_payoffs(
+    def _number_aims(
         self,
         rollouts: Mapping[str, Rollout],
         responses: Mapping[str, torch.Tensor],
         pieces: Mapping[str, list[str]],
-    ) -> dict[str, list[Alternatives]]:
-        """`segments.number_payoffs` of each response of a batch; nothing of padding rows."""
+    ) -> dict[str, Aim]:
+        """What each response's number is held against; padding rows' and those without a target nothing."""
         options = self.options.segments
-        paid: dict[str, list[Alternatives]] = {key: [[] for _ in r] for key, r in responses.items()}
+        aims = {key: Aim([[] for _ in ids]) for key, ids in responses.items()}
         targets = number_targets(list(rollouts.values()), options)
         for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
-            ids = responses[key].tolist()
+            if target is None:
+                continue
             is_number = rollout.kinds == NUMBER
-            alternatives = self._digits.alternatives(pieces[key], ids, is_number)
-            paid[key] = number_payoffs(rollout, target, alternatives, options)
-        return paid
+            found = self._digits.alternatives(pieces[key], responses[key].tolist(), is_number)
+            aims[key] = Aim(found, target, weight=options.number * rollout.delta)
+        return aims
 
     # Curves ----------------------------------------------------------------------------------------------------------
 

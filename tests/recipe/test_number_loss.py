@@ -8,18 +8,18 @@ from transformers import AutoTokenizer
 from recipe.difficulty_calib.number_loss import (
     IDS,
     NO_TOKEN,
-    PAYOFFS,
+    Aim,
     DigitTokens,
     batch_fields,
     confidence_in,
-    expected_losses,
+    number_losses,
+    projected,
 )
 from recipe.difficulty_calib.segments import (
     NUMBER,
     Rollout,
     SegmentOptions,
     decoded_pieces,
-    number_payoffs,
     number_targets,
     token_kinds,
 )
@@ -110,15 +110,17 @@ def packed(tokenizer, rollouts, options):
     prompts = [torch.ones(3 + 2 * (i % 2), dtype=torch.int64) for i in range(len(rollouts))]
     responses = [torch.tensor(ids) for ids, _ in rollouts]
     targets = number_targets([rollout for _, rollout in rollouts], options)
-    rows = [
-        number_payoffs(rollout, target, alternatives_of(tokenizer, ids, rollout), options)
+    aims = [
+        Aim([[] for _ in ids])
+        if target is None
+        else Aim(alternatives_of(tokenizer, ids, rollout), target, options.number * rollout.delta)
         for (ids, rollout), target in zip(rollouts, targets, strict=True)
     ]
     nested = {
         name: torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
         for name, tensors in (("prompts", prompts), ("responses", responses))
     }
-    return TensorDict(nested | batch_fields(rows), batch_size=len(rollouts)), prompts, responses
+    return TensorDict(nested | batch_fields(aims), batch_size=len(rollouts)), prompts, responses
 
 
 def test_the_last_digits_loss_is_the_exact_expectation_and_stands_where_it_is_predicted(tokenizer):
@@ -127,7 +129,7 @@ def test_the_last_digits_loss_is_the_exact_expectation_and_stands_where_it_is_pr
     data, prompts, responses = packed(tokenizer, rollouts, options)
     total = sum(map(len, prompts)) + sum(map(len, responses))
     logits = torch.randn(1, total, len(tokenizer), generator=torch.Generator().manual_seed(0))
-    found = expected_losses(logits, data)[0]
+    found = number_losses(logits, data, step=None)[0]
     start = 0
     for (ids, rollout), prompt in zip(rollouts, prompts, strict=True):
         last = max(i for i, kind in enumerate(rollout.kinds) if kind == NUMBER)
@@ -151,7 +153,7 @@ def test_descent_makes_the_number_certain_of_the_best_one_and_never_breaks_it_of
     optimizer = torch.optim.Adam([logits], lr=0.3)
     for _ in range(150):
         optimizer.zero_grad()
-        expected_losses(logits, data).sum().backward()
+        number_losses(logits, data, step=None).sum().backward()
         optimizer.step()
     start = 0
     for (ids, rollout), prompt in zip(rollouts, prompts, strict=True):
@@ -175,4 +177,68 @@ def test_malformed_and_unjudged_answers_are_not_paid_and_count_in_no_mean(tokeni
     data, *_ = packed(tokenizer, rollouts, options)
     paid = [(ids != NO_TOKEN).any().item() for ids in data[IDS].unbind()]
     assert paid == [True, False, False]
-    assert all((p == 0).all() for p in data[PAYOFFS].unbind()[1:])
+
+
+def by_place(prompts, rollouts):
+    """Of each rollout, the place whose logits predict the last token of its number."""
+    start = 0
+    for (ids, rollout), prompt in zip(rollouts, prompts, strict=True):
+        last = max(i for i, kind in enumerate(rollout.kinds) if kind == NUMBER)
+        yield start + len(prompt) + last - 1
+        start += len(prompt) + len(ids)
+
+
+def digits_of(tokenizer):
+    return [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.5])
+def test_projected_is_cross_entropy_to_the_neighbours_of_the_mean_one_step_on(tokenizer, step):
+    options = SegmentOptions(target="instance", number=2.0)
+    rollouts = [rollout_of(tokenizer, "0.7"), rollout_of(tokenizer, "0.2", acc=0.0)]
+    data, prompts, responses = packed(tokenizer, rollouts, options)
+    total = sum(map(len, prompts)) + sum(map(len, responses))
+    logits = torch.randn(1, total, len(tokenizer), generator=torch.Generator().manual_seed(0))
+    found = number_losses(logits, data, step=step)[0]
+    for place, (_, rollout) in zip(by_place(prompts, rollouts), rollouts, strict=True):
+        logs = torch.log_softmax(logits[0, place], -1)[digits_of(tokenizer)]
+        chances = torch.softmax(logs, -1)  # among digits
+        mean = sum(float(p) * digit / 10 for digit, p in enumerate(chances))
+        aim = 10 * (mean + step * (rollout.reward["acc"] - mean))
+        low = min(int(aim), 8)
+        by_hand = -(low + 1 - aim) * float(logs[low]) - (aim - low) * float(logs[low + 1])
+        if aim > 9:
+            by_hand = -float(logs[9])
+        assert found[place] == pytest.approx(2.0 * 0.5 * by_hand, rel=1e-4)
+
+
+def test_projected_moves_digits_that_the_model_hardly_ever_says(tokenizer):
+    """`expected` moves each in proportion to its probability, and so ends at what it began with."""
+    options = SegmentOptions(target="instance")
+    rollouts = [rollout_of(tokenizer, "0.2", acc=1.0)]
+    data, prompts, responses = packed(tokenizer, rollouts, options)
+    total = sum(map(len, prompts)) + sum(map(len, responses))
+    (place,) = by_place(prompts, rollouts)
+    high = {}
+    for step in (None, 0.5):
+        begin = torch.zeros(1, total, len(tokenizer))
+        begin[0, place, digits_of(tokenizer)[2]] = 12.0  # all but certain of 0.2, and wrong
+        logits = begin.requires_grad_()
+        optimizer = torch.optim.SGD([logits], lr=1.0)
+        for _ in range(60):
+            optimizer.zero_grad()
+            number_losses(logits, data, step=step).sum().backward()
+            optimizer.step()
+        chances = torch.softmax(logits.detach()[0, place], -1)[digits_of(tokenizer)]
+        high[step] = float(chances[7:].sum())
+    assert high[0.5] > 0.9 and high[None] < 0.1, high
+
+
+def test_the_mean_that_is_projected_is_kept():
+    values = torch.tensor([[0.9, 0.0, 0.3, 7.0], [0.25, 0.35, 0.15, 0.0], [0.5, 0.0, 0.0, 0.0]])
+    counts = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0]], dtype=torch.bool)
+    means = torch.tensor([[0.2], [0.95], [0.4]])
+    onto = projected(means, values, counts)
+    third = 1 / 3
+    expected = [[0, third, 2 * third, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
+    assert torch.allclose(onto, torch.tensor(expected), atol=1e-6)

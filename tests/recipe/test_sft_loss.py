@@ -11,7 +11,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.utils.losses import sft_loss
 
 from recipe.difficulty_calib import sft
-from recipe.difficulty_calib.sft import CalibratedSFTTrainer, NumberPayoffs, loss_with_number
+from recipe.difficulty_calib.sft import CalibratedSFTTrainer, NumberAims, loss_with_number
 
 POCKET = "data_prep/pocket/base_model"
 
@@ -57,7 +57,7 @@ def loss_of(data, logits):
 
 def test_the_number_adds_its_expected_brier_score_against_what_the_answer_states(tokenizer):
     data = batch_of(tokenizer, "0.7", "0.2")
-    NumberPayoffs(tokenizer, weight=4.0).add_to(data)
+    NumberAims(tokenizer, weight=4.0).add_to(data)
     total = len(data["input_ids"].values())
     logits = torch.randn(1, total, len(tokenizer), generator=torch.Generator().manual_seed(0))
     added, metric, tokens = loss_of(data, logits)
@@ -79,7 +79,7 @@ def test_the_number_adds_its_expected_brier_score_against_what_the_answer_states
 
 def test_an_answer_without_a_number_is_learned_as_by_verl(tokenizer):
     data = batch_of(tokenizer, "unknown", "1.7")
-    NumberPayoffs(tokenizer, weight=4.0).add_to(data)
+    NumberAims(tokenizer, weight=4.0).add_to(data)
     total = len(data["input_ids"].values())
     added, *_ = loss_of(data, torch.randn(1, total, len(tokenizer)))
     assert float(added) == 0
