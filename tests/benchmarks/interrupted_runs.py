@@ -19,6 +19,11 @@ been sent. Nothing is paid twice: a verdict is sent again only if the one before
 interruption, that is, not sent whole `STORED_WITHIN_S` seconds before the signal. Others are named, and
 the exit code is 1. After a signal of any kind what was in flight may be paid again (`SECURITY.md`).
 
+What it costs: mostly the start of processes. Importing vllm takes 6 s of CPU, verl's trainers 7 s and
+more, and GRPO starts several such processes (75 s on two idle cores); a chain of ten pays the
+interrupted stage's start ten times more. `--rules none` leaves GRPO out, `--count 3` draws three
+moments; `plain` writes when each stage started to timeline.json.
+
 Each reference answer carries a marker beside its facts, which no expert reads. It may stand where
 `REFERENCES_STAND` says, and nowhere else.
 """
