@@ -169,7 +169,7 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
                         answers=tuple(row["answers"]),
                         use_for=row["use_for"],
                     )
-    except (pyarrow.ArrowException, KeyError) as error:
+    except (pyarrow.ArrowException, KeyError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not a questions file ({reason}): make it anew") from error
 
@@ -192,7 +192,7 @@ def pictures_state(path: Path) -> str:
                 for name in batch.column(0).to_pylist():
                     if name is not None:
                         digest.update(f"{name}\0{_size(name)}\n".encode(errors="surrogateescape"))
-    except (OSError, pyarrow.ArrowException, KeyError) as error:
+    except (OSError, pyarrow.ArrowException, KeyError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not a questions file ({reason}): make it anew") from error
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Commands: `python -m eval --help` lists them."""
 
 import argparse
+import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -61,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as error:  # a full disk, also under the expert's cache
+        print(
+            f"error: {error}: what is done stays; run the same command again when it is mended",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it stopped", file=sys.stderr)

@@ -1,9 +1,12 @@
 """Files that every part of the project writes and reads: whole or not at all, resumable, strict JSON, clear errors."""
 
+import fcntl
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,29 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             if not isinstance(record, dict):
                 raise UserError(f"{path} line {number} is no JSON object: remove or mend it")
             yield record
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a directory whose files grow line by line; the lock goes with the process, however it ends.
+
+    Raises:
+        UserError: another process holds it; says which, and since when.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read(200).strip() or "another process"
+            raise UserError(
+                f"{holder} works on {folder}: wait for it, end it, or give another --out"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} (since {time.strftime('%F %T')})")
+        lock.flush()
+        yield
 
 
 class JsonlLog:

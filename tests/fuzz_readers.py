@@ -11,6 +11,8 @@ from pathlib import Path
 from hypothesis import strategies as st
 from PIL import Image
 
+from data_prep.datasets.common import read_array
+from eval.benchmarks.items import field, read_each
 from eval.records import read_answers
 from reward_fns.claims import parse_response
 from reward_fns.errors import UserError
@@ -95,6 +97,10 @@ def _reply(text: str, _: Path) -> object:
     return read_reply(request, text, Source("judge"))
 
 
+def _benchmark(path: Path) -> object:
+    return list(read_each(path, lambda record, where, number: field(record, "response"), []))
+
+
 READERS: dict[str, tuple[st.SearchStrategy, Callable, type[Exception] | tuple[()]]] = {
     "response": (TEXTS, lambda text, _: parse_response(text), ()),
     "reply": (JSON, _reply, ExpertError),
@@ -102,6 +108,8 @@ READERS: dict[str, tuple[st.SearchStrategy, Callable, type[Exception] | tuple[()
     "jsonl": (BYTES, _of_file(lambda path: list(read_jsonl(path))), UserError),
     "mapping": (BYTES, _of_file(read_mapping), UserError),
     "answers": (BYTES, _of_file(read_answers), UserError),
+    "benchmark": (BYTES, _of_file(_benchmark), UserError),
+    "array": (BYTES, _of_file(lambda path: list(read_array(path))), UserError),
     "image": (pictures(), lambda content, _: image_urls((content,)), ExpertError),
 }
 """Name -> what is drawn, how it is read, and the one error that it may raise."""

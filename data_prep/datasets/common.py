@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from data_prep.datasets.sources import note
 from data_prep.questions import ROW_GROUP, Rejected, SourceQuestion
+from data_prep.verl_rows.batches import rows_of
 from reward_fns.errors import UserError
 
 Item = SourceQuestion | Rejected
@@ -92,7 +93,7 @@ def parquet_rows(
                         f"{path} has no column {lacking[0]}: it is not the published file"
                     )
                 for batch in table.iter_batches(batch_size=ROW_GROUP, columns=columns):
-                    for row in batch.to_pylist():
+                    for row in rows_of(batch):
                         yield f"{path.name} row {number}", row
                         number += 1
         except pyarrow.ArrowException as error:
@@ -130,7 +131,7 @@ def attempt(
         return build(*args, **kwargs)
     except KeyError as error:
         return Rejected(dataset, place, "malformed record", f"no {error.args[0]}")
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
         return Rejected(dataset, place, "malformed record", str(error))
 
 
@@ -249,8 +250,12 @@ def _read_items(
                     continue
                 yield item
                 index, position = index + 1, separator.end()
+    except UserError:
+        raise
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 near item {index}: fetch it anew") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; 20,000 brackets
+        raise UserError(f"{path} is broken at item {index} ({error}): fetch it anew") from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, bytes]]:

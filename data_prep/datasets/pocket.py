@@ -10,6 +10,7 @@ from typing import Any
 
 from data_prep.datasets.common import Item, attempt, there
 from data_prep.questions import ROW_GROUP, SourceQuestion
+from data_prep.verl_rows.batches import rows_of
 from reward_fns.errors import UserError
 
 _COLUMNS = ["data_source", "images", "reward_model", "extra_info"]
@@ -34,7 +35,7 @@ def pocket(dataset: str, root: Path, *, file: str = "rl_train.parquet") -> Itera
         with pyarrow.parquet.ParquetFile(path) as table:
             number = 0
             for batch in table.iter_batches(batch_size=ROW_GROUP, columns=_COLUMNS):
-                for row in batch.to_pylist():
+                for row in rows_of(batch):
                     tags.add(row["data_source"])
                     if dataset in ("pocket", row["data_source"]):
                         yield attempt(

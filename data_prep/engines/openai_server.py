@@ -16,6 +16,7 @@ OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 
 import base64
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -235,7 +236,7 @@ class OpenAIEngine:
         return list(reply.choices or [])
 
     def _completion(self, choice: Any, sampling: Sampling) -> Completion:
-        text, reason = choice.message.content or "", choice.finish_reason or ""
+        text, reason = _whole(choice.message.content or ""), choice.finish_reason or ""
         if not sampling.top_logprobs:
             return Completion(text, finish_reason=reason)
         if choice.logprobs is not None and not text and not choice.logprobs.content:
@@ -249,9 +250,9 @@ class OpenAIEngine:
             text,
             tuple(
                 Token(
-                    t.token,
+                    _whole(t.token),
                     t.logprob,
-                    sum_by_text((top.token, top.logprob) for top in t.top_logprobs),
+                    sum_by_text((_whole(top.token), top.logprob) for top in t.top_logprobs),
                 )
                 for t in choice.logprobs.content
             ),
@@ -279,6 +280,17 @@ class OpenAIEngine:
         if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
             return _RefusedError(f"{self.fingerprint} refuses a request: {reason}")
         return UserError(f"{self.fingerprint} failed: {reason}")
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _whole(text: str) -> str:
+    """A text that can be written down: JSON can name half of a surrogate pair, a file cannot hold it.
+
+    It becomes what a tokenizer makes of bytes that are no UTF-8.
+    """
+    return _HALF.sub("\ufffd", text)
 
 
 def _first_line(error: Exception) -> str:

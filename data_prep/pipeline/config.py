@@ -6,6 +6,7 @@ A key that no step reads, and a value of the wrong type, is an error that names 
 environment; the manifest, which others may read, keeps the reference and not the value.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from data_prep.steps.statistics.step import StatisticsConfig
 from data_prep.steps.verify import VerifyConfig
 from reward_fns.errors import UserError
 from reward_fns.expert.serving.addresses import without_password
+from reward_fns.expert.serving.secret_options import known_secrets, without_secrets
 from reward_fns.files import read_mapping
 
 
@@ -109,9 +111,11 @@ def as_mapping(config: Config) -> dict[str, Any]:
 
 
 def as_shown(config: Config) -> dict[str, Any]:
-    """The configuration for the manifest: as it was written, passwords in addresses left out."""
+    """The configuration for the manifest: as it was written, secrets in clear left out."""
     shown = config.written if isinstance(config, LoadedConfig) else as_mapping(config)
-    return {name: _without_passwords(value) for name, value in shown.items()}
+    named = {name: _without_passwords(value) for name, value in shown.items()}
+    hidden: dict[str, Any] = without_secrets(named, known_secrets(os.environ))
+    return hidden
 
 
 def _without_passwords(value: Any) -> Any:

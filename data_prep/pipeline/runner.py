@@ -1,9 +1,7 @@
 """Running steps: each once for its inputs and configuration, one run of a directory at a time."""
 
-import fcntl
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,7 @@ from data_prep.pipeline.manifest import Manifest, table
 from data_prep.pipeline.step_table import STEPS
 from data_prep.steps.context import Context, Models
 from reward_fns.errors import UserError
-
-
-@contextmanager
-def _alone(run: Path) -> Iterator[None]:
-    """Hold the run directory; the lock goes with the process, however it ends."""
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another process works on {run}: wait for it, or give another --out"
-            ) from error
-        yield
+from reward_fns.files import alone_in
 
 
 def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
@@ -39,7 +24,7 @@ def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
         UserError: an input that the user has to mend; what is done stays.
         RuntimeError: the counts of a step do not follow from those before it.
     """
-    with _alone(run), Models(config.model, run / "cache") as models:
+    with alone_in(run), Models(config.model, run / "cache") as models:
         manifest = Manifest(run, config)
         for name in names:
             context = Context(run, name, "", models, config.seed)

@@ -80,6 +80,8 @@ def read_rows(
                 )
             for batch in file.iter_batches(batch_size=_BATCH):
                 yield from batch.to_pylist()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} holds text that is no UTF-8 ({error}): make it anew") from error
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -43,7 +43,7 @@ from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, make_expert
 from reward_fns.expert.oracle import OracleExpert
 from reward_fns.expert.requests import AnswerRequest, ClaimRequest, OverallRequest
-from reward_fns.files import JsonlLog
+from reward_fns.files import JsonlLog, alone_in
 from reward_fns.lenient import THINKING
 
 _NONE_RECORDED = (
@@ -108,6 +108,13 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
     except ValueError as error:
         raise UserError(str(error)) from error
     check_out_directory(plan.out)
+    with alone_in(plan.out):
+        return _calibrate(models, plan, expert)
+
+
+def _calibrate(
+    models: Mapping[str, str | Mapping[str, Any]], plan: Plan, expert: Expert
+) -> list[Path]:
     if plan.thinking is not None and plan.thinking not in THINKING:
         known = ", ".join(" ".join(tags) for tags in THINKING)
         raise UserError(f"--thinking {' '.join(plan.thinking)}: the protocols read {known}")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmarks.extraction import nouns
-from eval.benchmarks.items import read_records
+from eval.benchmarks.items import BrokenRecordError, field, read_each
 from eval.benchmarks.rates import Rate, ratio, share
 from eval.benchmarks.yes_no import YesNo, YesNoScores, read_yes_no
 from eval.benchmarks.yes_no import score as score_yes_no
@@ -80,21 +80,28 @@ class AmberScores:
     cog: Rate
 
 
-def read_amber(directory: Path) -> Amber:
+def read_amber(directory: Path, left_out: list[str] | None = None) -> Amber:
     """annotations.json, relation.json and safe_words.txt of a directory.
 
+    Args:
+        left_out: takes a line for each annotation that is broken.
+
     Raises:
-        UserError: a file is missing or an annotation has an unknown type.
+        UserError: a file is missing or holds something else; or as `items.read_each`.
     """
     safe = directory / "safe_words.txt"
     if not safe.is_file():
         raise UserError(f"no {safe}: see eval/benchmarks/README.md")
     relations = read_mapping(directory / "relation.json")
-    records = read_records(directory / "annotations.json")
+    if odd := [name for name, others in relations.items() if not isinstance(others, list)]:
+        raise UserError(f"{directory}/relation.json: {odd[0]!r} has no list of words")
+    annotations = read_each(
+        directory / "annotations.json", _annotation, [] if left_out is None else left_out
+    )
     return Amber(
-        tuple(_annotation(record, f"{directory}/annotations.json") for record in records),
-        {name: frozenset([name, *others]) for name, others in relations.items()},
-        frozenset(safe.read_text(encoding="utf-8").split()),
+        tuple(annotations),
+        {name: frozenset(map(str, (name, *others))) for name, others in relations.items()},
+        frozenset(safe.read_text(encoding="utf-8", errors="replace").split()),
     )
 
 
@@ -103,12 +110,12 @@ def _words(listed: Iterable[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, listed)))
 
 
-def _annotation(record: Mapping[str, Any], where: str) -> Annotation:
-    kind, item_id = str(record.get("type")), str(record.get("id"))
+def _annotation(record: Mapping[str, Any], where: str, number: int) -> Annotation:
+    kind, item_id = str(record.get("type")), field(record, "id")
     if kind == GENERATIVE:
         return Annotation(item_id, kind, _words(record["truth"]), _words(record["hallu"]))
     if kind not in _KINDS:
-        raise UserError(f"{where}: annotation {item_id} has the unknown type {kind!r}")
+        raise BrokenRecordError(f"annotation {item_id} has the unknown type {kind!r}")
     return Annotation(item_id, _KINDS[kind], truth=str(record["truth"]))
 
 

@@ -6,7 +6,7 @@ what was judged is kept, and the next run asks for the rest.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from eval.records.settings import judge_settings, keep_settings
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, ExpertError, FatalExpertError
 from reward_fns.expert.requests import Request, V
-from reward_fns.files import JsonlLog, read_jsonl
+from reward_fns.files import PARTIAL_SUFFIX, JsonlLog, read_jsonl
 
 BATCH = 64  # requests between two writes
-NO_VERDICT = ("unreadable", "refusal", "content_filter")
+NO_VERDICT = ("unreadable", "refusal", "content_filter", "refused", "length")
 """Reasons of the expert layer for which asking again would bring no verdict either."""
+OF_OPTIONS = ("refused", "length")
+"""Those that may be the options' fault: where no other request got a verdict, it is theirs."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,18 @@ def ask_judge(
     missing = [item for item in requests if item not in log.done]
     failures: list[Exception] = []
     done = len(requests) - len(missing)
+    answered = any(line["value"] is not None for line in _kept(log))
     with tqdm(total=len(requests), initial=done, desc=path.stem, unit="judgement") as progress:
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             # A loop of its own for each batch: nothing of the expert's connections outlives it.
             found = asyncio.run(_ask([requests[item] for item in batch], expert))
+            answered = answered or not all(isinstance(one, Exception) for one in found)
+            if not answered and (wrong := _of_options(found)) is not None:
+                raise UserError(
+                    f"the judge {expert.name} gave no verdict on any of {len(batch)} (first: {wrong}); "
+                    "`python -m reward_fns.expert check` tells what it takes"
+                )
             lines = [_line(item, answer, read) for item, answer in zip(batch, found, strict=True)]
             log.append(line for line in lines if isinstance(line, dict))
             failed = [line for line in lines if isinstance(line, Exception)]
@@ -81,6 +90,18 @@ def ask_judge(
     names = sorted({line["judge"] for line in wanted.values() if line["judge"]})
     judges = tuple(f"{name}, prompt {prompt}" if prompt else name for name in names)
     return Judgements({item: line["value"] for item, line in wanted.items()}, judges)
+
+
+def _kept(log: JsonlLog) -> Iterator[dict[str, Any]]:
+    paths = (log.path.with_name(log.path.name + PARTIAL_SUFFIX), log.path)
+    path = next((path for path in paths if path.exists()), None)
+    return iter(()) if path is None else read_jsonl(path)
+
+
+def _of_options(found: Sequence[Any]) -> ExpertError | None:
+    """The first failure that may be the options' fault, where all failed so."""
+    errors = [one for one in found if isinstance(one, ExpertError) and one.reason in OF_OPTIONS]
+    return errors[0] if errors and len(errors) == len(found) else None
 
 
 async def _ask(requests: list[Request[V]], expert: Expert) -> list[V | Exception]:

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from eval.benchmarks import amber, mmhal, objhal, pope
 from eval.benchmarks.coco_truth import objects_of_images
 from eval.benchmarks.extraction import Extractor, PhraseExtractor, SpacyExtractor
-from eval.benchmarks.items import Item, field, find_image, read_records
+from eval.benchmarks.items import BrokenRecordError, Item, field, find_image, read_each
 from eval.benchmarks.vocabulary import Vocabulary, coco, read_vocabulary
 from reward_fns.errors import UserError
 from reward_fns.files import read_mapping
@@ -26,12 +27,17 @@ from reward_fns.files import read_mapping
 
 @dataclass(frozen=True)
 class ObjHal:
-    """Descriptions against the objects of their images, by image_id."""
+    """Descriptions against the objects of their images, by image_id.
+
+    Attributes:
+        left_out: a line for each record that is broken, here and in the other benchmarks.
+    """
 
     items: tuple[Item, ...]
     truth: Mapping[str, AbstractSet[str]]
     vocabulary: Vocabulary
     extractor: Extractor
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Mmhal:
     """Answers against references, by a judge."""
 
     questions: tuple[mmhal.MmhalQuestion, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -51,6 +58,7 @@ class Pope:
     """Yes-or-no questions."""
 
     questions: tuple[pope.PopeQuestion, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -64,6 +72,7 @@ class AmberSet:
 
     amber: amber.Amber
     items: tuple[Item, ...]
+    left_out: tuple[str, ...] = ()
 
 
 T = TypeVar("T")
@@ -113,47 +122,88 @@ def _first_of_each(values: Sequence[T], names: Sequence[str], limit: int) -> tup
 
 
 def _objhal(directory: Path) -> ObjHal:
-    items = tuple(objhal.read_items(_only(directory, "*.jsonl")))
+    left_out: list[str] = []
+    items = _once(objhal.read_items(_only(directory, "*.jsonl"), left_out), _itself, left_out)
     images = {item.image_id for item in items}
     if (directory / "truth.json").is_file():
         vocabulary = read_vocabulary(directory / "vocabulary.json")
         listed = read_mapping(directory / "truth.json")
         if missing := sorted(images - listed.keys()):
             raise UserError(f"{directory}/truth.json lacks image {missing[0]}: add its objects")
+        if odd := [image for image in sorted(images) if not isinstance(listed[image], list)]:
+            raise UserError(f"{directory}/truth.json: image {odd[0]} has no list of objects")
         truth = {image: frozenset(map(str, listed[image])) for image in images}
-        return ObjHal(items, truth, vocabulary, PhraseExtractor(vocabulary))
+        return ObjHal(items, truth, vocabulary, PhraseExtractor(vocabulary), tuple(left_out))
     extractor = SpacyExtractor(coco())
-    return ObjHal(items, objects_of_images(directory, images, extractor), coco(), extractor)
+    truth = objects_of_images(directory, images, extractor)
+    return ObjHal(items, truth, coco(), extractor, tuple(left_out))
 
 
 def _mmhal(directory: Path) -> Mmhal:
+    left_out: list[str] = []
     path = _only(directory, "*.json")
-    return Mmhal(tuple(mmhal.read_questions(path, directory / "images")))
+    questions = mmhal.read_questions(path, directory / "images", left_out)
+    return Mmhal(tuple(questions), tuple(left_out))
 
 
 def _pope(directory: Path) -> Pope:
-    return Pope(tuple(pope.read_questions(directory, directory / "images")))
+    left_out: list[str] = []
+    found = pope.read_questions(directory, directory / "images", left_out)
+    return Pope(_once(found, lambda one: one.item, left_out), tuple(left_out))
 
 
 def _amber(directory: Path) -> AmberSet:
-    benchmark = amber.read_amber(directory)
+    left_out: list[str] = []
+    benchmark = amber.read_amber(directory, left_out)
     kinds = {one.item_id: one.kind for one in benchmark.annotations}
-    items = []
+    folders = [directory / "image", directory / "images"]
+    items: list[Item] = []
     for name in ("query_generative.json", "query_discriminative.json"):
         path = directory / name
-        for number, record in enumerate(read_records(path) if path.is_file() else ()):
-            where = f"{path} record {number}"
-            item_id, image = field(record, "id", where), field(record, "image", where)
-            if item_id not in kinds:
-                raise UserError(f"{where}: annotations.json has no id {item_id}")
-            folders = [directory / "image", directory / "images"]
-            found = find_image(folders, [image], where)
-            yes_no = kinds[item_id] != amber.GENERATIVE
-            question = field(record, "query", where)
-            items.append(Item(item_id, image, question, found, yes_no=yes_no))
+        if path.is_file():
+            items += read_each(path, partial(_amber_item, kinds, folders), left_out)
     if not items:
         raise UserError(f"no query_generative.json or query_discriminative.json in {directory}")
-    return AmberSet(benchmark, tuple(items))
+    return AmberSet(benchmark, _once(items, _itself, left_out), tuple(left_out))
+
+
+def _amber_item(
+    kinds: Mapping[str, str],
+    folders: Sequence[Path],
+    record: dict[str, Any],
+    where: str,
+    number: int,
+) -> Item:
+    item_id, image = field(record, "id"), field(record, "image")
+    if item_id not in kinds:
+        raise BrokenRecordError(f"annotations.json has no id {item_id}")
+    item = Item(
+        item_id,
+        image,
+        field(record, "query"),
+        find_image(folders, [image], where),
+        yes_no=kinds[item_id] != amber.GENERATIVE,
+    )
+    item.check()
+    return item
+
+
+def _itself(item: Item) -> Item:
+    return item
+
+
+def _once(values: Sequence[T], item_of: Callable[[T], Item], left_out: list[str]) -> tuple[T, ...]:
+    """The first of each id: answers are kept by it, so that a second one would get the first one's."""
+    seen: set[str] = set()
+    kept = []
+    for value in values:
+        item = item_of(value)
+        if item.item_id in seen:
+            left_out.append(f"question {item.item_id} stands twice: the second is left out")
+            continue
+        seen.add(item.item_id)
+        kept.append(value)
+    return tuple(kept)
 
 
 def _only(directory: Path, pattern: str) -> Path:

@@ -10,10 +10,11 @@ as the publisher's script has it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks.items import Item, field, find_image, read_records
+from eval.benchmarks.items import Item, field, find_image, read_each
 from eval.benchmarks.rates import Rate, mean, share
 from reward_fns.expert import RubricRequest
 
@@ -55,33 +56,35 @@ class MmhalScores:
     unreadable: int
 
 
-def read_questions(path: Path, images: Path) -> list[MmhalQuestion]:
-    """The publisher's file; images are named as in `image_src`, or by `image_id`.
+def read_questions(
+    path: Path, images: Path, left_out: list[str] | None = None
+) -> list[MmhalQuestion]:
+    """The publisher's file; images are named as in `image_src`, or by `image_id`. As `items.read_each`.
 
     Raises:
-        UserError: a record lacks a field, or has no image.
+        UserError: an image is missing.
     """
-    found = []
-    for number, record in enumerate(read_records(path)):
-        where = f"{path} record {number}"
-        image_id = field(record, "image_id", where)
-        source = str(record.get("image_src") or "").rpartition("/")[2]
-        names = [source, f"{image_id}.jpg", f"{image_id}.png"]
-        item = Item(
-            item_id=str(number),
-            image_id=image_id,
-            question=field(record, "question", where),
-            path=find_image([images], names, where),
-        )
-        found.append(
-            MmhalQuestion(
-                item,
-                field(record, "question_type", where),
-                tuple(map(str, record.get("image_content") or ())),
-                field(record, "gt_answer", where),
-            )
-        )
-    return found
+    found = [] if left_out is None else left_out
+    return list(read_each(path, partial(_question, images), found))
+
+
+def _question(images: Path, record: dict[str, Any], where: str, number: int) -> MmhalQuestion:
+    image_id = field(record, "image_id")
+    source = str(record.get("image_src") or "").rpartition("/")[2]
+    names = [source, f"{image_id}.jpg", f"{image_id}.png"]
+    item = Item(
+        item_id=str(number),
+        image_id=image_id,
+        question=field(record, "question"),
+        path=find_image([images], names, where),
+    )
+    item.check()
+    return MmhalQuestion(
+        item,
+        field(record, "question_type"),
+        tuple(map(str, record.get("image_content") or ())),
+        field(record, "gt_answer"),
+    )
 
 
 def rating_request(question: MmhalQuestion, answer: str) -> RubricRequest:

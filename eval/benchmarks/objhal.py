@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from eval.benchmarks.items import Item, field, read_records
+from eval.benchmarks.items import Item, field, read_each
 from eval.benchmarks.rates import Rate, mean, ratio, share
 
 
@@ -107,24 +108,20 @@ def _ratio(counts: Sequence[ObjectCounts], above: str, below: str, seed: int) ->
     return ratio(numerators, [getattr(one, below) for one in counts], seed=seed)
 
 
-def read_items(path: Path) -> list[Item]:
-    """The questions of a file as published; `image` in base64.
+def read_items(path: Path, left_out: list[str]) -> list[Item]:
+    """The questions of a file as published; `image` in base64. As `items.read_each`."""
+    return list(read_each(path, _item, left_out))
 
-    Raises:
-        UserError: a record lacks a field.
-    """
-    items = []
-    for number, record in enumerate(read_records(path)):
-        where = f"{path} record {number}"
-        items.append(
-            Item(
-                item_id=field(record, "org_idx", where),
-                image_id=_number(field(record, "image_id", where)),
-                question=field(record, "question", where),
-                encoded=field(record, "image", where),
-            )
-        )
-    return items
+
+def _item(record: dict[str, Any], where: str, number: int) -> Item:
+    item = Item(
+        item_id=field(record, "org_idx"),
+        image_id=_number(field(record, "image_id")),
+        question=field(record, "question"),
+        encoded=field(record, "image"),
+    )
+    item.check()
+    return item
 
 
 def _number(image_id: str) -> str:

@@ -32,6 +32,7 @@ from eval.records.settings import keep_settings
 from eval.records.versions import versions
 from reward_fns.errors import UserError
 from reward_fns.expert import Expert, make_expert, stats_of
+from reward_fns.files import alone_in
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,13 @@ class Evaluation:
     Attributes:
         pairs: of each pair's operating curves, where Object HalBench was asked.
         differences: of each later model to the first.
+        left_out: benchmark -> a line for each of its records that is broken.
     """
 
     models: Mapping[str, ModelScores]
     pairs: Sequence[CurvePair]
     differences: Sequence[PairedDifference]
+    left_out: Mapping[str, Sequence[str]]
 
 
 def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evaluation:
@@ -82,7 +85,15 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
         UserError: a model, a benchmark's files or the judge's configuration is wrong, or the judge failed.
     """
     check_out_directory(plan.out)
+    with alone_in(plan.out):
+        return _evaluate(models, plan)
+
+
+def _evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evaluation:
     benchmarks = {kind: load(kind, directory) for kind, directory in plan.benchmarks.items()}
+    left_out = {kind: one.left_out for kind, one in benchmarks.items() if one.left_out}
+    for kind, lines in left_out.items():
+        print(f"{kind}: {len(lines)} broken records are left out:", *lines[:5], sep="\n  ")
     expert = _judge(plan, benchmarks)
     digests = {kind: questions_digest(one.items) for kind, one in benchmarks.items()}
     benchmarks = {kind: first(one, plan.limit) for kind, one in benchmarks.items()}
@@ -105,7 +116,7 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
     confidence = {model: one.confidence for model, one in scores.items()}
     pairs = compare_curves(objhal, described, confidence) if isinstance(objhal, ObjHal) else []
     differences = against_first({model: one.outcomes for model, one in scores.items()})
-    return Evaluation(scores, pairs, differences)
+    return Evaluation(scores, pairs, differences, left_out)
 
 
 def _judge(plan: Plan, benchmarks: Mapping[str, Benchmark]) -> Expert | None:

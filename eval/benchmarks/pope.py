@@ -6,9 +6,11 @@ Both shapes that circulate are read: JSON lines, and one JSON array; also the co
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from eval.benchmarks.items import Item, field, find_image, read_records
+from eval.benchmarks.items import BrokenRecordError, Item, field, find_image, read_each
 from eval.benchmarks.yes_no import YesNo, YesNoScores, read_yes_no, score
 from reward_fns.errors import UserError
 
@@ -24,19 +26,31 @@ class PopeQuestion:
     truth: str
 
 
-def read_questions(directory: Path, images: Path | None = None) -> list[PopeQuestion]:
+def read_questions(
+    directory: Path, images: Path | None = None, left_out: list[str] | None = None
+) -> list[PopeQuestion]:
     """The questions of every sampling whose file `*_SAMPLING.json` (or .jsonl) the directory has.
 
     Args:
         images: folder of the images; None to read the questions alone, which cannot be asked then.
+        left_out: takes a line for each record that is broken.
 
     Raises:
-        UserError: none has a file, or a record is no such question.
+        UserError: none has a file, or one has several; or as `items.read_each`.
     """
     found: list[PopeQuestion] = []
     for sampling in SAMPLINGS:
-        for path in sorted(directory.glob(f"*{sampling}.json*")):
-            found += _of_file(path, sampling, images)
+        paths = sorted(directory.glob(f"*{sampling}.json")) + sorted(
+            directory.glob(f"*{sampling}.jsonl")
+        )
+        if len(paths) > 1:
+            names = " and ".join(path.name for path in paths)
+            raise UserError(
+                f"{directory} holds {names}: their questions have the same ids; keep one"
+            )
+        for path in paths:
+            read = partial(_question, sampling, images)
+            found += read_each(path, read, [] if left_out is None else left_out)
     if not found:
         raise UserError(
             f"no file *_random.json, *_popular.json or *_adversarial.json in {directory}: "
@@ -45,23 +59,23 @@ def read_questions(directory: Path, images: Path | None = None) -> list[PopeQues
     return found
 
 
-def _of_file(path: Path, sampling: str, images: Path | None) -> list[PopeQuestion]:
-    found = []
-    for number, record in enumerate(read_records(path)):
-        where = f"{path} record {number}"
-        truth = field(record, "label", where).strip().lower()
-        if truth not in ("yes", "no"):
-            raise UserError(f"{where}: label is {truth!r}; it must be yes or no")
-        image = field(record, "image", where)
-        item = Item(
-            item_id=f"{sampling}-{field(record, 'question_id', where)}",
-            image_id=image,
-            question=field(record, "text", where),
-            path=find_image([images], [image], where) if images else None,
-            yes_no=True,
-        )
-        found.append(PopeQuestion(item, sampling, truth))
-    return found
+def _question(
+    sampling: str, images: Path | None, record: dict[str, Any], where: str, number: int
+) -> PopeQuestion:
+    truth = field(record, "label").strip().lower()
+    if truth not in ("yes", "no"):
+        raise BrokenRecordError(f"label is {truth[:20]!r}; it must be yes or no")
+    image = field(record, "image")
+    item = Item(
+        item_id=f"{sampling}-{field(record, 'question_id')}",
+        image_id=image,
+        question=field(record, "text"),
+        path=find_image([images], [image], where) if images else None,
+        yes_no=True,
+    )
+    if images:
+        item.check()
+    return PopeQuestion(item, sampling, truth)
 
 
 def score_pope(

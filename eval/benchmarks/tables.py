@@ -24,8 +24,16 @@ def _cell(rate: Rate | None) -> Cell:
     return rate.cell if rate is not None else None
 
 
-def table3(scores: Mapping[str, ModelScores], with_paper: bool = True) -> Table:
-    """The paper's rows as reported, then a row a model and view as measured."""
+def table3(
+    scores: Mapping[str, ModelScores],
+    with_paper: bool = True,
+    left_out: Mapping[str, Sequence[str]] | None = None,
+) -> Table:
+    """The paper's rows as reported, then a row a model and view as measured.
+
+    Args:
+        left_out: benchmark -> its records that are broken, which no number counts.
+    """
     columns = (
         Column("model"),
         Column("view"),
@@ -67,9 +75,17 @@ def table3(scores: Mapping[str, ModelScores], with_paper: bool = True) -> Table:
             "mentions. Saying less lowers both: read them beside recall.",
             f"Judge of MMHal: {'; '.join(judges) or 'none asked'}. An unreadable rating is in neither number unless "
             "--unreadable paper.",
+            *_without(left_out or {}),
             _INTERVALS,
         ),
     )
+
+
+def _without(left_out: Mapping[str, Sequence[str]]) -> list[str]:
+    if not left_out:
+        return []
+    counted = ", ".join(f"{len(lines)} of {kind}" for kind, lines in left_out.items())
+    return [f"Broken records that nobody was asked: {counted}; hallucination.json names them."]
 
 
 def _row(model: str, view: str, found: ViewScores) -> tuple[Cell, ...]:
@@ -301,11 +317,17 @@ def all_tables(
     scores: Mapping[str, ModelScores],
     pairs: Sequence[CurvePair],
     differences: Sequence[PairedDifference] = (),
+    left_out: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Table]:
     """Every table that has rows."""
     more = [
         make(scores)
         for make in (objhal_table, mmhal_table, yes_no_table, amber_table, confidence_table)
     ]
-    found = [table3(scores), differences_table(differences), *more, pairs_table(pairs)]
+    found = [
+        table3(scores, left_out=left_out),
+        differences_table(differences),
+        *more,
+        pairs_table(pairs),
+    ]
     return [table for table in found if table is not None]

@@ -129,7 +129,7 @@ def _write(found: "Evaluation", plan: "Plan") -> None:
     from reward_fns.files import write_json, write_text
 
     write_json(plan.out / "hallucination.json", report_of(found, plan))
-    tables = all_tables(found.models, found.pairs, found.differences)
+    tables = all_tables(found.models, found.pairs, found.differences, found.left_out)
     write_tables(plan.out / "tables.json", tables)
     for table in tables:
         print(render(table, ".md"))

@@ -76,9 +76,15 @@ def line_places(names: Iterable[str]) -> dict[str, int]:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG to `path` and as SVG beside it, each whole or not at all; no date in it."""
-    from matplotlib import rc_context
+    """Write the figure as PNG to `path` and as SVG beside it, each whole or not at all; no date in it.
 
+    Names of models and data sets stand in it, whose dollars are no formulas.
+    """
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     for suffix, metadata in (
         (".png", {"Software": None}),
         (".svg", {"Date": None, "Creator": None}),

@@ -12,6 +12,7 @@ from eval.naming.model_names import model_title
 from eval.report.html.payload import curve_line, line_chart
 from eval.tables.stored import read_tables
 from eval.tables.table import Table
+from reward_fns.errors import UserError
 from reward_fns.files import read_mapping
 
 PREFIX = "hallucination_"
@@ -42,8 +43,15 @@ def read_hallucination(directory: Path) -> Hallucination:
         replace(table, name=f"{PREFIX}{table.name}")
         for table in read_tables(directory / "tables.json")
     ]
-    models = read_mapping(directory / "hallucination.json")["models"]
-    return Hallucination(tables, _charts(models))
+    path = directory / "hallucination.json"
+    try:
+        return Hallucination(tables, _charts(read_mapping(path)["models"]))
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path} is not of `python -m eval hallucination` ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _charts(models: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -87,5 +87,5 @@ def to_markdown(table: Table) -> str:
 def render(table: Table, suffix: str) -> str:
     """The table in the form of a file name's ending: ".csv", ".tex" or ".md"."""
     if suffix == ".md":
-        return f"# {table.title}\n\n{to_markdown(table)}"
+        return f"# {literal(table.title)}\n\n{to_markdown(table)}"
     return {".csv": to_csv, ".tex": to_latex}[suffix](table)

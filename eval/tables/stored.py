@@ -23,21 +23,25 @@ def read_tables(path: Path) -> list[Table]:
     """
     try:
         return [_table(one) for one in read_mapping(path)["tables"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} holds no tables ({error}): make it anew") from error
 
 
 def _table(stored: dict[str, Any]) -> Table:
-    return Table(
-        stored["name"],
-        stored["title"],
-        tuple(Column(**column) for column in stored["columns"]),
-        tuple(tuple(map(_cell, row)) for row in stored["rows"]),
-        tuple(stored["notes"]),
-    )
+    texts = [stored["name"], stored["title"], *stored["notes"]]
+    columns = tuple(Column(**column) for column in stored["columns"])
+    for text in (*texts, *(text for column in columns for text in (column.name, column.group))):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
+    rows = tuple(tuple(map(_cell, row)) for row in stored["rows"])
+    return Table(texts[0], texts[1], columns, rows, tuple(texts[2:]))
 
 
 def _cell(stored: Any) -> Cell:
     if not isinstance(stored, list):
-        return stored
-    return None if None in stored else Interval(*stored)
+        if stored is None or isinstance(stored, str | int | float):
+            return stored
+        raise TypeError(f"a cell is a {type(stored).__name__}")
+    if None in stored:
+        return None
+    return Interval(*map(float, stored))

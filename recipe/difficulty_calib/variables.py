@@ -104,13 +104,14 @@ def check(environment: Mapping[str, str]) -> None:
                 f"{name}={environment[name]!r} holds a line break or another control character"
             )
     expert = expert_of(environment)
-    hydra_value(expert)
     # verl prints and tracks its configuration, and `ps` shows a command.
     if isinstance(expert, dict) and _PASSWORD.search(str(expert.get("base_url"))):
         raise UserError(
             "EXPERT has a password in base_url, which logs would show: write http://NAME@HOST/v1, and "
             "name the environment variable that holds the password by password_env"
         )
+    refuse_secrets(expert, environment)
+    hydra_value(expert)
     # verl resolves its configuration twice, and tracks it: the value would stand there.
     if "${" in json.dumps(expert):
         raise UserError(
@@ -121,6 +122,33 @@ def check(environment: Mapping[str, str]) -> None:
         make_expert(expert)
     except ValueError as error:
         raise UserError(f"EXPERT: {error}") from error
+
+
+def refuse_secrets(expert: str | Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Refuse an expert whose options hold what looks like a secret: verl prints and tracks them.
+
+    Raises:
+        UserError: they do; where is said, not what.
+    """
+    from reward_fns.expert.serving.secret_options import known_secrets, secrets_in
+
+    found = next(secrets_in(expert, known_secrets(environment)), None)
+    if found is None:
+        return
+    start = f"EXPERT has what looks like a secret in {'.'.join(found)}, which logs would show: "
+    if found[0] != "parameters":
+        raise UserError(
+            f"{start}name the environment variable that holds it (a key: api_key_env, a password: "
+            "password_env, what goes into a request's body: parameters_env; a class of your own: an "
+            "option of its own)"
+        )
+    named: Any = "VARIABLE"
+    for name in reversed(found[1:]):
+        named = {name: named}
+    raise UserError(
+        f"{start}name the environment variable that holds it, {json.dumps({'parameters_env': named})} "
+        "(the server's key: api_key_env)"
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

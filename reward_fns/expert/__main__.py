@@ -26,6 +26,7 @@ from reward_fns.expert.commands.check import check
 from reward_fns.expert.errors import ExpertError
 from reward_fns.expert.keeping.entries import read_entries, told
 from reward_fns.expert.serving.addresses import with_password
+from reward_fns.expert.serving.secret_options import with_values
 from reward_fns.expert.serving.transport import Transport
 from reward_fns.files import read_mapping, write_text
 
@@ -58,6 +59,7 @@ def _check(config: dict[str, Any]) -> int:
         config.get("api_key_env"),
         float(config.get("timeout", 60.0)),
         config.get("parameters") or {},
+        with_values(config.get("parameters_env") or {}),
     )
     findings, options = asyncio.run(check(transport))
     for finding in findings:

@@ -6,16 +6,30 @@
     python tests/benchmarks/interrupted_runs.py chain c INT          the same run, interrupted ten times by one signal
     python tests/benchmarks/interrupted_runs.py chain d INT TERM KILL        by three in turn
     python tests/benchmarks/interrupted_runs.py compare a c
-    python tests/benchmarks/interrupted_runs.py canaries a           secrets in the files of a run and in what it said
+    python tests/benchmarks/interrupted_runs.py canaries a           secrets and references in a run's files,
+                                                                     in what it said, and in Ray's logs
 
 A chain is one run: its moments are drawn over run a's timeline, each is a stage and a second of it, and
 the same command goes on after each. INT goes to the script's process group, as Ctrl-C does; TERM to the
 script alone; KILL to the script alone and to all that it started, in turn. After each: which processes,
-locks, segments and sockets are left. The expert is a judge behind a real server, which counts the
-verdicts that were sent for each request. All is in outputs/interrupted-NAME and outputs/interrupted/.
+locks, segments and sockets are left. All is in outputs/interrupted-NAME and outputs/interrupted/.
+
+The expert is a judge behind a real server, which knows when each request came and when its verdict had
+been sent. Nothing is paid twice: a verdict is sent again only if the one before was in flight at an
+interruption, that is, not sent whole `STORED_WITHIN_S` seconds before the signal. Others are named, and
+the exit code is 1. After a signal of any kind what was in flight may be paid again (`SECURITY.md`).
+
+What it costs: mostly the start of processes. Importing vllm takes 6 s of CPU, verl's trainers 7 s and
+more, and GRPO starts several such processes (75 s on two idle cores); a chain of ten pays the
+interrupted stage's start ten times more. `--rules none` leaves GRPO out, `--count 3` draws three
+moments; `plain` writes when each stage started to timeline.json.
+
+Each reference answer carries a marker beside its facts, which no expert reads. It may stand where
+`REFERENCES_STAND` says, and nowhere else.
 """
 
 import argparse
+import base64
 import collections
 import contextlib
 import fcntl
@@ -28,8 +42,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 
@@ -48,8 +64,43 @@ SECRETS = {
     "TENANT": "canary-tenant-27182",
     "JUDGE_PASSWORD": "canary-password-16180",
 }
+REFERENCE = "canary-reference-14142"
+REFERENCES_STAND = ("questions/*.parquet", "stage_one/*.parquet", "report.html")
+"""Files that reference answers belong in: the data set, the rows for training and evaluation, examples."""
+STORED_WITHIN_S = 2.0
+"""Seconds in which a client on a busy machine has read a verdict that was sent, and put it on the disk."""
+SIZES = {"rl_train": 64, "test": 100, "sft_questions": 64}
+"""Questions of a quick run."""
 # The server echoes what it was sent; each is tried again, so the verdicts stay the same.
 ECHOES = {"429": 0.05, "500": 0.05}
+
+
+def temporary_of(name: str) -> Path:
+    """Where a run keeps what is temporary; short, since a socket's path may have 107 characters."""
+    return Path(f"/tmp/ir-{name}")
+
+
+def marked_questions(work: Path, seed: int) -> Path:
+    """The quick run's questions, each reference with the marker; gives stage one's configuration of them."""
+    import yaml
+
+    from data_prep.pocket import data
+
+    folder, config = work / "questions", work / "stage_one.yaml"
+    if not config.exists():
+        plain = data.ground_truth
+        data.ground_truth = lambda things, task: marked(plain(things, task))
+        data.write(folder, seed, SIZES)
+        data.ground_truth = plain
+        content = yaml.safe_load((ROOT / "data_prep/configs/pocket.yaml").read_text())
+        content["datasets"][0]["root"] = str(folder)
+        config.write_text(yaml.safe_dump(content))
+    return config
+
+
+def marked(reference: str) -> str:
+    """A reference of the oracle's form with the marker; the facts are as before."""
+    return json.dumps(json.loads(reference) | {"marker": REFERENCE})
 
 
 class Run:
@@ -60,13 +111,13 @@ class Run:
         self.out = ROOT / "outputs" / self.name
         self.work = HERE / name
         self.work.mkdir(parents=True, exist_ok=True)
-        # Short: a socket's path may have 107 characters.
-        self.temporary = Path(f"/tmp/ir-{os.getpid() % 10000}")
+        self.temporary = temporary_of(name)
         self.temporary.mkdir(exist_ok=True)
         self.server = JudgeServer(latency=0.01, faults=ECHOES, seed=seed)
         self.said = self.work / "said.txt"
         self.timeline = self.work / "timeline.json"
         self._rules, self._seed = rules, seed
+        self.config = marked_questions(self.work, seed)
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         expert = {
@@ -76,6 +127,7 @@ class Run:
             "password_env": "JUDGE_PASSWORD",
             "server": "the counted one",
             "api_key_env": "JUDGE_KEY",
+            "parameters_env": {"tenant": {"token": "TENANT"}},
             "cache": str(self.work / "cache"),
             "backoff": 0.01,
         }
@@ -83,6 +135,7 @@ class Run:
             "RUN": self.name,
             "SEED": str(self._seed),
             "RULE": self._rules,
+            "CONFIG": str(self.config),
             "EXPERT": json.dumps(expert),
             "TMPDIR": str(self.temporary),
             MARK: self.name,
@@ -216,13 +269,48 @@ def plain(name: str, rules: str, seed: int) -> int:
         timeline = {"seconds": seconds, "started": run.started}
         run.timeline.write_text(json.dumps(timeline, indent=1))
         summary = {"code": code, "seconds": round(seconds), "left": run.left()}
-        print(json.dumps(summary | paid(run), indent=1))
-    return code
+        found = paid(run)
+        print(json.dumps(summary | found, indent=1))
+    return code or int(bool(found["PAID TWICE"]))
 
 
-def paid(run: Run) -> dict[str, object]:
+Span = tuple[float, float]
+"""From a moment to another, by the monotonic clock."""
+
+
+def paid(run: Run, interruptions: Sequence[Span] = ()) -> dict[str, object]:
     times = collections.Counter(run.server.answers.values())
-    return {"requests by how often they were answered": dict(times), "calls": run.server.calls}
+    again, twice = paid_again(run.server.verdicts, interruptions)
+    return {
+        "requests by how often they were answered": dict(times),
+        "paid again, in flight at an interruption": again,
+        "PAID TWICE": twice,
+        "calls": run.server.calls,
+    }
+
+
+def paid_again(
+    verdicts: Mapping[str, Sequence[Span]], interruptions: Sequence[Span]
+) -> tuple[int, list[str]]:
+    """How many verdicts were paid again since the one before was in flight, and the requests paid for no such reason.
+
+    Args:
+        verdicts: request -> of each verdict, when the request came and the verdict had been sent.
+        interruptions: of each, the signal and the moment at which all was over.
+    """
+    again, twice = 0, []
+    for request, spans in verdicts.items():
+        # The last one is kept; each before was lost, and must have been in flight.
+        for came, sent in sorted(spans)[:-1]:
+            if any(
+                came <= over and signalled - STORED_WITHIN_S <= sent
+                for signalled, over in interruptions
+                if sent <= over + STORED_WITHIN_S
+            ):
+                again += 1
+            else:
+                twice.append(request)
+    return again, twice
 
 
 def moments(timeline: dict, count: int, seed: str) -> list[tuple[str, float]]:
@@ -241,17 +329,18 @@ def moments(timeline: dict, count: int, seed: str) -> list[tuple[str, float]]:
 def chain(name: str, signals: list[str], count: int, rules: str, seed: int) -> int:
     timeline = json.loads((HERE / "a" / "timeline.json").read_text())
     order = [stage for stage, _ in timeline["started"]]
-    begun = time.monotonic()
+    begun, interruptions = time.monotonic(), []
     with Run(name, rules, seed) as run:
         for nth, moment in enumerate(moments(timeline, count, f"{name} {seed}")):
             where = run.go(moment, order)
             if where is None:
                 print(f"{name} {nth}: ended before {moment}, code {run.script.returncode}")
                 break
-            to = interrupt(run, signals[nth % len(signals)], nth // len(signals))
             sent = time.monotonic()
+            to = interrupt(run, signals[nth % len(signals)], nth // len(signals))
             run.script.wait(PATIENCE_S)
             left = run.left()
+            interruptions.append((sent, time.monotonic()))
             after = time.monotonic() - sent
             sign = signals[nth % len(signals)]
             line = {
@@ -264,9 +353,10 @@ def chain(name: str, signals: list[str], count: int, rules: str, seed: int) -> i
             print(json.dumps(line), flush=True)
         else:
             run.go()
-        print(json.dumps({"code": run.script.returncode, "left": run.left()} | paid(run)))
+        found = paid(run, interruptions)
+        print(json.dumps({"code": run.script.returncode, "left": run.left()} | found))
         print(f"{time.monotonic() - begun:.0f} s")
-        return run.script.returncode
+        return run.script.returncode or int(bool(found["PAID TWICE"]))
 
 
 def _told(path: Path) -> bytes:
@@ -288,7 +378,7 @@ def compare(first: str, second: str) -> int:
             str(path.relative_to(run))
             for run in (one, two)
             for path in run.rglob("*")
-            if path.is_file()
+            if path.is_file() and path.name != ".lock"  # who holds it, since when
         }
     )
     same = collections.Counter()
@@ -306,19 +396,70 @@ def compare(first: str, second: str) -> int:
 
 
 def canaries(name: str) -> int:
-    """Print the files that hold a secret; the exit code says whether one was found."""
-    forms = {secret: {value, json.dumps(value)[1:-1]} for secret, value in SECRETS.items()}
-    folders = [ROOT / "outputs" / f"interrupted-{name}", HERE / name]
-    found = 0
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    for path in files:
-        content = path.read_bytes()
-        for secret, ways in forms.items():
-            if any(way.encode() in content for way in ways):
-                print(secret, path.relative_to(ROOT))
-                found += 1
-    print(f"{found} found in {len(files)} files")
-    return int(found > 0)
+    """Print the files that hold a secret, or a reference where none belongs; 1 if there is one."""
+    run = ROOT / "outputs" / f"interrupted-{name}"
+    folders = [run, HERE / name, temporary_of(name)]
+    files = [
+        (folder, path)
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    ]
+    found, references = 0, 0
+    for folder, path in files:
+        for canary in canaries_in(path):
+            if canary == "reference" and _belongs(path.relative_to(folder)):
+                references += 1
+                continue
+            print(canary, path)
+            found += 1
+    print(f"{found} found in {len(files)} files; references where they belong: {references}")
+    if not references:
+        print("no reference was found where they belong: this search finds nothing")
+    return int(found > 0 or not references)
+
+
+def _belongs(path: Path) -> bool:
+    return any(fnmatch(str(path), pattern) for pattern in REFERENCES_STAND)
+
+
+def canaries_in(path: Path) -> list[str]:
+    """Names of the secrets that a file holds, and "reference", in any of the forms that text takes on its way."""
+    content = _text_of(path)
+    forms = {secret: set(_forms(value)) for secret, value in SECRETS.items()}
+    basic = f"me:{SECRETS['JUDGE_PASSWORD']}".encode()
+    forms["JUDGE_PASSWORD"].add(base64.b64encode(basic).decode())
+    forms["reference"] = {REFERENCE}
+    return [name for name, ways in forms.items() if any(way.encode() in content for way in ways)]
+
+
+def _forms(value: str) -> Iterator[str]:
+    """As it stands, in JSON, in JSON within JSON, and in an address."""
+    once = json.dumps(value)[1:-1]
+    yield from (value, once, json.dumps(once)[1:-1], quote(value, safe=""))
+
+
+def _text_of(path: Path) -> bytes:
+    """A file's bytes; of a parquet, whose pages are compressed, the texts of its columns."""
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        columns = [name for name in file.schema_arrow.names if name != "images"]
+        rows = [batch.to_pylist() for batch in file.iter_batches(columns=columns)]
+    return "\n".join(_texts(rows)).encode(errors="replace")
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def main() -> int:

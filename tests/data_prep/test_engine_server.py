@@ -235,3 +235,17 @@ def test_no_key(tmp_path, monkeypatch):
 def test_configurations_that_cannot_be_opened(config, message, tmp_path):
     with pytest.raises(UserError, match=message):
         open_engine(config, tmp_path)
+
+
+def test_half_of_a_surrogate_pair_in_an_answer_can_be_written(serve, tmp_path):
+    """JSON can name it, a file cannot hold it: the batch that held it ended with a traceback each time."""
+    token = {"token": "\ud83d", "logprob": -1.0, "bytes": None}
+    message = {"role": "assistant", "content": "a\ud83d b \U0001f5fc"}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    choice["logprobs"] = {"content": [token | {"top_logprobs": [token]}]}
+    whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+    url, _ = serve(lambda body: (200, whole | {"choices": [choice]}))
+    with engine(url, tmp_path) as asked:
+        ((answer,),) = asked.generate([ASK], Sampling(top_logprobs=1))
+    assert answer.text == "a\ufffd b \U0001f5fc"
+    assert answer.tokens[0].text == "\ufffd" and list(answer.tokens[0].top) == ["\ufffd"]

@@ -418,7 +418,7 @@ def test_a_directory_is_worked_on_by_one_process(make, tmp_path):
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="another process works on"):
+        with pytest.raises(UserError, match="another process works on .*--out"):
             make()
         process.stdin.close()
     make()

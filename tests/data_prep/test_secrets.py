@@ -95,6 +95,17 @@ def test_steps_go_by_the_values_and_the_manifest_by_what_was_written(config, mon
     assert as_shown(read).keys() == as_mapping(read).keys()
 
 
+def test_a_secret_written_in_clear_is_left_out_of_the_manifest(config, monkeypatch):
+    monkeypatch.setenv("JUDGE_PASSWORD", SECRETS["JUDGE_PASSWORD"])
+    path = config("http://judge/v1")
+    text = path.read_text()
+    assert "${oc.env:TENANT}" in text
+    path.write_text(text.replace("${oc.env:TENANT}", SECRETS["TENANT"]))
+    shown = as_shown(load_config(path))["label"]["expert"]
+    assert shown["parameters"] == {"tenant": {"token": "[...]"}}
+    assert shown["api_key_env"] == "JUDGE_KEY" and shown["backoff"] == 0.01
+
+
 def test_the_engines_errors_hold_nothing_that_its_server_echoes(monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)

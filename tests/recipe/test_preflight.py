@@ -1,10 +1,13 @@
 """Bad input ends a run with one line that names the thing and the remedy."""
 
 import shutil
+import struct
 import subprocess
 import sys
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 
@@ -94,6 +97,20 @@ def test_a_parquet_cut_short(tmp_path, pocket_data):
     cut.write_bytes((pocket_data / "rl_train.parquet").read_bytes()[:-100])
     with pytest.raises(PreflightError, match="cut.parquet is no parquet file"):
         check_parquet(str(cut), "images")
+
+
+def test_text_that_is_no_utf_8(tmp_path, pocket_data):
+    table = pq.read_table(pocket_data / "rl_train.parquet")
+    n = len(table)
+    ends = pyarrow.py_buffer(struct.pack(f"<{n + 1}i", *range(n + 1)))
+    buffers = [None, ends, pyarrow.py_buffer(b"\xff" * n)]
+    tags = pyarrow.Array.from_buffers(pyarrow.string(), n, buffers)
+    table = table.drop(["data_source"]).append_column("data_source", tags)
+    pq.write_table(table, tmp_path / "odd.parquet")
+    with pytest.raises(
+        PreflightError, match="odd.parquet cannot be read to its end .*make it again"
+    ):
+        check_parquet(str(tmp_path / "odd.parquet"), "images")
 
 
 def test_a_missing_column(tmp_path, pocket_data):

@@ -103,5 +103,74 @@ def test_what_a_later_stage_would_stumble_over_is_refused(name, value, why):
         check({name: value})
 
 
+SECRET = "c4n4ry"
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"parameters": {"api_key": SECRET}}, "parameters.api_key"),
+        ({"parameters": {"tenant": {"token": SECRET}}}, "parameters.tenant.token"),
+        ({"parameters": {"extra_headers": {"X-Api-Key": SECRET}}}, "parameters.extra_headers.X-Api-Key"),
+        ({"parameters": {"headers": {"Authorization": SECRET}}}, "parameters.headers.Authorization"),
+        ({"parameters": {"extra_body": [{"password": 31415}]}}, "parameters.extra_body.0.password"),
+        ({"parameters": {"x": ["a", f"Bearer {SECRET}"]}}, "parameters.x.1"),
+        ({"parameters": {"x": f"sk-proj-{SECRET}-0123456789"}}, "parameters.x"),
+        ({"parameters": {"x": f"http://me:{SECRET}@tools/"}}, "parameters.x"),
+        # No issuer's form: letters and digits alone.
+        ({"parameters": {"x": f"{SECRET}0123456789abcdefghijABCDEFGHIJ"}}, "parameters.x"),
+        # The value of a variable whose name says what it is; as a name as well.
+        ({"parameters": {"x": "as in the environment"}}, "parameters.x"),
+        ({"parameters": {"x": {"as in the environment": 1}}}, "parameters.x.[...]"),
+        ({"server": f"hf_{SECRET}0123456789abcdef"}, "server"),
+    ],
+)  # fmt: skip
+def test_a_secret_among_an_expert_s_options_is_refused_unshown(options, where):
+    given = {"EXPERT": json.dumps(JUDGE | options), "JUDGE_TOKEN": "as in the environment"}
+    with pytest.raises(UserError) as raised:
+        check(given)
+    said = str(raised.value)
+    assert said.startswith(f"EXPERT has what looks like a secret in {where}, which logs would show")
+    assert "parameters_env" in said
+    assert SECRET not in said and "31415" not in said and "as in" not in said
+
+
+def test_a_class_of_one_s_own_is_told_what_to_do_about_its_secret():
+    own = {"kind": "reward_fns.expert.oracle:OracleExpert", "credentials": SECRET}
+    with pytest.raises(UserError, match="in credentials, .* environment variable") as raised:
+        check({"EXPERT": json.dumps(own)})
+    assert SECRET not in str(raised.value)
+
+
+def test_what_only_sounds_like_a_secret_is_none():
+    parameters = {
+        "max_tokens": 64,
+        "max_completion_tokens": 64,
+        "stop_token_ids": [1, 2],
+        "return_token_ids": True,
+        "prompt_cache_key": "judge-v1",
+        "user": "8c7c2b0e-3f1d-4f43-9a51-2d3a1c0f9f5e",
+        "reasoning_effort": "low",
+        "chat_template_kwargs": {"enable_thinking": False},
+        "guided_regex": "[0-9]{1,32}",
+    }
+    expert = JUDGE | {
+        "api_key_env": "JUDGE_KEY",
+        "cache": "outputs/Judge7B/cache/verdicts/of/seed0/and/others",
+        "prices": {"gpt-4o": {"input": 2.5, "output": 10}},
+        "parameters": parameters,
+    }
+    check({"EXPERT": json.dumps(expert), "SOME_TOKEN": "short"})
+
+
+def test_a_secret_parameter_is_named_by_its_variable(monkeypatch):
+    monkeypatch.setenv("TENANT_TOKEN", SECRET)
+    expert = JUDGE | {"parameters_env": {"tenant": {"token": "TENANT_TOKEN"}}}
+    check({"EXPERT": json.dumps(expert)})
+    monkeypatch.delenv("TENANT_TOKEN")
+    with pytest.raises(UserError, match="variable of parameters_env.tenant.token is not set"):
+        check({"EXPERT": json.dumps(expert)})
+
+
 def test_nothing_set_is_fine():
     check({})

@@ -9,7 +9,7 @@ import pytest
 from diskcache_left import OLD, of_diskcache
 from judge_server import JudgeServer
 
-from reward_fns.expert import make_expert, stats_of
+from reward_fns.expert import ExpertError, make_expert, stats_of
 from reward_fns.expert.__main__ import main
 from reward_fns.expert.serving.addresses import server_of
 from reward_fns.reward import expert_for
@@ -130,6 +130,52 @@ def test_a_password_of_the_environment_is_sent_and_no_part_of_who_judges(monkeyp
     assert sent == "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
     plain = make_expert({"kind": "openai", "model": "judge", "base_url": server.url})
     assert expert.identity == plain.identity
+
+
+def test_secret_parameters_of_the_environment_are_sent_and_no_part_of_who_judges(
+    monkeypatch, tmp_path, caplog
+):
+    monkeypatch.setenv("TENANT_TOKEN", "c4n4ry")
+    secret = {"parameters_env": {"tenant": {"token": "TENANT_TOKEN"}}}
+    with JudgeServer() as server:
+        server.keep_bodies = True
+        given = {"parameters": {"tenant": {"name": "us"}}}
+        assert verdicts(server, tmp_path, **given | secret) == (RIGHT, 0)
+        sent = server.bodies[-1]
+        # Another token is the same judge; what it is told beside is not.
+        monkeypatch.setenv("TENANT_TOKEN", "another")
+        assert verdicts(server, tmp_path, **given | secret) == (RIGHT, 3)
+        assert verdicts(server, tmp_path, **secret) == (RIGHT, 0)
+    assert sent["tenant"] == {"name": "us", "token": "c4n4ry"}
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"c4n4ry" not in kept and "c4n4ry" not in caplog.text
+
+
+def test_a_short_secret_parameter_stands_in_no_message(monkeypatch):
+    """A server may echo what it was sent."""
+    monkeypatch.setenv("TENANT_TOKEN", "c4n4ry")
+    with JudgeServer(refuses={"tenant": "no c4n4ry here"}) as server:
+        config = {"kind": "openai", "model": "judge", "base_url": server.url}
+        expert = make_expert(config | {"parameters_env": {"tenant": "TENANT_TOKEN"}})
+        with pytest.raises(ExpertError, match=r"no \[...\] here"):
+            asyncio.run(expert.ask(OLD[0]))
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({"seed": "TENANT_TOKEN"}, "both give seed"),
+        ({"tenant": "NOT_SET"}, "variable of parameters_env.tenant is not set"),
+        ({"tenant": {"token": "se/cret"}}, "^parameters_env.tenant.token must name an environment"),
+        ({"tenant": 5}, "^parameters_env.tenant must name an environment variable$"),
+    ],
+)
+def test_variables_that_cannot_be_had_are_named(monkeypatch, named, why):
+    monkeypatch.setenv("TENANT_TOKEN", "c4n4ry")
+    with pytest.raises(ValueError, match=why):
+        make_expert(
+            {"kind": "openai", "model": "judge", "parameters": {"seed": 1}, "parameters_env": named}
+        )
 
 
 def test_a_password_in_an_address_is_kept_nowhere(servers, tmp_path, capsys, caplog):

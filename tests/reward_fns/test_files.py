@@ -1,9 +1,12 @@
-"""Reading lines of JSON: whatever a line holds, the error names it."""
+"""Reading lines of JSON: whatever a line holds, the error names it. And one process a folder."""
+
+import subprocess
+import sys
 
 import pytest
 
 from reward_fns.errors import UserError
-from reward_fns.files import read_jsonl, read_mapping
+from reward_fns.files import alone_in, read_jsonl, read_mapping
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,28 @@ def test_a_broken_mapping_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match="settings.json"):
         read_mapping(path)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from reward_fns.files import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_holds_a_folder_is_named_and_its_death_lets_go(tmp_path):
+    held = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(held, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(
+            UserError, match=rf"^process {process.pid} \(since 2.*works on {tmp_path}"
+        ):
+            with alone_in(tmp_path):
+                raise AssertionError
+        process.kill()
+    with alone_in(tmp_path):
+        pass

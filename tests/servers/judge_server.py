@@ -17,6 +17,7 @@ import json
 import random
 import re
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +112,7 @@ class JudgeServer:
     def __post_init__(self):
         self.calls = Counter()  # outcome -> requests
         self.answers = Counter()  # key -> verdicts sent
+        self.verdicts = {}  # key -> when each request for it came and its verdict had been sent
         self.together = Counter()  # key -> requests of it in flight
         self.doubled = 0  # requests that came while the same one was in flight
         self.connections = 0
@@ -189,6 +191,7 @@ class JudgeServer:
             self.bodies.append(body)
         self.doubled += self.together[key] > 0
         self.together[key] += 1
+        came = time.monotonic()
         try:
             await asyncio.sleep(self.latency)
             for name, why in self.refuses.items():
@@ -225,7 +228,10 @@ class JudgeServer:
             reply = self.reply(prompt)
             self.answers[key] += 1
             text = reply if isinstance(reply, str) else json.dumps(reply)
-            return await self._send(writer, 200, self._completion(text, prompt))
+            try:
+                return await self._send(writer, 200, self._completion(text, prompt))
+            finally:  # it is paid for, also where nobody waits for it any more
+                self.verdicts.setdefault(key, []).append((came, time.monotonic()))
         finally:
             self.together[key] -= 1
 

@@ -17,6 +17,7 @@ def heatmap(coefficients: Mapping[str, Coefficients], fallen_back: Collection[st
     """PNG, one row a dataset; the datasets in `fallen_back` are marked as not measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     values = [[getattr(row, name) for name in _SYMBOLS] for row in coefficients.values()]
     figure = Figure(
@@ -45,6 +46,8 @@ def heatmap(coefficients: Mapping[str, Coefficients], fallen_back: Collection[st
                 fontsize=9,
             )
     figure.colorbar(image, ax=axis, fraction=0.04)
+    for text in figure.findobj(Text):  # a dollar in a data set's name begins no formula
+        text.set_parse_math(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160)
     return buffer.getvalue()

@@ -64,6 +64,9 @@ def main() -> int:
     except (UserError, ModuleNotFoundError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from its last checkpoint", file=sys.stderr)
+        return 130
     return 0
 
 

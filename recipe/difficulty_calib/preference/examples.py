@@ -100,7 +100,7 @@ class Collator:
             if length > self._longest:
                 raise UserError(
                     f"{rows[row][0].question_id}: prompt and answer have {length} tokens, the "
-                    f"model takes {self._longest}: leave it out"
+                    f"model takes {self._longest}"
                 )
             answer = slice(length - count, length)
             labels[row, answer] = inputs["input_ids"][row, answer]

@@ -32,6 +32,7 @@ from recipe.difficulty_calib.preference.losses import (
     sequence_logprobs,
 )
 from reward_fns.errors import UserError
+from reward_fns.files import alone_in
 
 METHODS = ("dpo", "povid", "less_is_more", "sft")
 _TRAINED = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
@@ -166,11 +167,12 @@ def train(model: str, examples: Sequence[Example], out: Path, settings: Settings
     copies = out.with_name(f".{out.name}.models")
     ready = prepare(model, copies)
     work = out.with_name(f".{out.name}.{_digest(ready.fingerprint, examples, settings)}.work")
-    trainer = _trainer(ready.path, examples, settings, work)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)) if work.is_dir() else None)
-    beside = work / "adapter"
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(beside)
-    os.replace(beside, out)
+    with alone_in(work):
+        trainer = _trainer(ready.path, examples, settings, work)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)))
+        beside = work / "adapter"
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(beside)
+        os.replace(beside, out)
     for done in (work, copies):
         shutil.rmtree(done, ignore_errors=True)
     log: list[Any] = trainer.state.log_history
@@ -192,6 +194,7 @@ def _trainer(
     ends = {processor.tokenizer.eos_token_id, *([ends] if isinstance(ends, int) else ends or ())}
     longest = base.config.get_text_config().max_position_embeddings
     collator = Collator(processor, longest)
+    examples = usable(collator, examples)
     if settings.keep < 1:
         base = base.to("cuda" if on_gpu else "cpu")
         examples = filtered(base, collator, examples, settings, sorted(ends))
@@ -207,6 +210,30 @@ def _trainer(
         train_dataset=list(examples),
         data_collator=collator,
     )
+
+
+def usable(collator: Collator, examples: Sequence[Example]) -> list[Example]:
+    """The examples that the collator takes; the others are named and counted. Else one would end each attempt.
+
+    Raises:
+        UserError: it takes none.
+    """
+    kept, left_out = [], []
+    for one in examples:
+        try:
+            collator([one])
+        except UserError as error:
+            said = str(error)
+            known = said.startswith(one.question_id)
+            left_out.append(said if known else f"{one.question_id}: {said}")
+        else:
+            kept.append(one)
+    if left_out:
+        told = f"{len(left_out)} of {len(examples)} examples cannot be used"
+        if not kept:
+            raise UserError(f"{told}: the first, {left_out[0]}")
+        print(f"{told} and are left out:", *left_out[:5], sep="\n  ", flush=True)
+    return kept
 
 
 def filtered(

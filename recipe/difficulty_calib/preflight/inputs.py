@@ -5,6 +5,7 @@ images, dataset tags), and, for LLaVA, that the number of image tokens in a prom
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,22 @@ def check_parquet(path: str, image_key: str) -> list[dict[str, Any]]:
             f"{path} lacks the columns {', '.join(missing)}: see recipe/difficulty_calib/README.md for the schema"
         )
     rows: list[dict[str, Any]] = []
-    for group in file.iter_batches(batch_size=1024, columns=needed):
-        for row in group.to_pylist():
-            _check_images(path, len(rows), row.pop(image_key))
-            rows.append(row)
+    for row in _read(path, file, needed):
+        _check_images(path, len(rows), row.pop(image_key))
+        rows.append(row)
     if not rows:
         raise PreflightError(f"{path} holds no rows: make it again")
     return rows
+
+
+def _read(path: str, file: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
+    try:
+        for group in file.iter_batches(batch_size=1024, columns=columns):
+            yield from group.to_pylist()
+    except (OSError, ValueError) as error:  # a torn page; text that is no UTF-8
+        raise PreflightError(
+            f"{path} cannot be read to its end ({_first_line(error)}): make it again"
+        ) from error
 
 
 def _check_images(path: str, index: int, images: list[Any] | None) -> None:

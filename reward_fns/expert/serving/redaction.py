@@ -30,13 +30,13 @@ SHORTEST_SECRET = 8
 """Characters from which on an option's text is taken for what may be a secret, as a token in a request's body."""
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """The texts of nested options that may be secrets (`SHORTEST_SECRET`): no message holds them."""
-    if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+def texts_in(value: Any, shortest: int = SHORTEST_SECRET) -> Iterator[str]:
+    """The texts of nested options that may be secrets, from a length on: no message holds them."""
+    if isinstance(value, str) and len(value) >= shortest:
         yield value
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from texts_in(item)
+            yield from texts_in(item, shortest)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from texts_in(item)
+            yield from texts_in(item, shortest)

@@ -17,6 +17,7 @@ from reward_fns.expert.serving.addresses import server_of, with_password
 from reward_fns.expert.serving.images import image_urls
 from reward_fns.expert.serving.limits import Limits
 from reward_fns.expert.serving.retry import Patience, persist
+from reward_fns.expert.serving.secret_options import with_values
 from reward_fns.expert.serving.transport import Transport
 from reward_fns.expert.stats import Stats, price_of
 
@@ -34,6 +35,8 @@ class OpenAIExpert:
         model: name of the served model; also the expert's name in records.
         base_url, api_key_env, timeout, parameters: see `transport.Transport`.
         password_env: environment variable with the password of the name in `base_url`, `http://me@host/v1`.
+        parameters_env: like `parameters`, with the name of an environment variable in place of each
+            value: secrets, which are no part of who judges. ``{tenant: {token: TENANT_TOKEN}}``
         server: names who serves the model, where the address does not: one judge may move, and two
             may stand behind one address in turn. None: the address.
         json_schema: ask the server to hold the reply to a JSON schema; false for a server that cannot.
@@ -43,7 +46,7 @@ class OpenAIExpert:
         prices: see `stats`.
 
     Raises:
-        ValueError: an option out of range, or a price table without the model.
+        ValueError: an option out of range, a variable that is not set, or a price table without the model.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class OpenAIExpert:
         password_env: str | None = None,
         timeout: float = 60.0,
         parameters: Mapping[str, Any] | None = None,
+        parameters_env: Mapping[str, Any] | None = None,
         server: str | None = None,
         json_schema: bool = True,
         max_retries: int = 6,
@@ -73,7 +77,8 @@ class OpenAIExpert:
         self.base_url = base_url
         self.stats = Stats()
         address = with_password(base_url, password_env)
-        self._transport = Transport(model, address, api_key_env, timeout, parameters or {})
+        secret = with_values(parameters_env or {})
+        self._transport = Transport(model, address, api_key_env, timeout, parameters or {}, secret)
         self._json_schema = json_schema
         self._server = server or server_of(base_url)
         self._patience = Patience(max_retries, backoff, longest_wait, deadline)

@@ -31,6 +31,7 @@ from reward_fns.expert.serving.addresses import (
 from reward_fns.expert.serving.completions import Reply, reply_of
 from reward_fns.expert.serving.redaction import texts_in, without
 from reward_fns.expert.serving.retry import retry_after_seconds
+from reward_fns.expert.serving.secret_options import merged
 
 if TYPE_CHECKING:
     import openai
@@ -69,6 +70,7 @@ class Transport:
         timeout: seconds that one attempt may take.
         parameters: further arguments of a chat completion, such as ``seed`` or ``max_completion_tokens``; None takes
             out a default (``temperature: null``, which reasoning models ask for).
+        secret_parameters: further ones, nested as the former, which no message and no identity holds.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Transport:
         api_key_env: str | None,
         timeout: float,
         parameters: Mapping[str, Any],
+        secret_parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -85,6 +88,8 @@ class Transport:
         self.timeout = timeout
         given = {"temperature": 0, **parameters}
         self.parameters = {name: value for name, value in given.items() if value is not None}
+        self._secret = secret_parameters or {}
+        self._sent = merged(self.parameters, self._secret)
         # A client's connections belong to the event loop that opened them.
         self._clients: dict[
             asyncio.AbstractEventLoop, tuple[openai.AsyncOpenAI, AsyncGenerator[None, None]]
@@ -94,7 +99,12 @@ class Transport:
         """The same server and model, asked with these parameters on top; None takes one out."""
         own = self.parameters | ({} if "temperature" in self.parameters else {"temperature": None})
         return Transport(
-            self.model, self.base_url, self.api_key_env, self.timeout, own | parameters
+            self.model,
+            self.base_url,
+            self.api_key_env,
+            self.timeout,
+            own | parameters,
+            self._secret,
         )
 
     def _api_key(self) -> str:
@@ -169,7 +179,7 @@ class Transport:
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": content}],
-            **self.parameters,
+            **self._sent,
         }
         if schema is not None:
             body["response_format"] = {
@@ -228,6 +238,7 @@ class Transport:
         keys = [
             *passwords_in(self.base_url),
             *texts_in(self.parameters),
+            *texts_in(self._secret, shortest=1),
             *([key] if key != "none" else []),
         ]
         said = without(str(error.message), secrets, keys)

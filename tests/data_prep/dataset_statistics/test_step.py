@@ -9,6 +9,7 @@ import pytest
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps.context import Context, Models
 from data_prep.steps.statistics import step
+from data_prep.steps.statistics.heatmap import heatmap
 from data_prep.steps.statistics.step import StatisticsConfig
 from data_prep.steps.statistics.table import COLUMNS, paper_table
 from reward_fns.coefficients_file import Coefficients, load_coefficients
@@ -284,3 +285,10 @@ def test_memory_holds_counts_and_no_records(run, tmp_path):
     # 24 bytes a labelled question are kept; a record would be over 600.
     small, large = peak(300), peak(4000)
     assert large - small < 3700 * 24 * 3 + 300_000
+
+
+@pytest.mark.parametrize("name", ["a$\\frac{$", "$x$", "a_b^c{d}"])
+def test_a_dollar_in_a_data_set_s_name_begins_no_formula(name):
+    """As a formula it is another name, or ends the step."""
+    values = Coefficients(1.0, 1.0, 1.0, 1.0)
+    assert heatmap({name: values}, [name]).startswith(b"\x89PNG")

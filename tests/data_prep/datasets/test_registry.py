@@ -2,15 +2,19 @@
 
 import json
 import re
+import struct
 import tracemalloc
 from collections import Counter
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 import data_prep
 from data_prep.datasets import DATASETS, common, open_dataset
 from data_prep.pipeline.config import load_config
+from data_prep.verl_rows import read_rows
 from reward_fns.errors import UserError
 from reward_fns.paper_tables import TABLES_1_AND_4
 
@@ -183,6 +187,8 @@ def test_an_array_is_read_item_by_item_whatever_the_chunks(tmp_path, monkeypatch
         (b'{"a": 1}', 0, "holds no JSON array"),
         (b"", 0, "holds no JSON array"),
         (b'["\xff"]', 0, "is not UTF-8"),
+        (b'[{"a": 1}, ' + b"[" * 20_000, 1, "is broken at item 1 .*recursion"),
+        (b'[{"a": 1}, ' + b"9" * 5_000 + b"]", 1, "is broken at item 1 .*digits"),
     ],
 )
 def test_a_torn_or_foreign_array_is_an_error_that_names_the_item(tmp_path, content, good, message):
@@ -192,6 +198,27 @@ def test_a_torn_or_foreign_array_is_an_error_that_names_the_item(tmp_path, conte
     assert [next(items) for _ in range(good)] == [{"a": 1}] * good
     with pytest.raises(UserError, match=message):
         next(items)
+
+
+def test_a_text_of_a_parquet_that_is_no_utf_8_breaks_its_own_record_alone(tmp_path):
+    ends = struct.pack("<4i", 0, 3, 5, 6)  # abc, two bytes that are no UTF-8, d
+    data = [None, pyarrow.py_buffer(ends), pyarrow.py_buffer(b"abc\xff\xfed")]
+    texts = pyarrow.Array.from_buffers(pyarrow.string(), 3, data)
+    table = pyarrow.table({"question": texts, "n": [1, 2, 3]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    rows = [row for _, row in common.parquet_rows([tmp_path / "a.parquet"])]
+    assert [row["question"] for row in rows] == ["abc", None, "d"]
+    assert [row["n"] for row in rows] == [1, 2, 3]
+    with pytest.raises(UserError, match="a.parquet holds text that is no UTF-8"):
+        list(read_rows(tmp_path / "a.parquet", ("question",)))
+
+
+def test_a_nested_line_is_a_record_and_the_others_go_on(tmp_path):
+    good = json.dumps({"question": "?", "image": "a.png", "answer": "b"}).encode()
+    (tmp_path / "a.jsonl").write_bytes(b"[" * 20_000 + b"\n" + good + b"\n")
+    options = {"name": "own", "kind": "jsonl", "root": str(tmp_path), "file": "a.jsonl"}
+    broken, _ = open_dataset(options)
+    assert (broken.place, broken.reason) == ("a.jsonl line 1", "malformed record")
 
 
 @pytest.mark.parametrize(

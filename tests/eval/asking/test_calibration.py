@@ -1,6 +1,7 @@
 """From specs to record files with a scripted engine: what is reused, set aside, judged, and what a kill leaves."""
 
 import json
+import os
 
 import pytest
 
@@ -10,6 +11,7 @@ from eval.asking import answers, make_records
 from eval.records import load_records, read_answers, read_records
 from reward_fns.errors import UserError
 from reward_fns.expert import AnswerVerdict, ExpertError, Source
+from reward_fns.files import alone_in
 
 RIGHT = "1. The digit is 7. I'm sure.\nConfidence: 0.7"
 ANSWERS = {
@@ -86,7 +88,7 @@ def without_logprobs(monkeypatch):
 
 
 def names(directory):
-    return {path.name for path in directory.iterdir() if path.is_file()}
+    return {path.name for path in directory.iterdir() if path.is_file()} - {".lock"}
 
 
 def whole(*stems):
@@ -575,3 +577,21 @@ def test_a_coverage_is_a_share(run, wrong, capsys):
     with pytest.raises(SystemExit):
         run("base=digit", options=("--coverage", wrong))
     assert "is no share: above 0, and at most 1" in capsys.readouterr().err
+
+
+def test_a_directory_is_evaluated_into_by_one_process(run, tmp_path, capsys):
+    (tmp_path / "records").mkdir()
+    with alone_in(tmp_path / "records"):
+        out = run("base=digit", expect=1)
+        assert Engine.log == [] and names(out) == set()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"process {os.getpid()} (since " in said and str(out) in said
+    run("base=digit")
+    assert names(out) == BASE
+
+
+def test_what_the_disk_refuses_is_one_line(run, tmp_path, capsys):
+    (tmp_path / "records" / ".lock").mkdir(parents=True)
+    run("base=digit", expect=1)
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith("error: ") and "Traceback" not in said

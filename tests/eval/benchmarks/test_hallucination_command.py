@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from scripted_model import ScriptedModel
 
 from eval.__main__ import main
 from eval.benchmarks import judged
+from reward_fns.files import alone_in
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -363,3 +366,112 @@ def test_the_pocket_model_on_the_pocket_benchmarks(tmp_path):
     assert view["mmhal"]["unreadable"] == 0 and len(view["mmhal_types"]) == 6
     assert scores["yes_no"]["pope all"]["unreadable"] == 0
     assert scores["confidence"]["tag_probability"]["calibration"]["unread"] == 0
+
+
+def cut_off(prompt):
+    """A judge whose reply to the first question does not come to an end."""
+    return "so long that" if "Question 0" in prompt else rate(prompt)
+
+
+def test_one_answer_that_the_judge_never_rates_blocks_nothing(tmp_path):
+    data, out = miniature(tmp_path / "data", questions=3), tmp_path / "out"
+    with JudgeServer(reply=cut_off, finish="length") as server:
+        arguments = command(data, out, server, kinds=("mmhal",))
+        assert main(arguments) == 0
+        assert main(arguments) == 0
+        assert server.answers.total() == 3
+    scores = found(out)["views"]["asserted"]["mmhal"]
+    assert scores["unreadable"] == 1 and scores["score"]["denominator"] == 2
+    kept = (out / "sft.mmhal_asserted_ratings.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("reason") for line in kept].count("length") == 1
+
+
+def test_a_judge_that_rates_nothing_has_wrong_options_and_is_asked_again(tmp_path, capsys):
+    data, out = miniature(tmp_path / "data", questions=3), tmp_path / "out"
+    with JudgeServer(reply=lambda prompt: "so long that", finish="length") as server:
+        arguments = command(data, out, server, kinds=("mmhal",))
+        assert main(arguments) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "no verdict on any of 3" in said and "raise max_completion_tokens" in said
+        server.reply = rate
+        assert main(arguments) == 0
+    assert found(out)["views"]["asserted"]["mmhal"]["unreadable"] == 0
+
+
+def test_a_broken_record_is_left_out_of_all_numbers_and_counted(tmp_path, capsys):
+    data, out = miniature(tmp_path / "data"), tmp_path / "out"
+    (data / "mmhal" / "images" / "3.png").write_bytes(b"<html>")
+    with JudgeServer(reply=rate) as server:
+        assert main(command(data, out, server, kinds=("mmhal",))) == 0
+        assert server.answers.total() == 11
+    assert found(out)["views"]["asserted"]["mmhal"]["score"]["denominator"] == 11
+    (named,) = json.loads((out / "hallucination.json").read_text())["left_out"]["mmhal"]
+    assert "record 3: its image cannot be read" in named
+    assert "1 of mmhal" in (out / "hallucination.md").read_text()
+    assert "mmhal: 1 broken records are left out" in capsys.readouterr().out
+
+
+def test_a_directory_is_evaluated_into_by_one_process(tmp_path, capsys):
+    data, out = miniature(tmp_path / "data"), tmp_path / "out"
+    ScriptedModel.asked.clear()
+    with JudgeServer(reply=rate) as server, alone_in(out):
+        assert main(command(data, out, server)) == 1
+        assert server.total == 0 and ScriptedModel.asked == []
+    assert "works on" in capsys.readouterr().err
+
+
+class Hanging(BaseHTTPRequestHandler):
+    """Lists no models, and never answers a question."""
+
+    def do_GET(self):
+        self.send_error(404)
+
+    def do_POST(self):
+        self.server.asked.set()
+        self.server.ended.wait(600)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hanging():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
+    server.daemon_threads = True
+    server.asked, server.ended = threading.Event(), threading.Event()
+    server.url = f"http://127.0.0.1:{server.server_port}/v1"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.ended.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("asked", ["the model", "the judge"])
+def test_one_interrupt_ends_it_while_a_server_hangs(tmp_path, hanging, asked):
+    data, out = miniature(tmp_path / "data", questions=2), tmp_path / "out"
+    arguments = command(data, out, hanging, kinds=("mmhal",))
+    place = arguments.index("--judge") + 1
+    arguments[place] = json.dumps(json.loads(arguments[place]) | {"timeout": 60})
+    if asked == "the model":
+        arguments[2] = f"m={json.dumps({'kind': 'openai', 'model': 'm', 'base_url': hanging.url})}"
+    places = [str(REPOSITORY), str(REPOSITORY / "tests" / "servers")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "eval", *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert hanging.asked.wait(300), process.communicate(timeout=5)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        # Far below any timeout of a request; the rest is room for a busy machine.
+        told, _ = process.communicate(timeout=25)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "interrupted: the same command goes on where it stopped"
+    assert "Traceback" not in told

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from eval.benchmarks import mmhal, pope
 
@@ -29,7 +30,7 @@ def test_pope_as_published():
 def test_mmhal_as_published(tmp_path):
     path = DATA / "mmhal" / "mmhal-bench_answer_template.json"
     for record in json.loads(path.read_text()):
-        (tmp_path / f"{record['image_id']}.jpg").touch()
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{record['image_id']}.jpg")
     questions = mmhal.read_questions(path, tmp_path)
     assert len(questions) == 96
     assert Counter(one.question_type for one in questions) == dict.fromkeys(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eval.benchmarks.operating_curve import Point
 from eval.figures.checkpoints import checkpoint_courses, draw_checkpoints
 from eval.figures.coefficients import draw_coefficients, paper_coefficients
 from eval.figures.fixed_dynamic import (
@@ -9,6 +10,7 @@ from eval.figures.fixed_dynamic import (
     fixed_and_dynamic,
     fixed_dynamic_table,
 )
+from eval.figures.operating_curve import draw_operating_curves
 from eval.numbers.summarise import summarise_all
 from reward_fns.difficulty import Coefficients
 
@@ -84,3 +86,15 @@ def test_a_bar_of_the_reliability_diagram_stands_at_the_mean_confidence(make_rec
     for axis in (above, below):
         bar = next(bar for bar in axis.patches if bar.get_height() > 0)
         assert bar.get_x() + bar.get_width() / 2 == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("name", ["a$\\frac{$", "$x$", "a_b^c{d}"])
+def test_a_dollar_in_a_name_begins_no_formula(make_record, tmp_path, name):
+    """As a formula it is another name, or ends the report."""
+    models = ("rl@20", "rl@100", "rl")
+    records = [r for model in models for r in answers(make_record, model, 0.7, dataset=name)]
+    draw_checkpoints(tmp_path / "c.png", checkpoint_courses(*summarise_all(records)))
+    draw_operating_curves(
+        tmp_path / "o.png", {name: [Point(None, 0.5, 0.5, 1.0), Point(0.5, 0.5, 0.1, 0.5)]}
+    )
+    assert (tmp_path / "c.svg").stat().st_size > 5000 and (tmp_path / "o.svg").exists()

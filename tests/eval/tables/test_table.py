@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from dataclasses import replace
 
@@ -9,8 +10,10 @@ import pytest
 
 from eval.numbers.values import Interval, Measured, SliceValues
 from eval.tables.latex import to_latex
-from eval.tables.render import to_csv, to_markdown
+from eval.tables.render import render, to_csv, to_markdown
+from eval.tables.stored import read_tables
 from eval.tables.table import Column, Table, show, tabulated
+from reward_fns.errors import UserError
 
 TABLE = Table(
     "t_1",
@@ -98,3 +101,33 @@ def test_names_of_others_make_no_formula_no_markup_and_no_option():
     latex = to_latex(hostile)
     # `\\` takes [2cm] for a distance and * for its starred form, \midrule [..] for a width
     assert "\n{[}2cm]" in latex and "\n{*}" in latex and r"\label{tab:a-b}" in latex
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": 5},
+        {"notes": [{}]},
+        {"notes": 5},
+        {"columns": ["a"]},
+        {"columns": [{"name": []}]},
+        {"rows": [[{"a": 1}]]},
+        {"rows": [[[1, 2]]]},
+        {"rows": [[["a", "b", "c"]]]},
+        {"rows": [[1, 2]]},
+    ],
+)
+def test_stored_tables_of_another_shape_are_one_line(tmp_path, change):
+    path = tmp_path / "tables.json"
+    stored = {"name": "t", "title": "T", "columns": [{"name": "a"}], "rows": [[1]], "notes": []}
+    path.write_text(json.dumps({"tables": [stored]}))
+    (table,) = read_tables(path)
+    assert table.rows == ((1,),)
+    path.write_text(json.dumps({"tables": [stored | change]}))
+    with pytest.raises(UserError, match="holds no tables"):
+        read_tables(path)
+
+
+def test_a_title_is_text_too():
+    table = Table("t", "<img src=x> ![x](http://tracker)", (Column("a"),), (("b",),))
+    assert render(table, ".md").startswith("# &lt;img src=x> ![x]&#40;http://tracker)")

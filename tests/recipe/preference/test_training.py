@@ -212,6 +212,26 @@ def test_what_cannot_be_trained_on_is_named(tiny_llava, preferences, sft, tmp_pa
         settings("povid", noise_steps=0)
 
 
+def test_an_example_that_cannot_be_used_is_left_out_and_ends_no_training(
+    tiny_llava, preferences, tmp_path, capsys
+):
+    good, long, torn, *_ = preference_examples(preferences)
+    long = replace(long, answers=(" ".join([CHOSEN] * 4000), REJECTED))
+
+    class Torn:
+        def read(self):
+            return png(0)[:-40]
+
+    torn = replace(torn, image=Torn())
+    log = train(str(tiny_llava), [long, good, torn], tmp_path / "out", settings("dpo", steps=1))
+    assert log[-1]["step"] == 1
+    said = capsys.readouterr().out
+    assert "2 of 3 examples cannot be used and are left out" in said
+    assert "q1: prompt and answer have" in said and "q2: the image of a request cannot be" in said
+    with pytest.raises(UserError, match="2 of 2 examples cannot be used: the first, q1"):
+        train(str(tiny_llava), [long, torn], tmp_path / "none", settings("dpo", steps=1))
+
+
 def test_one_command_trains_qwen_too(tiny_qwen, preferences, tmp_path, monkeypatch, capsys):
     arguments = ["povid", "--model", tiny_qwen, "--data", preferences, "--out", tmp_path / "out"]
     arguments += ["--steps", 1, "--rank", 2, "--batch-size", 2]
@@ -220,3 +240,15 @@ def test_one_command_trains_qwen_too(tiny_qwen, preferences, tmp_path, monkeypat
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert main() == 1
     assert "exists: name another --out" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_one_line(monkeypatch, capsys):
+    def interrupted(options):
+        raise KeyboardInterrupt  # what Ctrl-C raises, wherever the training is
+
+    monkeypatch.setattr("recipe.difficulty_calib.preference.__main__._train", interrupted)
+    arguments = ["preference", "dpo", "--model", "m", "--data", "d", "--out", "o"]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert main() == 130
+    said = capsys.readouterr().err
+    assert said == "interrupted: the same command goes on from its last checkpoint\n"
