@@ -1,4 +1,6 @@
-"""Sentence embeddings by sentence-transformers, from a directory, a hub name, or a package that ships a model."""
+"""Sentence embeddings by sentence-transformers, from a directory, a hub name, or a
+package that ships a model.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,7 +20,9 @@ BATCH = 64
 
 
 def packaged_model(distribution: str) -> Path | None:
-    """The sentence-transformers directory (it holds `modules.json`) inside an installed distribution, None without."""
+    """The sentence-transformers directory (it holds `modules.json`) inside an installed
+    distribution, None without.
+    """
     try:
         listed = files(distribution) or []
     except PackageNotFoundError:

@@ -1,14 +1,16 @@
 """Model specs, and the directory in hub layout that every engine loads.
 
-    MODEL               a Hugging Face directory, or a name on the hub (org/model), fetched into the hub's own cache
+    MODEL               a Hugging Face directory, or a name on the hub (org/model), fetched
+                        into the hub's own cache
     BASE+ADAPTER        a peft LoRA adapter on a base
-    CHECKPOINT          verl's, of full training: the run's directory, `global_step_N` or the one with the shards
+    CHECKPOINT          verl's, of full training: the run's directory, `global_step_N`
+                        or the one with the shards
     BASE+CHECKPOINT     verl's, of LoRA training, on the model that it was trained on
 
-What is not ready as it is becomes a copy in the cache: an adapter is merged, verl's shards are put together, and CLIP
-weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the hub's name
-`vision_tower.vision_model.embeddings...`. A copy is named after the content of its sources, written beside and renamed,
-so one that exists is whole and is reused.
+What is not ready as it is becomes a copy in the cache: an adapter is merged, verl's shards are put
+together, and CLIP weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the
+hub's name `vision_tower.vision_model.embeddings...`. A copy is named after the content of its
+sources, written beside and renamed, so one that exists is whole and is reused.
 """
 
 import hashlib
@@ -46,8 +48,8 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
         spec: see above.
 
     Raises:
-        UserError: a directory, processor or adapter file is missing, the adapter does not fit the base, or a checkpoint
-            cannot be merged.
+        UserError: a directory, processor or adapter file is missing, the adapter does not fit the
+            base, or a checkpoint cannot be merged.
     """
     base_text, plus, adapter_text = spec.rpartition("+")
     if not plus or Path(spec).is_dir():
@@ -185,11 +187,13 @@ def _write_directory(target: Path, fill: Callable[[Path], object]) -> None:
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path, dtype: Any = None) -> None:
-    """Write the base with a peft LoRA adapter merged in to `out`, in hub layout, with the base's other files.
+    """Write the base with a peft LoRA adapter merged in to `out`, in hub layout,
+    with the base's other files.
 
     Args:
-        dtype: of the merged weights: a torch dtype, or "auto" for the base's own. By default the base's own on a GPU;
-            float32 without one, where everything runs in it and a small update must not be lost in a bf16 base.
+        dtype: of the merged weights: a torch dtype, or "auto" for the base's own. By default the
+            base's own on a GPU; float32 without one, where everything runs in it and a small
+            update must not be lost in a bf16 base.
 
     Raises:
         UserError: the adapter does not fit the base.

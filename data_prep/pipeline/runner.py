@@ -30,10 +30,11 @@ def _alone(run: Path) -> Iterator[None]:
 
 
 def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
-    """Do the named steps, in the order of `STEPS`, that are not done yet; returns the table of counts.
+    """Do the named steps, in the order of `STEPS`, that are not done yet;
+    returns the table of counts.
 
-    Each step that is done is skipped if neither its inputs nor its configuration have changed, else done
-    anew. What depends on it is done anew if something else came out.
+    Each step that is done is skipped if neither its inputs nor its configuration have changed,
+    else done anew. What depends on it is done anew if something else came out.
 
     Raises:
         UserError: an input that the user has to mend; what is done stays.

@@ -1,11 +1,12 @@
-"""Step `parquet`: the files that verl trains and evaluates on (schema: `data_prep.verl_rows.schema`).
+"""Step `parquet`: the files that verl trains and evaluates on (schema:
+`data_prep.verl_rows.schema`).
 
     rl_train.parquet   questions of the split "train"
     test.parquet       questions of the split "evaluation"
-    sft.parquet        the text of `sft.jsonl`, or if `sft.confidence` is "own" those of `targets.jsonl`,
-                       each as often as it was drawn
-    r_tuning.parquet   the answers of `sft.jsonl` as R-Tuning states them (`r_tuning`); empty without a judge in the
-                       step `sft`
+    sft.parquet        the text of `sft.jsonl`, or if `sft.confidence` is "own" those of
+                       `targets.jsonl`, each as often as it was drawn
+    r_tuning.parquet   the answers of `sft.jsonl` as R-Tuning states them (`r_tuning`); empty
+                       without a judge in the step `sft`
 
 Every prompt asks for the claim format, whatever the candidates were sampled with.
 """
@@ -34,7 +35,8 @@ FILES = ("rl_train.parquet", "test.parquet", "sft.parquet", "r_tuning.parquet")
 
 @dataclass(frozen=True)
 class ParquetConfig:
-    """How images are kept: "bytes" in the files, or "reference", the absolute path (every machine must see it).
+    """How images are kept: "bytes" in the files, or "reference", the absolute path
+    (every machine must see it).
 
     Raises:
         ValueError: something else.

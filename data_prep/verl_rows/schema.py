@@ -13,14 +13,16 @@ A row of questions (RL training, evaluation):
         question_id, question, task      the id is unique in a file; task is "QA" | "Detail"
         image_id                         images with the same id are the same image
         entity                           first named entity, "" if none
-        answers                          reference answers of the dataset's own accuracy rule, may be empty
-        subset                           "entailment" | "contradiction" | "neutral" | "unpaired", "" if not known
+        answers                          reference answers of the dataset's own
+                                         accuracy rule, may be empty
+        subset                           "entailment" | "contradiction" | "neutral" |
+                                         "unpaired", "" if not known
         share_true, vote_margin          of the question's sampled answers, in [0, 1]
         entity_rarity, entity_count      of its Better answer, >= 0
         (the last four are null where stage one did not measure them)
 
-A row of SFT: `messages` (user, assistant; one `<image>`, in the user's), `images` as above, `data_source`,
-`question_id`, which several rows may share: different answers to one question.
+A row of SFT: `messages` (user, assistant; one `<image>`, in the user's), `images` as above,
+`data_source`, `question_id`, which several rows may share: different answers to one question.
 """
 
 import math
@@ -92,7 +94,8 @@ def sft_schema(images: ImageKind) -> pa.Schema:
 
 
 def chat_content(text: str) -> list[dict[str, str]]:
-    """Split text at its `<image>` marks into content parts, as the recipe's datasets do for SFT and the rollout.
+    """Split text at its `<image>` marks into content parts, as the recipe's datasets do
+    for SFT and the rollout.
 
     A newline after a mark belongs to the mark: the chat templates of LLaVA-1.5 write their own.
 

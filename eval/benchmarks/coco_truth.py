@@ -1,7 +1,8 @@
-"""Which of COCO's objects an image holds: those of its instances, and those that its captions mention (CHAIR's truth).
+"""Which of COCO's objects an image holds: those of its instances, and those that its captions
+mention (CHAIR's truth).
 
-Read from `instances_*.json` and `captions_*.json` (COCO 2014, train or val or both), in a directory or its
-`annotations`. Captions are read by the same extractor as the answers.
+Read from `instances_*.json` and `captions_*.json` (COCO 2014, train or val or both), in a
+directory or its `annotations`. Captions are read by the same extractor as the answers.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The hallucination command: models by benchmarks, answered, judged, scored and written as tables.
 
-All models answer first, one in memory at a time; then the judge is asked, then everything is scored. What is there
-already and was made with the same settings is not made again.
+All models answer first, one in memory at a time; then the judge is asked, then everything is
+scored. What is there already and was made with the same settings is not made again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,8 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
     """Ask, judge and score all models.
 
     Raises:
-        UserError: a model, a benchmark's files or the judge's configuration is wrong, or the judge failed.
+        UserError: a model, a benchmark's files or the judge's configuration is
+            wrong, or the judge failed.
     """
     check_out_directory(plan.out)
     benchmarks = {kind: load(kind, directory) for kind, directory in plan.benchmarks.items()}

@@ -1,4 +1,6 @@
-"""Tables of the hallucination command: the paper's Table 3 with our rows below, and what stands behind them."""
+"""Tables of the hallucination command: the paper's Table 3 with our rows below, and
+what stands behind them.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw, and print the files' names.
 
     Raises:
-        UserError: the records are wrong, `--out` is no directory, or the records hold nothing that the figure shows.
+        UserError: the records are wrong, `--out` is no directory, or the records hold
+            nothing that the figure shows.
     """
     from eval.naming.out_paths import check_out_directory
     from eval.records.chosen import load_chosen

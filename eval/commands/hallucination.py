@@ -1,4 +1,6 @@
-"""`python -m eval hallucination`: MMHal-Bench, Object HalBench, POPE and AMBER for any models (Table 3)."""
+"""`python -m eval hallucination`: MMHal-Bench, Object HalBench, POPE and AMBER for
+any models (Table 3).
+"""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""`python -m eval fit-calibrator` and `posthoc`: fit a map of confidences, apply one, or cross-fit by question."""
+"""`python -m eval fit-calibrator` and `posthoc`: fit a map of confidences, apply one, or
+cross-fit by question.
+"""
 
 import argparse
 from pathlib import Path

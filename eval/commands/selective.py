@@ -1,4 +1,6 @@
-"""`python -m eval selective`: trust the confident answers, choose a threshold, vote by confidence."""
+"""`python -m eval selective`: trust the confident answers, choose a
+threshold, vote by confidence.
+"""
 
 import argparse
 from pathlib import Path

@@ -1,10 +1,12 @@
-"""Calibration metrics over arrays of shape (n,): `confidence` is the probability c_i of being right that was stated,
-`correct` the verdict y_i, binary for a question with one answer and perhaps graded in [0, 1] for a description.
+"""Calibration metrics over arrays of shape (n,): `confidence` is the probability c_i of being
+right that was stated, `correct` the verdict y_i, binary for a question with one answer and perhaps
+graded in [0, 1] for a description.
 
-Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition), `debiased` (ECE without
-the bias of few answers, refinement, the ECE's floor), `smooth` (smooth ECE),
-`scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags), `bootstrap` (intervals and
-paired differences), `estimates` (all of it by name). Undefined values (n = 0; AUROC with one class) are NaN, never 0.
+Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition),
+`debiased` (ECE without the bias of few answers, refinement, the ECE's floor), `smooth` (smooth
+ECE), `scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags),
+`bootstrap` (intervals and paired differences), `estimates` (all of it by name). Undefined values
+(n = 0; AUROC with one class) are NaN, never 0.
 """
 
 from eval.metrics.binned import (

@@ -1,4 +1,6 @@
-"""Every metric by name, and its estimate on answers: value, interval, n, parse failures, and why it is undefined."""
+"""Every metric by name, and its estimate on answers: value, interval, n, parse failures,
+and why it is undefined.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,14 +32,18 @@ INTERVAL = (
 Known = tuple[float, float, float]
 """A value and the ends of its interval."""
 OwnInterval = Callable[[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | None], Known]
-"""Confidences, verdicts, strata and clusters, each (n,) -> a value with an interval that is no bootstrap's."""
+"""Confidences, verdicts, strata and clusters, each (n,) -> a value with an interval
+that is no bootstrap's.
+"""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its function on resamples, in one line what it estimates, and which direction is better.
+    """A metric: its function on resamples, in one line what it estimates, and
+    which direction is better.
 
-    `own`: its value and interval where a bootstrap's would be wrong; None: the percentile bootstrap's.
+    `own`: its value and interval where a bootstrap's would be wrong; None:
+    the percentile bootstrap's.
     """
 
     rows: Rows
@@ -184,7 +190,8 @@ def bootstrap_interval(
     seed: int = 0,
     strata: ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """Interval of 95 % for a metric with its default bins: percentile bootstrap (see `bootstrap`), or the metric's own.
+    """Interval of 95 % for a metric with its default bins: percentile bootstrap (see
+    `bootstrap`), or the metric's own.
 
     Args:
         metric: a name of `METRICS`, or the public function.
@@ -216,11 +223,12 @@ def paired_bootstrap_difference(
     strata: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
 ) -> Difference:
-    """Metric of a minus metric of b, with interval and p-values; all arrays (n,), position i is the same question.
+    """Metric of a minus metric of b, with interval and p-values; all arrays (n,),
+    position i is the same question.
 
     Args:
-        metric: a name of `METRICS`, or the public function; for `ece_debiased` and `refinement` the interval and both
-            p-values are those of their own law (`debiased`), no bootstrap's.
+        metric: a name of `METRICS`, or the public function; for `ece_debiased` and `refinement`
+            the interval and both p-values are those of their own law (`debiased`), no bootstrap's.
         strata, clusters: see `estimate_all`.
 
     Raises:
@@ -270,11 +278,12 @@ def estimate_all(
         confidence: (n,), None where it could not be read; NaN there in an array.
         correct: (n,), verdicts in [0, 1].
         strata: (n,) dataset of each answer; None: one stratum.
-        clusters: (n,) question of each answer, drawn with all its answers; None: each answer is a question's only one.
+        clusters: (n,) question of each answer, drawn with all its answers; None: each answer
+            is a question's only one.
 
     Raises:
-        ValueError: an unknown metric, shapes differ, a value is NaN or outside [0, 1], or a question lies in two
-            strata.
+        ValueError: an unknown metric, shapes differ, a value is NaN or outside [0, 1], or a
+            question lies in two strata.
     """
     y = np.asarray(correct, dtype=np.float64)
     if isinstance(confidence, np.ndarray):

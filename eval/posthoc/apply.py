@@ -24,8 +24,8 @@ def by_calibrator(directory: Path, model: str, protocol: str, calibrator: Calibr
     """Write the records that a calibrator makes of a protocol's; returns the new file.
 
     Raises:
-        UserError: no such records, or stale ones; a calibrator of another protocol, or one that was fitted on one of
-            these questions.
+        UserError: no such records, or stale ones; a calibrator of another protocol, or one that
+            was fitted on one of these questions.
     """
     made_for = calibrator.fit.get("protocol", protocol)
     if made_for != protocol:
@@ -47,7 +47,8 @@ def by_calibrator(directory: Path, model: str, protocol: str, calibrator: Calibr
 def cross_fitted(
     directory: Path, model: str, protocol: str, method: str, folds: int, seed: int = 0
 ) -> Path:
-    """Write a protocol's records, each calibrated by a map fitted without its question; returns the new file.
+    """Write a protocol's records, each calibrated by a map fitted without its
+    question; returns the new file.
 
     Args:
         method: a name of `fit.FITS`.

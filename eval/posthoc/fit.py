@@ -1,7 +1,8 @@
-"""Fitting post-hoc maps: scikit-learn's isotonic and logistic regression; `reward_fns.posthoc` applies them.
+"""Fitting post-hoc maps: scikit-learn's isotonic and logistic regression;
+`reward_fns.posthoc` applies them.
 
-A verdict between 0 and 1 (Detail) counts as that share of a right answer: the logistic fits see the answer twice, as
-right with the weight y and as wrong with the weight 1 - y.
+A verdict between 0 and 1 (Detail) counts as that share of a right answer: the logistic fits see
+the answer twice, as right with the weight y and as wrong with the weight 1 - y.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,9 @@ def _histogram(c: Floats, y: Floats) -> dict[str, Any]:
 
 
 def _logistic(features: Floats, y: Floats, intercept: bool) -> tuple[Floats, float]:
-    """Coefficients (d,) and intercept of a logistic regression without penalty, of features (n, d)."""
+    """Coefficients (d,) and intercept of a logistic regression without
+    penalty, of features (n, d).
+    """
     from sklearn.linear_model import LogisticRegression
 
     twice = np.concatenate([features, features])

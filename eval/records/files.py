@@ -54,9 +54,13 @@ def _parse(kind: type[_Record], data: Mapping[str, Any], where: str) -> _Record:
 
 
 _UNREPORTED: dict[str, Any] = {"texts": [], "detail": {}, "probabilities": {}, "defects": []}
-"""What takes room and no report shows, and the one empty value that takes its place in every record."""
+"""What takes room and no report shows, and the one empty value that takes its
+place in every record.
+"""
 _COUNTED = ("token", "merged")
-"""Of a record's detail: DP's token, and whether SC's rule merged answers, which the report counts."""
+"""Of a record's detail: DP's token, and whether SC's rule merged answers,
+which the report counts.
+"""
 _SHARED = (
     *("model", "dataset", "task", "question_id", "question", "image_id", "entity", "subset"),
     *("expert", "expert_version"),
@@ -85,7 +89,8 @@ def read_answers(path: Path, lean: bool = False) -> list[Answer]:
         lean: see `read_records`.
 
     Raises:
-        UserError: the file is missing or empty, a line is malformed (named by its number), or an answer stands twice.
+        UserError: the file is missing or empty, a line is malformed (named by its number),
+            or an answer stands twice.
     """
     _require(path)
     answers = [
@@ -100,7 +105,8 @@ def read_answers(path: Path, lean: bool = False) -> list[Answer]:
 def read_records(
     path: Path, answers: Mapping[str, Answer] | None = None, lean: bool = False
 ) -> list[AnswerRecord]:
-    """All records of a file `MODEL.PROTOCOL.jsonl`, in its order, joined with the answers beside it.
+    """All records of a file `MODEL.PROTOCOL.jsonl`, in its order, joined
+    with the answers beside it.
 
     Args:
         path: the protocol's file; its name is taken apart at the dots.
@@ -108,8 +114,8 @@ def read_records(
         lean: leave out what no report shows (`_UNREPORTED`), which is most of a large file.
 
     Raises:
-        UserError: a file is missing or empty, a line is malformed (named by its number), an answer is missing or stands
-            twice.
+        UserError: a file is missing or empty, a line is malformed (named by its number), an answer
+            is missing or stands twice.
     """
     _require(path)
     model, protocol = path.name.split(".")[:2]
@@ -188,7 +194,8 @@ def check_not_stale(path: Path) -> None:
     Files without settings, which were made elsewhere, are taken as they are.
 
     Raises:
-        UserError: the answers were made again since; names both files and the command that mends it.
+        UserError: the answers were made again since; names both files and
+            the command that mends it.
     """
     settings = settings_path(path)
     model, protocol = path.name.split(".")[:2]

@@ -1,4 +1,6 @@
-"""What `python -m eval hallucination` left, for the page: its tables, and its operating curves as one line chart."""
+"""What `python -m eval hallucination` left, for the page: its tables, and its operating
+curves as one line chart.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,6 @@
-"""report.md: the summary in words, the tables, and how to read them; also printed at the end of a run."""
+"""report.md: the summary in words, the tables, and how to read them; also
+printed at the end of a run.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,13 +25,17 @@ THEORY = {
 }
 _IN_SUMMARY = ("ece_by_protocol", "auroc_by_protocol", "overall", "ece_ratios")
 _IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "training", "stages")
-"""Tables that are printed, and those that follow in report.md; all are in the HTML report and `tables/`."""
+"""Tables that are printed, and those that follow in report.md; all are in the HTML
+report and `tables/`.
+"""
 
 
 def render_summary(
     summary: Sequence[ProtocolSummary], tables: Sequence[Table], warnings: Sequence[str] = ()
 ) -> str:
-    """What to know first (`content.Warnings`), headlines, verdicts, the tables over all questions."""
+    """What to know first (`content.Warnings`), headlines, verdicts, the
+    tables over all questions.
+    """
     parts = ["# Calibration report\n", *(f"**{warning}**\n" for warning in warnings)]
     for item in summary:
         sentences = [

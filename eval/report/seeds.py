@@ -1,4 +1,6 @@
-"""Several reports of the same models, one a seed: mean and range of each value over all questions."""
+"""Several reports of the same models, one a seed: mean and range of each
+value over all questions.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +70,8 @@ def _run(path: Path, content: Mapping[str, Any]) -> Run:
 
 
 def seed_table(runs: Sequence[Run]) -> Table:
-    """Mean over the runs of each pooled value, with its lowest and highest; one row a protocol and model.
+    """Mean over the runs of each pooled value, with its lowest and highest; one
+    row a protocol and model.
 
     A model that some runs lack is averaged over the others; the column `runs` says over how many.
     """

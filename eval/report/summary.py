@@ -1,6 +1,8 @@
-"""What the report says in words: which model has the best confidences, and the verdicts of the pairs that matter.
+"""What the report says in words: which model has the best confidences, and the verdicts
+of the pairs that matter.
 
-Nothing here is written in advance: every sentence is filled from the values and the intervals at hand.
+Nothing here is written in advance: every sentence is filled from the values
+and the intervals at hand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,9 +47,10 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
 def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str:
     """The lowest Brier score over all questions, with the debiased ECE beside it.
 
-    The Brier score cannot be won by bluntness, as a low ECE can: stating the mean for all costs refinement. A model
-    is named first only where it is told apart from every other; else those that may be the best are listed, in the
-    order of training. Those that `why_left_out` names are not among them.
+    The Brier score cannot be won by bluntness, as a low ECE can: stating the mean for all
+    costs refinement. A model is named first only where it is told apart from every other; else
+    those that may be the best are listed, in the order of training. Those that `why_left_out`
+    names are not among them.
 
     Args:
         pairs: the protocol's comparisons by Brier score.

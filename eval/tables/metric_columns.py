@@ -1,4 +1,6 @@
-"""What the tables of metrics share: titles and arrows, cells, the order of protocols, the notes on estimators."""
+"""What the tables of metrics share: titles and arrows, cells, the order of protocols,
+the notes on estimators.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

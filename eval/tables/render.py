@@ -38,7 +38,9 @@ def to_csv(table: Table) -> str:
 
 
 def _csv_cell(value: str | float | None) -> str:
-    """A text that a spreadsheet would take for a formula gets the apostrophe that makes it a text there too."""
+    """A text that a spreadsheet would take for a formula gets the apostrophe that
+    makes it a text there too.
+    """
     if value is None or value != value:
         return ""
     return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else str(value)

@@ -1,5 +1,6 @@
-"""The report's tables of all questions, of claims, and of ratios to the base. Slices are in `slice_tables`, training in
-`run_tables`, Tables 2 and 5 to 12 of the paper in `paper_tables`, comparisons of two models in `comparison`.
+"""The report's tables of all questions, of claims, and of ratios to the base. Slices are in
+`slice_tables`, training in `run_tables`, Tables 2 and 5 to 12 of the paper in `paper_tables`,
+comparisons of two models in `comparison`.
 """
 
 from collections.abc import Mapping
@@ -153,7 +154,9 @@ def _estimate(claims: ClaimCalibration, name: str) -> Cell:
 
 
 def ratio_table(ratios: Ratios) -> Table | None:
-    """ECE of each model divided by the base's, by protocol, beside the paper's ratio; None without a base."""
+    """ECE of each model divided by the base's, by protocol, beside the paper's
+    ratio; None without a base.
+    """
     rows: list[tuple[Cell, ...]] = []
     for protocol, models in ratios.items():
         base = mean_calibration(BASE, protocol, "ece")

@@ -15,7 +15,9 @@ _PHASES = ("first", "middle", "last")
 
 
 def training_table(training: Mapping[str, Curves]) -> Table | None:
-    """How ECE and the share of confidences at 0 or 1 moved during GRPO; None if nothing was logged."""
+    """How ECE and the share of confidences at 0 or 1 moved during GRPO; None
+    if nothing was logged.
+    """
     if not training:
         return None
     rows = []

@@ -1,4 +1,6 @@
-"""Tables of `python -m eval selective`: what is left of the answers when the unsure ones are not trusted, and votes."""
+"""Tables of `python -m eval selective`: what is left of the answers when the unsure ones are
+not trusted, and votes.
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,10 +1,12 @@
-"""From verl's checkpoints to what everything else loads: a Hugging Face directory, and a peft LoRA adapter.
+"""From verl's checkpoints to what everything else loads: a Hugging Face directory,
+and a peft LoRA adapter.
 
     python -m recipe.difficulty_calib.export sft  outputs/run/sft  outputs/run/models/sft --base MODEL
     python -m recipe.difficulty_calib.export lora outputs/run/grpo outputs/run/models/rl
 
-Takes the newest whole checkpoint (``latest_checkpointed_iteration.txt``), by `data_prep.engines.verl_checkpoint`.
-Written beside the target and renamed: a target that exists is whole, and no other disk is touched.
+Takes the newest whole checkpoint (``latest_checkpointed_iteration.txt``), by
+`data_prep.engines.verl_checkpoint`. Written beside the target and renamed: a target that exists is
+whole, and no other disk is touched.
 """
 
 import argparse
@@ -20,13 +22,14 @@ from reward_fns.errors import UserError
 
 
 def export_sft(run: Path, target: Path, base: str | None = None) -> None:
-    """Write the model that SFT trained: as verl saved it, or with its LoRA adapter merged into the base.
+    """Write the model that SFT trained: as verl saved it, or with its LoRA
+    adapter merged into the base.
 
     The weights have the hub's names, so that no engine needs another copy.
 
     Args:
-        base: the model that SFT started from, directory or hub name; needed for a LoRA checkpoint. The merged model has
-            its precision.
+        base: the model that SFT started from, directory or hub name; needed for a LoRA checkpoint.
+            The merged model has its precision.
 
     Raises:
         UserError: no checkpoint, or one without what it takes to write a model.

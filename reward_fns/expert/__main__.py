@@ -5,7 +5,8 @@
     python -m reward_fns.expert export CACHE verdicts.jsonl                         for {kind: replay, recorded: ...}
     python -m reward_fns.expert agreement answers.jsonl --expert '{...}'            one call against N + 1 calls
 
-An expert is given as YAML or JSON, or as a file that holds it; CACHE is a directory or an exported file.
+An expert is given as YAML or JSON, or as a file that holds it; CACHE is a
+directory or an exported file.
 """
 
 import argparse

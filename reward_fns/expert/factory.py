@@ -72,11 +72,13 @@ def _own(
 
 
 def make_expert(config: str | Mapping[str, Any]) -> Expert:
-    """The expert that a configuration names: ``"oracle"``, or a mapping with ``kind`` and the options of that kind.
+    """The expert that a configuration names: ``"oracle"``, or a mapping with ``kind`` and
+    the options of that kind.
 
-    oracle: no options. openai: those of `OpenAIExpert`, and ``cache``, ``lease``, ``concurrency`` (`CachedExpert`),
-    ``mode`` (`modes`). replay: those of `ReplayExpert`, and ``mode``. ``package.module:Class``: the arguments of that
-    class; if it has a ``prompt_version`` also ``cache``, ``lease`` and ``concurrency``.
+    oracle: no options. openai: those of `OpenAIExpert`, and ``cache``, ``lease``, ``concurrency``
+    (`CachedExpert`), ``mode`` (`modes`). replay: those of `ReplayExpert`, and ``mode``.
+    ``package.module:Class``: the arguments of that class; if it has a ``prompt_version`` also
+    ``cache``, ``lease`` and ``concurrency``.
 
     >>> make_expert({"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:8000/v1"}).name
     'judge'

@@ -1,14 +1,14 @@
-"""A local NLI cross-encoder as the expert on pairs: a model that reads two texts and says whether the first entails,
-contradicts, or neither, the second. It answers `PairRequest` and nothing else.
+"""A local NLI cross-encoder as the expert on pairs: a model that reads two texts and says whether
+the first entails, contradicts, or neither, the second. It answers `PairRequest` and nothing else.
 
-The texts are the question followed by the better, and by the worse answer, for a short answer alone states nothing. The
-model is asked in both directions and the probabilities are averaged,
+The texts are the question followed by the better, and by the worse answer, for a short answer
+alone states nothing. The model is asked in both directions and the probabilities are averaged,
 
     P(label) = (P(label | better -> worse) + P(label | worse -> better)) / 2,
 
-since the label is about how two answers relate, not about which follows from which. The most probable label is taken,
-of equally probable ones the first of contradiction, neutral, entailment. One pair is one batch of two, so that the
-result depends on nothing beside it.
+since the label is about how two answers relate, not about which follows from which. The most
+probable label is taken, of equally probable ones the first of contradiction, neutral, entailment.
+One pair is one batch of two, so that the result depends on nothing beside it.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ _TEXT = "{question} {answer}"
 
 
 def label_columns(id2label: Mapping[int, str]) -> dict[str, int]:
-    """The column of each label in the model's output, by the names that its configuration gives them.
+    """The column of each label in the model's output, by the names that its
+    configuration gives them.
 
     Raises:
         UserError: the configuration does not name all three.
@@ -60,7 +61,8 @@ class NliExpert:
     """A sentence-transformers CrossEncoder with three labels.
 
     Args:
-        model: a directory or a hub name, e.g. "cross-encoder/nli-deberta-v3-base"; also the expert's name in records.
+        model: a directory or a hub name, e.g. "cross-encoder/nli-deberta-v3-base"; also the
+            expert's name in records.
 
     Raises:
         UserError: the model cannot be loaded, or its labels are not those three.

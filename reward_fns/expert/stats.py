@@ -2,7 +2,8 @@
 
     asked = cache_hits + shared + answered + failures        once nothing is in flight
 
-Prices are US dollars a million tokens, by the model's name as it is configured, in a YAML file or a mapping:
+Prices are US dollars a million tokens, by the model's name as it is configured, in
+a YAML file or a mapping:
 
     judge-large: {input: 2.5, output: 10}
 """
@@ -92,7 +93,8 @@ def price_of(model: str, prices: str | Mapping[str, Any] | None) -> Price:
     """The model's price; free without a table.
 
     Raises:
-        ValueError: the table is not readable, lacks the model, or names something other than input and output.
+        ValueError: the table is not readable, lacks the model, or names something
+            other than input and output.
     """
     if prices is None:
         return Price()

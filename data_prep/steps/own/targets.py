@@ -3,21 +3,23 @@
 The answers of `own.jsonl`, each with a confidence and tags by the cross-fitted maps of `claim_map`:
 
     confidence   the chance that the answer is right, to one decimal
-    tag          "I'm sure." where the chance that the claim is right is above 1/2 (`own.tags=likelier`), or
-                 with that chance, drawn for each copy of the answer (`own.tags=drawn`)
+    tag          "I'm sure." where the chance that the claim is right is above 1/2
+                 (`own.tags=likelier`), or with that chance, drawn for each copy of the
+                 answer (`own.tags=drawn`)
 
-What drawing is for: at inference the model draws its tags, then reads them. Where a tag says for certain on which
-side of 1/2 the chance lies, the model learns to believe it, and believes it of tags that it drew by
-mere luck: the number behind a guess is as sure as one behind knowledge (Ortega et al. 2021, "Shaking the
-foundations", call this self-delusion). A drawn tag says little, so the number rests on the answer; but the
-tags themselves are noisier. What each is worth: recipe/difficulty_calib/RESULTS.md.
+What drawing is for: at inference the model draws its tags, then reads them. Where a tag says for
+certain on which side of 1/2 the chance lies, the model learns to believe it, and believes it of
+tags that it drew by mere luck: the number behind a guess is as sure as one behind knowledge
+(Ortega et al. 2021, "Shaking the foundations", call this self-delusion). A drawn tag says little,
+so the number rests on the answer; but the tags themselves are noisier. What each is worth:
+recipe/difficulty_calib/RESULTS.md.
 
 A record of `targets.jsonl`, none if `sft.confidence` is not "own":
 
     {question_id, dataset, texts: [{text, count, chance, correct}]}
 
-`own_map.json` holds the maps, fitted on all answers, and how well the cross-fitted ones foretell the
-verdicts (n, AUROC, ECE, Brier score, spread): {} if `sft.confidence` is not "own".
+`own_map.json` holds the maps, fitted on all answers, and how well the cross-fitted ones foretell
+the verdicts (n, AUROC, ECE, Brier score, spread): {} if `sft.confidence` is not "own".
 """
 
 from collections import Counter
@@ -47,8 +49,8 @@ def run(context: Context, settings: OwnSettings) -> Counts:
     """Write `targets.jsonl` and `own_map.json`.
 
     Raises:
-        UserError: a log-probability that is no number; too few answers; or confidences without spread:
-            SFT on one number for all answers unlearns to tell right from wrong.
+        UserError: a log-probability that is no number; too few answers; or confidences without
+            spread: SFT on one number for all answers unlearns to tell right from wrong.
     """
     source, map_file = context.run / "own.jsonl", context.run / "own_map.json"
     records = list(read_jsonl(source)) if settings.wanted else []

@@ -1,4 +1,5 @@
-"""What verl and vLLM need changed for LLaVA and for hosts without an accelerator: one patch a module.
+"""What verl and vLLM need changed for LLaVA and for hosts without an
+accelerator: one patch a module.
 
 A patch waits for the import of the module that it changes (`wrapt.register_post_import_hook`), so
 that installing all of them imports nothing. Where the code that it changes is not the code that it
@@ -97,7 +98,9 @@ def install(patch: Patch) -> None:
 
 
 def replace_everywhere(name: str, old: object, new: object) -> None:
-    """Rebind attribute `name` in every loaded verl module that took `old` by ``from ... import``."""
+    """Rebind attribute `name` in every loaded verl module that took `old`
+    by ``from ... import``.
+    """
     for module_name, module in list(sys.modules.items()):
         if module_name.split(".")[0] == "verl" and getattr(module, "__dict__", {}).get(name) is old:
             setattr(module, name, new)

@@ -1,4 +1,6 @@
-"""Keep vLLM's linear weights on the CPU as they were loaded, so that weight sync can write them again."""
+"""Keep vLLM's linear weights on the CPU as they were loaded, so that weight sync
+can write them again.
+"""
 
 from typing import Any
 

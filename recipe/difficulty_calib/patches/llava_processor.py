@@ -13,7 +13,8 @@ def _apply(module: Any) -> None:
         """verl's `hf_processor`, which also returns a LLaVA processor.
 
         Raises:
-            ValueError: a LLaVA model whose directory holds no usable processor. Stock verl would go on without images.
+            ValueError: a LLaVA model whose directory holds no usable processor. Stock verl
+                would go on without images.
         """
         from transformers import AutoConfig, AutoProcessor
 

@@ -1,4 +1,6 @@
-"""Draw a new adapter's weights by the engine's `seed`, so that a training of the same seed starts from the same."""
+"""Draw a new adapter's weights by the engine's `seed`, so that a training of the same seed
+starts from the same.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Name a run's segments of shared memory after the run, so that what it leaves can be removed (`leftovers`)."""
+"""Name a run's segments of shared memory after the run, so that what it leaves can be
+removed (`leftovers`).
+"""
 
 import os
 from typing import Any

@@ -1,7 +1,8 @@
 """Look at everything that a GRPO run is given before minutes are spent on starting it.
 
-Checks the versions that the patches are for, the model and its processor, the parquet files row by row (columns,
-images, dataset tags), and, for LLaVA, that the number of image tokens in a prompt is the one that vLLM will count.
+Checks the versions that the patches are for, the model and its processor, the parquet files row by
+row (columns, images, dataset tags), and, for LLaVA, that the number of image tokens in a prompt is
+the one that vLLM will count.
 """
 
 import os
@@ -23,7 +24,9 @@ from reward_fns.reward import DifficultyReward
 
 
 class PreflightError(ValueError):
-    """Something that the run is given will not do; the message names it and the remedy, on one line."""
+    """Something that the run is given will not do; the message names it and
+    the remedy, on one line.
+    """
 
 
 def check(config: DictConfig) -> None:
@@ -85,7 +88,9 @@ def check_model(path: str) -> Any:
 
 
 def check_parquet(path: str, image_key: str) -> list[dict[str, Any]]:
-    """Rows of a parquet file without their encoded images, once columns and images are seen to be there."""
+    """Rows of a parquet file without their encoded images, once columns and images
+    are seen to be there.
+    """
     needed = ["data_source", "prompt", "reward_model", "extra_info", image_key]
     try:
         file = pq.ParquetFile(path)
@@ -142,11 +147,12 @@ def check_tag(path: str, tag: str, reward: DifficultyReward) -> None:
 
 
 def check_image_tokens(processor: Any) -> None:
-    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many tokens as the processor
-    did.
+    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many
+    tokens as the processor did.
 
-    vLLM counts from the vision tower's configuration, the processor from its own: they differ when a processor was
-    copied from another model, and then the policy is trained on another prompt than it is sampled with.
+    vLLM counts from the vision tower's configuration, the processor from its own: they differ when
+    a processor was copied from another model, and then the policy is trained on another prompt
+    than it is sampled with.
     """
     from PIL import Image
 

@@ -67,7 +67,8 @@ class Store:
         self.update(key, lambda _: text)
 
     def update(self, key: str, new: Callable[[str | None], str | None]) -> str | None:
-        """Replace a text by new(text) in one step, None standing for no text; the old one comes back.
+        """Replace a text by new(text) in one step, None standing for no
+        text; the old one comes back.
 
         What `new` raises leaves the text as it is.
         """
