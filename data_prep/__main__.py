@@ -17,8 +17,10 @@ def parser() -> argparse.ArgumentParser:
 
     top = argparse.ArgumentParser(
         prog="python -m data_prep",
-        description="From questions about images to difficulty, labelled pairs, SFT data and verl parquet.",
-        epilog="Killed or failed: the same command goes on where it stopped. The pocket benchmark: data_prep.pocket.",
+        description="From questions about images to difficulty, labelled pairs, SFT "
+        "data and verl parquet.",
+        epilog="Killed or failed: the same command goes on where it stopped. The pocket "
+        "benchmark: data_prep.pocket.",
     )
     top.add_argument(
         "step", choices=("run", *STEPS), help="run: every step; a step's name: it and what it needs"

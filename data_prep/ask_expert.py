@@ -58,8 +58,9 @@ class Consultation:
                 ) from failure
         if len(failed) == len(answers) >= HOPELESS:
             raise UserError(
-                f"the expert {self.expert.name} failed on {len(failed)} requests in a row, the last time with: "
-                f"{failed[-1]}. Run the same command again when it answers: nothing done is lost"
+                f"the expert {self.expert.name} failed on {len(failed)} requests in a row, the "
+                f"last time with: {failed[-1]}. Run the same command again when it answers: "
+                "nothing done is lost"
             ) from failed[-1]
         return answers
 

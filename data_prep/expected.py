@@ -139,7 +139,8 @@ def describe(records: Sequence[Record], least_spread: float) -> Record:
     asked = sum(record["n"] for record in records)
     if not answers:
         raise UserError(
-            f"none of {asked} answers is in the claim format with a number: this is for a model behind SFT"
+            f"none of {asked} answers is in the claim format with a number: this is "
+            "for a model behind SFT"
         )
     expected = np.array([answer["expected"] for answer in answers])
     stated = np.array([answer["stated"] for answer in answers])

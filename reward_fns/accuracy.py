@@ -42,7 +42,10 @@ NUMBER_WORDS = MappingProxyType(
 
 _STEMS = MappingProxyType(
     {
-        "n't": "ai are ca could did does do had has have is might must need ought sha should was were wo would",
+        "n't": (
+            "ai are ca could did does do had has have is might must need ought sha "
+            "should was were wo would"
+        ),
         "'ve": "could might must not should they we what where who would you",
         "'re": "there they what why you",
         "'ll": "how it somebody someone something they what who why you",

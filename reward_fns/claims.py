@@ -38,8 +38,8 @@ from reward_fns.response_text import Span, answer_start, end_of_text, spoken, un
 from reward_fns.tags import LONGEST_TAG, holds_tag, tag_at_end
 
 FORMAT_INSTRUCTION = (
-    'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not sure." '
-    'Finish with "Confidence: " and a number from 0 to 1.'
+    'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not '
+    'sure." Finish with "Confidence: " and a number from 0 to 1.'
 )
 MAX_CLAIMS = 64
 """A longer list is a defect: no honest answer is as long, and every claim costs a judgement."""
@@ -53,8 +53,8 @@ DEFECTS = {
     "no_claims": "the text holds no list item",
     "missing_tag": "a list item does not end with a tag",
     "empty_claim": "a list item says nothing besides its bullet and tag",
-    "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a tag outside "
-    "the list",
+    "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a "
+    "tag outside the list",
     "text_outside_claims": "text before, between or after the claims, or words for the number of "
     "the confidence, where no judge reads it",
     "too_many_claims": f"the list is longer than {MAX_CLAIMS} items; reading stops there",

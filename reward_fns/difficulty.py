@@ -309,5 +309,6 @@ def _listed(coefficients: str | os.PathLike[str]) -> dict[str, Coefficients]:
         return _cached_file(path, os.stat(path).st_mtime_ns)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"coefficients {path!r} is neither a file nor a scheme: schemes are {', '.join(SCHEMES)}"
+            f"coefficients {path!r} is neither a file nor a scheme: schemes are "
+            f"{', '.join(SCHEMES)}"
         ) from error

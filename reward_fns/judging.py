@@ -62,7 +62,8 @@ def _check(verdict: AnswerVerdict, n_claims: int) -> None:
         )
     if any(label not in (0, 1) for label in verdict.claim_labels) or not 0 <= verdict.overall <= 1:
         raise ExpertError(
-            f"{verdict.source.model} gave a verdict out of range: {verdict.claim_labels}, {verdict.overall}"
+            f"{verdict.source.model} gave a verdict out of range: "
+            f"{verdict.claim_labels}, {verdict.overall}"
         )
 
 

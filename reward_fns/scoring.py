@@ -127,7 +127,8 @@ def _check(parsed: ParsedResponse, claim_labels: Sequence[int], overall_label: f
         )
     if any(label not in (0, 1) for label in claim_labels):
         raise ValueError(
-            f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded labels before scoring"
+            f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded "
+            "labels before scoring"
         )
     if not 0 <= overall_label <= 1:
         raise ValueError(
@@ -135,7 +136,8 @@ def _check(parsed: ParsedResponse, claim_labels: Sequence[int], overall_label: f
         )
     if parsed.confidence is not None and not 0 <= parsed.confidence <= 1:
         raise ValueError(
-            f"confidence {parsed.confidence!r} is outside [0, 1]: build the response with parse_response"
+            f"confidence {parsed.confidence!r} is outside [0, 1]: build the "
+            "response with parse_response"
         )
 
 

@@ -170,8 +170,8 @@ def _sampled(name: str, items: Iterator[Item], sample: int, seed: int) -> Iterat
             heapq.heapreplace(kept, entry)
     if len(kept) < sample:
         raise UserError(
-            f"dataset {name} has {len(kept)} questions, sample asks for {sample}: leave sample out to take all, or "
-            "choose another split"
+            f"dataset {name} has {len(kept)} questions, sample asks for {sample}: leave sample "
+            "out to take all, or choose another split"
         )
     for _, _, item in sorted(kept, key=lambda entry: entry[1]):
         yield item

@@ -101,7 +101,8 @@ def parquet_rows(
                         number += 1
         except pyarrow.ArrowException as error:
             raise UserError(
-                f"{path} is not a readable parquet file ({str(error).splitlines()[0]}): make it anew"
+                f"{path} is not a readable parquet file "
+                f"({str(error).splitlines()[0]}): make it anew"
             ) from error
 
 
@@ -234,7 +235,8 @@ def _read_items(
             start = opening.match(buffer)
             if start is None:
                 raise UserError(
-                    f"{path} holds no {kind}: it is not the file that its publisher has by this name"
+                    f"{path} holds no {kind}: it is not the file that its "
+                    "publisher has by this name"
                 )
             position = start.end()
             while not buffer.startswith(closing, position):

@@ -63,7 +63,8 @@ def open_engine(config: str | Mapping[str, Any], cache: Path) -> Engine:
     target = _ENGINES.get(kind, kind)
     if ":" not in str(target):
         raise UserError(
-            f"no engine of kind {kind!r}: name {', '.join(_ENGINES)}, or a class as package.module:Class"
+            f"no engine of kind {kind!r}: name {', '.join(_ENGINES)}, or a class as "
+            "package.module:Class"
         )
     if kind in _ENGINES and not (isinstance(options.get("model"), str) and options["model"]):
         raise UserError(f"the engine {kind!r} needs the key model, a text")

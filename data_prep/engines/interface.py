@@ -57,7 +57,8 @@ class Sampling:
             or not 0 <= self.top_logprobs <= 20
         ):
             raise ValueError(
-                f"sampling needs temperature >= 0, max_tokens >= 1, n >= 1 and 0 <= top_logprobs <= 20, got {self}"
+                "sampling needs temperature >= 0, max_tokens >= 1, n >= 1 and 0 <= "
+                f"top_logprobs <= 20, got {self}"
             )
 
 

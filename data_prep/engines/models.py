@@ -71,8 +71,8 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
         return _made([*_files(base), *verl_checkpoint.sources(checkpoint)], cache, fill)
     if not (adapter / "adapter_config.json").is_file():
         raise UserError(
-            f"no adapter_config.json in {adapter}: after the `+` name the directory of a peft LoRA adapter, or a "
-            "checkpoint of verl's LoRA training"
+            f"no adapter_config.json in {adapter}: after the `+` name the directory of a peft "
+            "LoRA adapter, or a checkpoint of verl's LoRA training"
         )
     return _made(
         [*_files(base), *_files(adapter)], cache, lambda out: merge_adapter(base, adapter, out)
@@ -105,7 +105,8 @@ def _prepare_alone(path: Path, cache: Path) -> ReadyModel:
         return _prepare_directory(path, cache)
     if verl_checkpoint.has_lora(checkpoint):
         raise UserError(
-            f"{checkpoint} holds a LoRA adapter: name the model it was trained on too, as BASE+{path}"
+            f"{checkpoint} holds a LoRA adapter: name the model it was trained "
+            f"on too, as BASE+{path}"
         )
     if (model := verl_checkpoint.saved_model(checkpoint)) is not None:
         return _prepare_directory(model, cache)
@@ -214,8 +215,8 @@ def merge_adapter(base: Path, adapter: Path, out: Path, dtype: Any = None) -> No
         raise UserError(f"the adapter {adapter} does not fit the base {base}: {reason}") from error
     if strangers := sorted(given ^ expected):  # peft only warns about weights that find no place
         raise UserError(
-            f"the adapter {adapter} does not fit the base {base}: {len(strangers)} weights have no counterpart, "
-            f"the first is {strangers[0]}"
+            f"the adapter {adapter} does not fit the base {base}: {len(strangers)} weights have "
+            f"no counterpart, the first is {strangers[0]}"
         )
     merged.merge_and_unload().save_pretrained(out)
     for file in base.iterdir():

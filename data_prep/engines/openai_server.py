@@ -148,7 +148,8 @@ class OpenAIEngine:
         self._meet_server()
         if self._root is None:
             raise NoLogprobs(
-                f"{self.fingerprint} gives no log-probabilities of given text: only vLLM's server does"
+                f"{self.fingerprint} gives no log-probabilities of given text: "
+                "only vLLM's server does"
             )
         if self._scorer is None:
             self._scorer = ServedScorer(read_tokenizer(self._root), self._posted, self.fingerprint)
@@ -252,8 +253,8 @@ class OpenAIEngine:
             return Completion(text, finish_reason=reason)  # an empty answer has no token to list
         if choice.logprobs is None or not choice.logprobs.content:
             raise NoLogprobs(
-                f"{self.fingerprint} gives no log-probabilities: use a server and model that do, or what needs none "
-                "(sampled votes, the SC, Verbal and VCAP protocols)"
+                f"{self.fingerprint} gives no log-probabilities: use a server and model that do, "
+                "or what needs none (sampled votes, the SC, Verbal and VCAP protocols)"
             )
         return Completion(
             text,
@@ -282,7 +283,8 @@ class OpenAIEngine:
             )
         if isinstance(error, openai.APIConnectionError):
             return UserError(
-                f"no server at {self._address} ({reason}){through_proxy(self._address)}: start it, or mend base_url"
+                f"no server at {self._address} ({reason}){through_proxy(self._address)}: start "
+                "it, or mend base_url"
             )
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return UserError(f"{self._address} refuses the API key: {reason}")

@@ -52,8 +52,8 @@ def check_shards(shards: list[Path]) -> None:
             ) from error
         if unknown:
             raise UserError(
-                f"{shard} would call {', '.join(unknown[:3])} when it is loaded, which no tensor needs: it may run any "
-                f"code. If you trust who made it, set {TRUST_VARIABLE}=1"
+                f"{shard} would call {', '.join(unknown[:3])} when it is loaded, which no tensor "
+                f"needs: it may run any code. If you trust who made it, set {TRUST_VARIABLE}=1"
             )
 
 

@@ -204,7 +204,8 @@ class RayEngine:
         gpus = int(ray.cluster_resources().get("GPU", 0))
         if gpus < self._concurrency:
             raise UserError(
-                f"{self._concurrency} replicas need as many GPUs, the Ray cluster has {gpus}: lower concurrency"
+                f"{self._concurrency} replicas need as many GPUs, the Ray cluster has "
+                f"{gpus}: lower concurrency"
             )
         self._processor = AutoProcessor.from_pretrained(self._model.path)
         config = AutoConfig.from_pretrained(self._model.path)

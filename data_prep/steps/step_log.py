@@ -223,6 +223,6 @@ class _Walk:
     def expect_end(self) -> None:
         if self._next is not None:
             raise UserError(
-                f"{self._path}: the record of {self._next.get('question_id')!r} is not in the order of the questions: "
-                "delete the file and run its step again"
+                f"{self._path}: the record of {self._next.get('question_id')!r} is not in the "
+                "order of the questions: delete the file and run its step again"
             )

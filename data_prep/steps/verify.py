@@ -62,7 +62,8 @@ class VerifyConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES or self.rule not in RULES:
             raise ValueError(
-                f"verify.mode is one of {MODES}, verify.rule one of {RULES}: got {self.mode}, {self.rule}"
+                f"verify.mode is one of {MODES}, verify.rule one of {RULES}: got "
+                f"{self.mode}, {self.rule}"
             )
         if self.votes < 1 or self.batch < 1:
             raise ValueError(

@@ -111,7 +111,8 @@ def load_questions(path: Path, limit: int | None = None) -> list[Question]:
         question = _question(row, f"{path} row {number}", images[number])
         if question.question_id in seen:
             raise UserError(
-                f"{path} row {number}: question_id {question.question_id} stands twice; ids must be unique"
+                f"{path} row {number}: question_id {question.question_id} stands "
+                "twice; ids must be unique"
             )
         seen.add(question.question_id)
         per_dataset[dataset] += 1

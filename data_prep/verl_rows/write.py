@@ -122,14 +122,16 @@ def _check_fields(row: Mapping[str, Any], schema: pa.Schema, where: str) -> None
     """
     if wrong := sorted(row.keys() ^ set(schema.names)):
         raise UserError(
-            f"{where}: columns {', '.join(wrong)} are missing or unknown; it has {', '.join(schema.names)}"
+            f"{where}: columns {', '.join(wrong)} are missing or unknown; it has "
+            f"{', '.join(schema.names)}"
         )
     for field in schema:
         if pa.types.is_struct(field.type) and isinstance(row[field.name], Mapping):
             known = {inner.name for inner in field.type}
             if unknown := sorted(row[field.name].keys() - known):
                 raise UserError(
-                    f"{where}: {field.name} has no field {unknown[0]}; it has {', '.join(sorted(known))}"
+                    f"{where}: {field.name} has no field {unknown[0]}; it has "
+                    f"{', '.join(sorted(known))}"
                 )
     kind = schema.field("images").type.value_type.field(0).name
     if any(image.keys() != {kind} for image in row["images"] or []):

@@ -130,9 +130,9 @@ def _settle(
     if failures and not (lasting and is_enough(n_judged, n_answers, coverage)):
         option = _coverage_option(n_judged, n_answers) if lasting else ""
         raise UserError(
-            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of {model} "
-            f"(first: {failures[0][1].error}); {len(log.done)} are kept, run the same command again "
-            f"for the rest{option}"
+            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of "
+            f"{model} (first: {failures[0][1].error}); {len(log.done)} are kept, run the same "
+            f"command again for the rest{option}"
         )
     write_left_out(log.path, model, n_answers, entries)
 

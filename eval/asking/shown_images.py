@@ -98,8 +98,9 @@ def _shifted(
     largest = max(map(len, same.values()))
     if 2 * largest > len(questions):
         raise UserError(
-            f"--images other: {largest} of the {len(questions)} questions of {dataset} have the same image, so there "
-            "are not enough others; ask more questions (--limit) or use none or noise"
+            f"--images other: {largest} of the {len(questions)} questions of {dataset} have "
+            "the same image, so there are not enough others; ask more questions (--limit) "
+            "or use none or noise"
         )
     groups = list(same.values())
     circle = [

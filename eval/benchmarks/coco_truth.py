@@ -38,8 +38,8 @@ def objects_of_images(
                 found[image].add(names[one["category_id"]])
     if missing := sorted(image_ids - seen):
         raise UserError(
-            f"image {missing[0]} and {len(missing) - 1} more are in no instances file of {directory}: "
-            f"put both train and val there ({_WHERE})"
+            f"image {missing[0]} and {len(missing) - 1} more are in no instances file of "
+            f"{directory}: put both train and val there ({_WHERE})"
         )
     for image, mentioned in _of_captions(directory, image_ids, extractor).items():
         found[image] |= mentioned

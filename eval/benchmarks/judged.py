@@ -77,8 +77,8 @@ def ask_judge(
                 break
     if failures:
         raise UserError(
-            f"the judge {expert.name} failed on {len(failures)} of {len(requests)} (first: {failures[0]}); "
-            f"{len(log.done)} are kept, run the same command again for the rest"
+            f"the judge {expert.name} failed on {len(failures)} of {len(requests)} (first: "
+            f"{failures[0]}); {len(log.done)} are kept, run the same command again for the rest"
         )
     log.finish()
     wanted = {line["item_id"]: line for line in read_jsonl(path) if line["item_id"] in requests}

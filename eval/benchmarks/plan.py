@@ -191,8 +191,8 @@ def _warn_of_truncation(model: str, scores: ModelScores, max_tokens: int) -> Non
     for kind, share in scores.truncated.items():
         if share > MOST_TRUNCATED:
             print(
-                f"{model} {kind}: {share:.1%} of the answers were cut off at --max-tokens {max_tokens}: "
-                "raise it, or rates and recall are those of shorter answers"
+                f"{model} {kind}: {share:.1%} of the answers were cut off at --max-tokens "
+                f"{max_tokens}: raise it, or rates and recall are those of shorter answers"
             )
 
 

@@ -65,8 +65,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=share,
         default=1.0,
         metavar="SHARE",
-        help="share of the answers that must be judged (default 1.0): the others, which the expert refuses each "
-        "time, are left out, named in OUT/NAME.left_out.json and counted in the report",
+        help="share of the answers that must be judged (default 1.0): the others, which the "
+        "expert refuses each time, are left out, named in OUT/NAME.left_out.json and "
+        "counted in the report",
     )
     parser.add_argument(
         "--limit", type=positive, help="ask only the first so many questions of each dataset"
@@ -87,27 +88,31 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--equivalence",
         default="text",
         metavar="text|expert|MODEL",
-        help="when two samples say the same, for sc_own and semantic_entropy: by normalised text (default, for "
-        "answers of one short claim), or by entailment both ways: of the expert, or of an NLI cross-encoder",
+        help="when two samples say the same, for sc_own and semantic_entropy: by normalised text "
+        "(default, for answers of one short claim), or by entailment both ways: of the "
+        "expert, or of an NLI cross-encoder",
     )
     parser.add_argument(
         "--correctness",
         choices=["expert", "dataset"],
         default="expert",
-        help="dataset: VQA accuracy or exact match where the dataset has that rule, the expert elsewhere",
+        help="dataset: VQA accuracy or exact match where the dataset has that rule, "
+        "the expert elsewhere",
     )
     parser.add_argument(
         "--thinking",
         nargs=2,
         metavar=("OPEN", "CLOSE"),
-        help="tags of a thinking block that stands before the answer, as in the reward's option of that name",
+        help="tags of a thinking block that stands before the answer, as in the "
+        "reward's option of that name",
     )
     parser.add_argument(
         "--images",
         choices=["as_is", "none", "other", "noise"],
         default="as_is",
-        help="what the model is shown in place of the image: none (grey, of the same size, since many models need an "
-        "image), another question's, or noise; see `python -m eval blind`",
+        help="what the model is shown in place of the image: none (grey, of the same "
+        "size, since many models need an image), another question's, or noise; see "
+        "`python -m eval blind`",
     )
     parser.add_argument(
         "--decoding",
@@ -120,7 +125,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--replicas",
         type=positive,
         metavar="N",
-        help="copies of each model that vLLM loads, through Ray Data (default: one a visible GPU; one without a GPU)",
+        help="copies of each model that vLLM loads, through Ray Data (default: one a visible "
+        "GPU; one without a GPU)",
     )
 
 

@@ -95,8 +95,9 @@ def _fixed_dynamic(records: Path, out: Path, models: dict, sliced: dict) -> Path
     table = fixed_dynamic_table(pairs)
     if table is None:
         raise UserError(
-            f"{records} holds no pair of models NAME and NAME_fixed with a protocol in common, there are "
-            f"{', '.join(models)}: evaluate both with `python -m eval calibration --model rl=... --model rl_fixed=...`"
+            f"{records} holds no pair of models NAME and NAME_fixed with a protocol in common, "
+            f"there are {', '.join(models)}: evaluate both with `python -m eval calibration "
+            "--model rl=... --model rl_fixed=...`"
         )
     print(render(table, ".md"))
     path = out / "fixed_dynamic.png"
@@ -111,8 +112,9 @@ def _checkpoints(records: Path, out: Path, models: dict, sliced: dict) -> Path:
     courses = checkpoint_courses(models, sliced)
     if not courses:
         raise UserError(
-            f"{records} holds no run with two checkpoints NAME@STEP, there are {', '.join(models)}: evaluate them "
-            "with `python -m eval calibration --model rl@30=CHECKPOINT --model rl@60=CHECKPOINT`"
+            f"{records} holds no run with two checkpoints NAME@STEP, there are "
+            f"{', '.join(models)}: evaluate them with `python -m eval calibration --model "
+            "rl@30=CHECKPOINT --model rl@60=CHECKPOINT`"
         )
     path = out / "checkpoints.png"
     draw_checkpoints(path, courses)

@@ -38,7 +38,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--by",
         choices=["tag", "tag_probability", "stated"],
         default="tag",
-        help="tag: sure or not (default); tag_probability: P(sure); stated: the answer's confidence",
+        help="tag: sure or not (default); tag_probability: P(sure); stated: "
+        "the answer's confidence",
     )
 
 

@@ -59,7 +59,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--judge",
         type=json_or_text,
         metavar="EXPERT",
-        help='of mmhal, JSON such as {"kind": "openai", "model": ...}; its verdicts are cached in OUT/verdicts',
+        help='of mmhal, JSON such as {"kind": "openai", "model": ...}; its verdicts are '
+        "cached in OUT/verdicts",
     )
     parser.add_argument(
         "--objects",
@@ -72,18 +73,21 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         nargs="+",
         choices=["raw", "asserted", "hedged"],
         default=["asserted"],
-        help="claim-format answers as they are; without tags and numbers (default); with unsure claims as guesses",
+        help="claim-format answers as they are; without tags and numbers (default); with "
+        "unsure claims as guesses",
     )
     parser.add_argument(
         "--prompt",
         choices=["claims", "plain"],
-        help="with the claim format's instruction or without (default: claims, yes-or-no questions plain)",
+        help="with the claim format's instruction or without (default: claims, "
+        "yes-or-no questions plain)",
     )
     parser.add_argument(
         "--unreadable",
         choices=["apart", "paper"],
         default="apart",
-        help="an unreadable rating is counted apart (default), or as 0, as the publisher's script does",
+        help="an unreadable rating is counted apart (default), or as 0, as the "
+        "publisher's script does",
     )
     parser.add_argument("--temperature", type=float, default=0.0, help="0: greedy (default)")
     parser.add_argument("--max-tokens", type=positive, default=512)

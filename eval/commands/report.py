@@ -55,7 +55,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--hallucination",
         type=Path,
-        help="directory that `python -m eval hallucination` wrote: its tables and curves on the page",
+        help="directory that `python -m eval hallucination` wrote: its tables "
+        "and curves on the page",
     )
     parser.add_argument(
         "--track",

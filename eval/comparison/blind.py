@@ -64,7 +64,10 @@ class BlindTest:
         what = f"{model_title(self.model)}, {protocol_title(self.protocol)}, {_title(self.images)}"
         if self.n == 0:
             return f"{what}: no question is in both directories: ask the same questions"
-        return f"{what}: {self._told()} ({_numbers(self.confidence)}); accuracy {_numbers(self.accuracy)}."
+        return (
+            f"{what}: {self._told()} ({_numbers(self.confidence)}); accuracy "
+            f"{_numbers(self.accuracy)}."
+        )
 
     def _told(self) -> str:
         _, low, high = self.confidence.difference
@@ -103,7 +106,8 @@ def blind_tests(
         ]
         if not pairs:
             raise UserError(
-                f"{directory} and {plain} have no model and protocol in common: ask the same model with --images"
+                f"{directory} and {plain} have no model and protocol in common: ask the "
+                "same model with --images"
             )
         images = {model: _images(plain, directory, model) for model, _ in pairs}
         for model, protocol in pairs:
@@ -192,14 +196,15 @@ def _images(plain: Path, corrupted: Path, model: str) -> str:
         asked = read_mapping(paths[0])
         if "images" in asked:
             raise UserError(
-                f"--plain {plain}: {model} was shown --images {asked['images']}; name records without that option"
+                f"--plain {plain}: {model} was shown --images {asked['images']}; name "
+                "records without that option"
             )
         keys = sorted((shown.keys() | asked.keys()) - {"images", "versions"})
         for key in keys:
             if shown.get(key) != asked.get(key):
                 raise UserError(
-                    f"{model} was asked with another {key} in {corrupted} than in {plain}: use the same options but "
-                    "--images"
+                    f"{model} was asked with another {key} in {corrupted} than in {plain}: use "
+                    "the same options but --images"
                 )
     return str(shown["images"])
 
@@ -244,9 +249,10 @@ def blind_table(tests: Sequence[BlindTest]) -> Table:
         for test in tests
     )
     notes = (
-        "The same questions with other images; answers are judged against the questions' own. Difference: corrupted "
-        "minus plain, with its 95 % paired bootstrap interval over questions, within each dataset. Mean confidence and "
-        f"ECE ({METRICS['ece'].estimator}): where both confidences can be read (“readable”); accuracy: all n.",
+        "The same questions with other images; answers are judged against the questions' own. "
+        "Difference: corrupted minus plain, with its 95 % paired bootstrap interval over "
+        f"questions, within each dataset. Mean confidence and ECE ({METRICS['ece'].estimator}): "
+        "where both confidences can be read (“readable”); accuracy: all n.",
     )
     return Table("blind", "Confidence without the image", columns, rows, notes)
 

@@ -44,7 +44,8 @@ def compare_records(
     groups = by_model_and_protocol(chosen)
     if len(groups) < 2:
         raise UserError(
-            f"a comparison needs two models, and there is only {', '.join(groups)}: name another directory"
+            f"a comparison needs two models, and there is only {', '.join(groups)}: "
+            "name another directory"
         )
     comparisons = compare_all(groups, metrics, with_checkpoints=True)
     if not comparisons:

@@ -122,9 +122,15 @@ class Comparison:
         """The verdict in words."""
         a, b = model_title(self.a), model_title(self.b)
         if self.n == 0:
-            return f"{a} and {b} cannot be compared by {protocol_title(self.protocol)}{self._why_not()}"
+            return (
+                f"{a} and {b} cannot be compared by "
+                f"{protocol_title(self.protocol)}{self._why_not()}"
+            )
         if self.verdict == "undefined":
-            return f"{a} and {b} cannot be compared: {TITLES[self.metric]} is undefined for one of them"
+            return (
+                f"{a} and {b} cannot be compared: {TITLES[self.metric]} is "
+                "undefined for one of them"
+            )
         if self.verdict == "undecided":
             return f"{a} and {b} cannot be told apart{self._why_undecided()}"
         return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
@@ -142,7 +148,10 @@ class Comparison:
         if sign and self.worst is not None and sign_of(self.worst) != sign:
             return " once the confidences that cannot be read count as wrong"
         if sign and not self._debiased_agrees(sign):
-            return ": the ECEs differ by no more than their bias, which is the smaller the blunter a model is"
+            return (
+                ": the ECEs differ by no more than their bias, which is the smaller "
+                "the blunter a model is"
+            )
         if sign and self.family == 1:
             return ": the interval and the p-value disagree"
         if sign:

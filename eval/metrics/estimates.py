@@ -74,8 +74,8 @@ METRICS: dict[str, Metric] = {
     "ece": Metric(binned.ece_rows, _WIDTH, True, DEFAULT_BINS),
     "ece_debiased": Metric(
         debiased.ece_debiased_rows,
-        f"root of the squared gaps less their variance (Broecker 2012, Kumar et al. 2019), {_WIDTH}; its interval "
-        "inverts a test",
+        "root of the squared gaps less their variance (Broecker 2012, Kumar et al. 2019), "
+        f"{_WIDTH}; its interval inverts a test",
         True,
         DEFAULT_BINS,
         own=_own_ece_debiased,
@@ -105,7 +105,8 @@ METRICS: dict[str, Metric] = {
     ),
     "auroc_thresholded": Metric(
         ranking.auroc_thresholded_rows,
-        f"a verdict of at least {ranking.THRESHOLD} counts as right, any other as wrong; ties count one half",
+        f"a verdict of at least {ranking.THRESHOLD} counts as right, any other as "
+        "wrong; ties count one half",
         False,
     ),
     "auprc": Metric(ranking.auprc_rows, "average precision, ties together", False),

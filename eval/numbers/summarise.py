@@ -31,8 +31,8 @@ POOLED, ALL_QUESTIONS = "pooled", "all questions"
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
 ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
     "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
-    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at this n "
-    "(independent verdicts of 0 or 1; graded ones have a lower floor)",
+    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at "
+    "this n (independent verdicts of 0 or 1; graded ones have a lower floor)",
     "parse_failures": PARSE_FAILURE_POLICY,
 }
 PAPER_VERBAL_RATIOS = {"sft": 0.757, "rl": 0.578}
@@ -169,14 +169,14 @@ def _check_tags(records: Sequence[AnswerRecord]) -> None:
     for dataset in sorted({record.dataset for record in records}):
         if dataset in (POOLED, ALL_QUESTIONS):
             raise UserError(
-                f"a dataset has the tag {dataset!r}, by which a report means the questions of all datasets: rename it "
-                "in the questions and records"
+                f"a dataset has the tag {dataset!r}, by which a report means the questions of "
+                "all datasets: rename it in the questions and records"
             )
     for subset in sorted({record.subset for record in records}):
         if "/" in subset:
             raise UserError(
-                f"a subset is called {subset!r}, and a report writes DATASET/SUBSET: rename it without the slash in "
-                "the questions and records"
+                f"a subset is called {subset!r}, and a report writes DATASET/SUBSET: rename it "
+                "without the slash in the questions and records"
             )
 
 

@@ -36,8 +36,8 @@ def by_calibrator(directory: Path, model: str, protocol: str, calibrator: Calibr
     seen = {record.question_id for record in records} & set(calibrator.fit.get("questions", ()))
     if seen:
         raise UserError(
-            f"the calibrator was fitted on {len(seen)} of these questions ({min(seen)}, ...): a map must not meet "
-            "what it is measured on; keep questions apart, or use --folds"
+            f"the calibrator was fitted on {len(seen)} of these questions ({min(seen)}, ...): a "
+            "map must not meet what it is measured on; keep questions apart, or use --folds"
         )
     found = [None if r.confidence is None else calibrator.apply(r.confidence) for r in records]
     how = {"method": calibrator.method, "parameters": dict(calibrator.parameters)}

@@ -134,8 +134,9 @@ def read_records(
             }
         if confidence.key not in answers:
             raise UserError(
-                f"{where}: {answers_path(path.parent, model)} holds no answer to question {confidence.question_id} "
-                f"(sample {confidence.sample}): make both with `python -m eval calibration`"
+                f"{where}: {answers_path(path.parent, model)} holds no answer to question "
+                f"{confidence.question_id} (sample {confidence.sample}): make both with `python "
+                "-m eval calibration`"
             )
         records.append(join(answers[confidence.key], sys.intern(protocol), confidence))
     _require_some(records, path)
@@ -166,7 +167,8 @@ def load_records(directory: Path, lean: bool = False) -> list[AnswerRecord]:
     """
     if unfinished := sorted(directory.glob(f"*{PARTIAL_SUFFIX}")):
         raise UserError(
-            f"{unfinished[0]} is not whole: run the same `python -m eval calibration` again, it goes on there"
+            f"{unfinished[0]} is not whole: run the same `python -m eval calibration` "
+            "again, it goes on there"
         )
     files = [
         path
@@ -205,8 +207,9 @@ def check_not_stale(path: Path) -> None:
     made_for = read_mapping(settings).get("answers_sha256")
     if made_for is not None and made_for != file_sha256(beside):
         raise UserError(
-            f"{path} holds confidences for other answers than {beside}, which was made again since: run "
-            f"`python -m eval calibration` with --protocols {protocol} (and what else you report), or remove the file"
+            f"{path} holds confidences for other answers than {beside}, which was made again "
+            f"since: run `python -m eval calibration` with --protocols {protocol} (and what else "
+            "you report), or remove the file"
         )
 
 

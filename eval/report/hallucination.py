@@ -61,7 +61,10 @@ def _charts(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not lines:
         return []
     shown = lines[: 2 * _COLOURS]
-    note = "hallucinated share of mentions as the least confident claims are dropped, from right to left"
+    note = (
+        "hallucinated share of mentions as the least confident claims are "
+        "dropped, from right to left"
+    )
     if len(shown) < len(lines):
         note += f"; the first {len(shown)} of {len(lines)} models"
     names = [str(recall) for recall in _GRID]

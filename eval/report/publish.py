@@ -109,7 +109,8 @@ def publish(sources: Sources, out: Path) -> Report:
     )
     print(render_summary(summary, tables, report.warnings.all()))
     print(
-        f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
+        "report: "
+        f"{', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
     return report
 

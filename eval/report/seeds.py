@@ -50,7 +50,8 @@ def read_reports(paths: Sequence[Path]) -> list[Run]:
     for path, content in zip(paths, contents, strict=True):
         if content.get("estimator") != contents[0].get("estimator"):
             raise UserError(
-                f"{path} has other estimators than {paths[0]}: make both with this version's `report`"
+                f"{path} has other estimators than {paths[0]}: make both with "
+                "this version's `report`"
             )
     return runs
 

@@ -78,13 +78,16 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
     tied = [model for model in known if model not in beaten]  # holds the lowest itself
     if len(tied) == 1:
         return (
-            f"{title}: {_with_values(best, known[best])}: its confidences are more accurate than those of every "
-            f"other model.{left_out}"
+            f"{title}: {_with_values(best, known[best])}: its confidences are more accurate than "
+            f"those of every other model.{left_out}"
         )
     values = "; ".join(_with_values(model, known[model]) for model in tied)
     worse = [model for model in known if model in beaten]
     rest = f". {_listed(worse)} {'is' if len(worse) == 1 else 'are'} behind" if worse else ""
-    return f"{title}: it is not decided whose confidences are the most accurate: {values}{rest}.{left_out}"
+    return (
+        f"{title}: it is not decided whose confidences are the most accurate: "
+        f"{values}{rest}.{left_out}"
+    )
 
 
 _UNREADABLE = f"confidences readable on less than {LEAST_READABLE:.0%}"

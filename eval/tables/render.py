@@ -67,7 +67,11 @@ def markdown_table(
 
     def render(line: Sequence[str]) -> str:
         cells = zip(line, widths, text, strict=True)
-        return f"| {' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} |"
+        return (
+            "| "
+            f"{' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} "
+            "|"
+        )
 
     rule = "|".join(
         "-" * (w + 2) if left else "-" * (w + 1) + ":" for w, left in zip(widths, text, strict=True)

@@ -137,7 +137,10 @@ def claim_table(claims: Mapping[str, ClaimCalibration]) -> Table | None:
         Column("answers"),
     )
     notes = (
-        "Brackets: 95 % percentile bootstrap over answers with all their claims. Answers without claims are left out.",
+        (
+            "Brackets: 95 % percentile bootstrap over answers with all their claims. Answers "
+            "without claims are left out."
+        ),
     )
     return (
         Table(
@@ -183,8 +186,9 @@ def ratio_table(ratios: Ratios) -> Table | None:
         Column("paper", better="low"),
     )
     notes = (
-        "Below 1: a lower ECE than the base's. The paper's value is the ratio of its mean ECE over 14 datasets x 3 "
-        "subsets (Tables 2 and 5 to 10), on other models and data; the mean over dataset x subset is its like.",
+        "Below 1: a lower ECE than the base's. The paper's value is the ratio of its mean ECE "
+        "over 14 datasets x 3 subsets (Tables 2 and 5 to 10), on other models and data; the "
+        "mean over dataset x subset is its like.",
         *ESTIMATOR_NOTES,
     )
     return Table("ece_ratios", "ECE divided by the base's ECE", columns, tuple(rows), notes)

@@ -49,7 +49,8 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(
-                    f"table {self.name}: a row of {len(row)} cells under {len(self.columns)} columns"
+                    f"table {self.name}: a row of {len(row)} cells under "
+                    f"{len(self.columns)} columns"
                 )
 
     def shown(self) -> list[list[str]]:

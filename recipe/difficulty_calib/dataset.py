@@ -167,7 +167,8 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         if [turn["role"] for turn in full_message] != ["user", "assistant"]:
             raise ValueError(
-                f"SFT rows hold one user and one assistant message, got {[m['role'] for m in full_message]}"
+                "SFT rows hold one user and one assistant message, got "
+                f"{[m['role'] for m in full_message]}"
             )
         prompt = self._tokenize(
             full_message[:1], self._text(full_message[:1], add_generation_prompt=True)
@@ -180,7 +181,8 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
         whole_ids = self._whole_ids(full_message)
         if not torch.equal(whole_ids[: len(prompt_ids)], prompt_ids):
             raise ValueError(
-                "the chat template's generation prompt is no prefix of the conversation; SFT needs one that is"
+                "the chat template's generation prompt is no prefix of the conversation; "
+                "SFT needs one that is"
             )
         answer_ids = whole_ids[len(prompt_ids) :]
         return answer_ids, torch.ones_like(answer_ids), torch.ones_like(answer_ids), {}

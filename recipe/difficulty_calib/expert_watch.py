@@ -70,8 +70,10 @@ class ExpertWatch:
         rate = sum(self._failed) / max(1, len(self._failed))
         if len(self._failed) >= self._at_least and rate > self._tolerated:
             raise ExpertFailureError(
-                f"the expert gave no verdict for {rate:.1%} of the last {len(self._failed)} rollouts, more than "
-                f"trainer.v1.difficulty_guided.max_expert_failure_rate={self._tolerated:.1%}; the log says why"
+                f"the expert gave no verdict for {rate:.1%} of the last {len(self._failed)} "
+                "rollouts, more than "
+                f"trainer.v1.difficulty_guided.max_expert_failure_rate={self._tolerated:.1%}; "
+                "the log says why"
             )
 
     def _take_in(self, told: Mapping[str, Any]) -> None:

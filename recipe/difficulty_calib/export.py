@@ -45,7 +45,8 @@ def export_sft(run: Path, target: Path, base: str | None = None) -> None:
     whole = verl_checkpoint.saved_model(checkpoint)
     if whole is None:
         raise UserError(
-            f"no weights in {checkpoint / 'huggingface'}: SFT ran without hf_model in checkpoint.save_contents"
+            f"no weights in {checkpoint / 'huggingface'}: SFT ran without hf_model in "
+            "checkpoint.save_contents"
         )
     with _written_beside(target) as beside:
         shutil.copytree(whole, beside, dirs_exist_ok=True)

@@ -149,12 +149,13 @@ class _Download:
                     content += part
                     if len(content) > MAX_BYTES:
                         raise ValueError(
-                            f"image {self._url} is larger than {MAX_BYTES} bytes: store a smaller one"
+                            f"image {self._url} is larger than {MAX_BYTES} "
+                            "bytes: store a smaller one"
                         )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ValueError(
-                f"image {self._url} cannot be fetched ({error or type(error).__name__}): mend the address, or store "
-                "the image's bytes in the parquet"
+                f"image {self._url} cannot be fetched ({error or type(error).__name__}): mend "
+                "the address, or store the image's bytes in the parquet"
             ) from error
         return bytes(content)
 

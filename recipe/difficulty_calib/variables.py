@@ -111,14 +111,15 @@ def check(environment: Mapping[str, str]) -> None:
     # verl prints and tracks its configuration, and `ps` shows a command.
     if isinstance(expert, dict) and _PASSWORD.search(str(expert.get("base_url"))):
         raise UserError(
-            "EXPERT has a password in base_url, which logs would show: write http://NAME@HOST/v1, and "
-            "name the environment variable that holds the password by password_env"
+            "EXPERT has a password in base_url, which logs would show: write "
+            "http://NAME@HOST/v1, and name the environment variable that holds the "
+            "password by password_env"
         )
     # verl resolves its configuration twice, and tracks it: the value would stand there.
     if "${" in json.dumps(expert):
         raise UserError(
-            "EXPERT holds a ${...}, which is for the YAML of stage one: name the environment variable "
-            "of a key by api_key_env, of a password by password_env"
+            "EXPERT holds a ${...}, which is for the YAML of stage one: name the environment "
+            "variable of a key by api_key_env, of a password by password_env"
         )
     try:
         make_expert(expert)

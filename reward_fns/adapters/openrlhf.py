@@ -28,7 +28,8 @@ def response_of(query: str, prompt: str) -> str:
     """
     if not query.startswith(prompt):
         raise ConfigurationError(
-            f"a query does not begin with its prompt ({prompt[:60]!r}...): the response cannot be told from it"
+            f"a query does not begin with its prompt ({prompt[:60]!r}...): the response "
+            "cannot be told from it"
         )
     return query[len(prompt) :]
 

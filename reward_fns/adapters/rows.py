@@ -100,7 +100,8 @@ def sample_of(row: Mapping[str, Any], data_source: str | None, prompt: Any = Non
     source = row.get("data_source") or data_source
     if source is None:
         raise ConfigurationError(
-            "the rows name no data_source, by which the coefficients are found: add the column, or give data_source="
+            "the rows name no data_source, by which the coefficients are found: add the column, "
+            "or give data_source="
         )
     named = (row[name] for name in GROUND_TRUTHS if row.get(name) is not None)
     truth = (row.get("reward_model") or {}).get("ground_truth", next(named, None))

@@ -63,7 +63,8 @@ def _check(config: dict[str, Any]) -> int:
     findings, options = asyncio.run(check(transport))
     for finding in findings:
         print(
-            f"{finding.name:<21} {'works' if finding.works else 'FAILS':<6} {finding.seconds:6.2f} s  {finding.note}"
+            f"{finding.name:<21} {'works' if finding.works else 'FAILS':<6} "
+            f"{finding.seconds:6.2f} s  {finding.note}"
         )
     works = {finding.name: finding.works for finding in findings}
     if not any(works[name] for name in ("json schema", "json object", "no schema")):

@@ -65,7 +65,8 @@ def _own(
         return CachedExpert(expert, cache, lease, concurrency)
     if cache is not None:
         raise ValueError(
-            f"expert {kind!r} takes no cache: it has no prompt_version by which verdicts could be kept"
+            f"expert {kind!r} takes no cache: it has no prompt_version by which "
+            "verdicts could be kept"
         )
     own: Expert = expert
     return own
@@ -93,7 +94,8 @@ def make_expert(config: str | Mapping[str, Any]) -> Expert:
             return _own(kind, **options)
         if kind not in KINDS:
             raise ValueError(
-                f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or package.module:Class"
+                f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or "
+                "package.module:Class"
             )
         return KINDS[kind](**options)
     except TypeError as error:

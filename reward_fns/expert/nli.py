@@ -34,8 +34,8 @@ def label_columns(id2label: Mapping[int, str]) -> dict[str, int]:
     columns = {name.casefold(): column for column, name in id2label.items()}
     if missing := [label for label in _ORDER if label not in columns]:
         raise UserError(
-            f"the NLI model's labels are {sorted(columns)}, without {missing[0]!r}: set id2label in its config.json to "
-            "entailment, neutral and contradiction"
+            f"the NLI model's labels are {sorted(columns)}, without {missing[0]!r}: set id2label "
+            "in its config.json to entailment, neutral and contradiction"
         )
     return {label: columns[label] for label in _ORDER}
 
@@ -52,7 +52,8 @@ def load_cross_encoder(model: str) -> tuple[Any, dict[str, int]]:
         loaded: Any = CrossEncoder(model)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no NLI cross-encoder {model!r} ({str(error).splitlines()[0]}): give a directory or a name of the hub"
+            f"no NLI cross-encoder {model!r} ({str(error).splitlines()[0]}): give a directory "
+            "or a name of the hub"
         ) from error
     return loaded, label_columns(loaded.model.config.id2label)
 

@@ -65,9 +65,10 @@ class Stats:
             return f"{counts.total()}{f' ({reasons})' if reasons else ''}"
 
         return (
-            f"{self.asked} asked, {self.calls} calls, {self.cache_hits} from the cache, {self.shared} shared in "
-            f"flight, retries {by_reason(self.retries)}, failures {by_reason(self.failures)}, "
-            f"{self.prompt_tokens} + {self.completion_tokens} tokens, {self.cost:.2f} USD"
+            f"{self.asked} asked, {self.calls} calls, {self.cache_hits} from the cache, "
+            f"{self.shared} shared in flight, retries {by_reason(self.retries)}, failures "
+            f"{by_reason(self.failures)}, {self.prompt_tokens} + {self.completion_tokens} "
+            f"tokens, {self.cost:.2f} USD"
         )
 
 

@@ -180,7 +180,8 @@ def run(context: Context, settings: OwnSettings) -> Counts:
         return log.finish()
     if settings.judge is None:
         raise UserError(
-            "sft.confidence=own needs sft.judge: name an expert, such as {kind: openai, model: gpt-4o}"
+            "sft.confidence=own needs sft.judge: name an expert, such as {kind: "
+            "openai, model: gpt-4o}"
         )
     n_inputs = sum(record["split"] == "sft" for record in read_jsonl(context.run / "splits.jsonl"))
     context = replace(context, total=n_inputs)

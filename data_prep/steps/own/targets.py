@@ -96,8 +96,8 @@ def _check_finite(answers: Answers, source: Path) -> None:
         question = answers.question[answers.answer_of[wrong[0]]]
         raise UserError(
             f"{source}: a claim of the question {question} has the log-probability "
-            f"{answers.logprob[wrong[0]]:g} ({wrong.size} of {answers.logprob.size} claims have none "
-            "that is finite): remove the file and run again, `own` leaves such answers out"
+            f"{answers.logprob[wrong[0]]:g} ({wrong.size} of {answers.logprob.size} claims have "
+            "none that is finite): remove the file and run again, `own` leaves such answers out"
         )
 
 
@@ -111,8 +111,9 @@ def _check(answers: Answers, folds: int) -> None:
     for what, verdicts in (("answers", answers.correct), ("claims", answers.label)):
         if np.ptp(verdicts) == 0:
             raise UserError(
-                f"all {len(verdicts)} {what} of own.jsonl have the verdict {verdicts[0]:g}: there is "
-                "nothing to learn; check sft.judge, or take questions that the model sometimes misses"
+                f"all {len(verdicts)} {what} of own.jsonl have the verdict {verdicts[0]:g}: "
+                "there is nothing to learn; check sft.judge, or take questions that the "
+                "model sometimes misses"
             )
 
 
@@ -121,9 +122,9 @@ def _check_spread(chance: Floats, least: float) -> None:
     if spread < least:
         raise UserError(
             f"the fitted confidences differ by {spread:.3f} (standard deviation), less than "
-            f"own.least_spread={least}: the model's own probabilities do not tell its right answers "
-            "from its wrong ones, and SFT on one number unlearns what the model can tell. Take "
-            "sft.confidence=samples, or questions of more different difficulty"
+            f"own.least_spread={least}: the model's own probabilities do not tell its right "
+            "answers from its wrong ones, and SFT on one number unlearns what the model can "
+            "tell. Take sft.confidence=samples, or questions of more different difficulty"
         )
 
 

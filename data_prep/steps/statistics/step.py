@@ -53,7 +53,8 @@ class StatisticsConfig:
             )
         if self.reference not in REFERENCES:
             raise ValueError(
-                f"statistics.reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}"
+                f"statistics.reference must be one of {', '.join(REFERENCES)}, "
+                f"got {self.reference!r}"
             )
 
 
@@ -198,7 +199,10 @@ def _report(
     if outside:
         lines += [
             "",
-            "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart;",
+            (
+                "Outside the range of the paper's datasets, where coefficients no longer "
+                "tell datasets apart;"
+            ),
         ]
         lines += [
             "statistics.reference=pool compares the datasets of this run with each other:",

@@ -61,9 +61,9 @@ class Patch:
             installed = package_version(package)
             if not SpecifierSet(specifier).contains(installed.split("+")[0], prereleases=True):
                 raise UnsupportedVersionError(
-                    f"patch {self.name!r} is for {package}{specifier}, but {package} {installed} is "
-                    f"installed: install the pinned set (requirements/*.txt), or set "
-                    f"VERL_USE_EXTERNAL_PLUGINS=none to run without difficulty-calib"
+                    f"patch {self.name!r} is for {package}{specifier}, but {package} {installed} "
+                    "is installed: install the pinned set (requirements/*.txt), or set "
+                    "VERL_USE_EXTERNAL_PLUGINS=none to run without difficulty-calib"
                 )
 
 

@@ -87,7 +87,8 @@ RAY_PATCH = Patch(
     name="Ray on the loopback interface",
     module="ray._private.ray_constants",
     versions={"ray": ">=2.48,<3"},
-    reason="Ray binds its servers to the machine's address, and so do verl's, which unpickle what they are sent",
+    reason="Ray binds its servers to the machine's address, and so do verl's, which "
+    "unpickle what they are sent",
     apply=_apply_to_ray,
 )
 TORCH_PATCH = Patch(

@@ -21,6 +21,7 @@ PATCH = Patch(
     name="names of CLIP's weights",
     module="vllm.model_executor.models.llava",
     versions={"vllm": ">=0.24,<0.29"},
-    reason="transformers >= 5.7 writes vision_tower.encoder..., vLLM knows vision_tower.vision_model.encoder... only",
+    reason="transformers >= 5.7 writes vision_tower.encoder..., vLLM knows "
+    "vision_tower.vision_model.encoder... only",
     apply=_apply,
 )

@@ -25,6 +25,7 @@ PATCH = Patch(
     name="adapters drawn by the seed",
     module="verl.workers.engine.fsdp.transformer_impl",
     touches=("FSDPEngine._build_lora_module",),
-    reason="verl reads the engine's seed only with full_determinism: LoRA's A is another in each run",
+    reason="verl reads the engine's seed only with full_determinism: LoRA's A "
+    "is another in each run",
     apply=_apply,
 )

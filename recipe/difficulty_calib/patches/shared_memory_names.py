@@ -18,6 +18,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="segments named after their run",
     module="multiprocessing.shared_memory",
-    reason="vLLM's segments outlive its processes, which verl kills, and nothing tells whose they are",
+    reason="vLLM's segments outlive its processes, which verl kills, and nothing "
+    "tells whose they are",
     apply=_apply,
 )

@@ -70,7 +70,8 @@ def check_model(path: str) -> Any:
         path.startswith((".", "/", "~")) or os.environ.get("HF_HUB_OFFLINE") == "1"
     ):
         raise PreflightError(
-            f"no model directory {path}: mend actor_rollout_ref.model.path, or train the model first"
+            f"no model directory {path}: mend actor_rollout_ref.model.path, or "
+            "train the model first"
         )
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise PreflightError(f"no config.json in {path}: name a Hugging Face model directory")
@@ -82,7 +83,8 @@ def check_model(path: str) -> Any:
         ) from error
     if processor is None:
         raise PreflightError(
-            f"{path} has no processor: a text model, or its processor_config.json is missing beside it"
+            f"{path} has no processor: a text model, or its processor_config.json "
+            "is missing beside it"
         )
     return processor
 
@@ -96,16 +98,19 @@ def check_parquet(path: str, image_key: str) -> list[dict[str, Any]]:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise PreflightError(
-            f"no data file {path}: make it with `python -m data_prep.pocket data`, or mend data.*_files"
+            f"no data file {path}: make it with `python -m data_prep.pocket data`, "
+            "or mend data.*_files"
         ) from error
     except (OSError, ValueError) as error:
         raise PreflightError(
-            f"{path} is no parquet file ({_first_line(error)}): it is cut short or corrupt, make it again"
+            f"{path} is no parquet file ({_first_line(error)}): it is cut short or "
+            "corrupt, make it again"
         ) from error
     missing = [name for name in needed if name not in file.schema_arrow.names]
     if missing:
         raise PreflightError(
-            f"{path} lacks the columns {', '.join(missing)}: see recipe/difficulty_calib/README.md for the schema"
+            f"{path} lacks the columns {', '.join(missing)}: see "
+            "recipe/difficulty_calib/README.md for the schema"
         )
     rows: list[dict[str, Any]] = []
     for group in file.iter_batches(batch_size=1024, columns=needed):
@@ -126,7 +131,8 @@ def _check_images(path: str, index: int, images: list[Any] | None) -> None:
             continue
         if not reference or not Path(str(reference).removeprefix("file://")).is_file():
             raise PreflightError(
-                f"row {index} of {path}: image {reference} does not exist; mend the path or drop the row"
+                f"row {index} of {path}: image {reference} does not exist; mend the "
+                "path or drop the row"
             )
 
 
@@ -171,8 +177,9 @@ def check_image_tokens(processor: Any) -> None:
         or sum(token == processor.image_token_id for token in collapsed) != 2
     ):
         raise PreflightError(
-            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the processor is "
-            "not this model's; copy the right processor_config.json"
+            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower "
+            f"{per_image}: the processor is not this model's; copy the right "
+            "processor_config.json"
         )
 
 

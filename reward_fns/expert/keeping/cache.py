@@ -167,8 +167,8 @@ class CachedExpert:
         others = judges_of(old)
         if others and own not in others:
             logger.warning(
-                "%s holds verdicts of %s given by %s; this one is %s, which is asked anew. If it is "
-                "the same judge, name it by the same option `server`",
+                "%s holds verdicts of %s given by %s; this one is %s, which is asked anew. If "
+                "it is the same judge, name it by the same option `server`",
                 *(self._cache.directory, self.name, " and ".join(map(told, others)), told(own)),
             )
 
@@ -220,7 +220,8 @@ class CachedExpert:
             return from_entry(read_entry(text))
         except UNREADABLE as error:
             logger.warning(
-                "%s holds an entry that is no verdict (%s: %s): it is asked anew, and paid for again",
+                "%s holds an entry that is no verdict (%s: %s): it is asked "
+                "anew, and paid for again",
                 *(self._cache.directory, type(error).__name__, error),
             )
             return None

@@ -239,7 +239,8 @@ def _entries(recorded: Path) -> Iterator[dict[str, Any]]:
         return
     if not (recorded / FILE).is_file():
         raise UserError(
-            f"no recorded verdicts in {recorded}: name the directory of a cache, or a file exported from one"
+            f"no recorded verdicts in {recorded}: name the directory of a cache, or a "
+            "file exported from one"
         )
     with Store(recorded) as store:
         for key, text in store.items():

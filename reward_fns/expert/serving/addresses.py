@@ -97,8 +97,8 @@ def through_proxy(url: str) -> str:
         return ""
     name = f"{parts.scheme.upper()}_PROXY" if parts.scheme in proxies else "ALL_PROXY"
     return (
-        f", by way of the proxy {without_password(proxy)} of {name}: if it is not meant for this server, "
-        f"set NO_PROXY={parts.hostname}"
+        f", by way of the proxy {without_password(proxy)} of {name}: if it is not meant for this "
+        f"server, set NO_PROXY={parts.hostname}"
     )
 
 

@@ -60,8 +60,8 @@ class _State:
         if not math.isfinite(number):
             assert self._store is not None, "only what is kept can be broken"
             raise UserError(
-                f"{self._store.directory} holds no number as {name!r}: remove that directory, which "
-                "forgets what is spent of the expert's budget"
+                f"{self._store.directory} holds no number as {name!r}: remove that directory, "
+                "which forgets what is spent of the expert's budget"
             )
         return number
 
@@ -165,6 +165,6 @@ class Limits:
     @staticmethod
     def _exhausted(what: str, limit: float) -> BudgetExhausted:
         return BudgetExhausted(
-            f"the expert's budget of {limit:g} {what} is spent: raise its option max_{what} to go on; what was paid "
-            "for is kept if the expert has a cache"
+            f"the expert's budget of {limit:g} {what} is spent: raise its option max_{what} to "
+            "go on; what was paid for is kept if the expert has a cache"
         )

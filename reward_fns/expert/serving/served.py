@@ -150,8 +150,9 @@ class OpenAIExpert:
         self._refused += 1
         if not self._accepted and self._refused >= REFUSALS_BEFORE_ANY_ANSWER:
             self._fatal = FatalExpertError(
-                f"{error}. It refused the first {self._refused} requests, so its options are wrong: "
-                "`python -m reward_fns.expert check` tells what the server can do (json_schema: false? no images?)",
+                f"{error}. It refused the first {self._refused} requests, so its options are "
+                "wrong: `python -m reward_fns.expert check` tells what the server can do "
+                "(json_schema: false? no images?)",
                 "refused",
             )
             raise self._fatal from error

@@ -116,10 +116,13 @@ class Transport:
         """What to do where the key is refused."""
         if self.api_key_env is None and not is_openai(self.base_url):
             return (
-                "it was sent none, since the one in OPENAI_API_KEY goes to OpenAI alone: name the variable that "
-                "holds this server's by the expert's api_key_env"
+                "it was sent none, since the one in OPENAI_API_KEY goes to OpenAI alone: name "
+                "the variable that holds this server's by the expert's api_key_env"
             )
-        return f"set the environment variable {self.api_key_env or OPENAI_KEY} to one that may use this model"
+        return (
+            f"set the environment variable {self.api_key_env or OPENAI_KEY} to one "
+            "that may use this model"
+        )
 
     async def _client(self) -> "openai.AsyncOpenAI":
         # A second's import, which the oracle does not need.
@@ -225,7 +228,8 @@ class Transport:
         if isinstance(error, openai.APIConnectionError):
             where = without_password(asked_address(self.base_url))
             return TransientError(
-                f"{who} at {where} is not reachable or dropped the connection{through_proxy(where)}",
+                f"{who} at {where} is not reachable or dropped the "
+                f"connection{through_proxy(where)}",
                 "connection",
             )
         if not isinstance(error, openai.APIStatusError):
@@ -285,6 +289,6 @@ class Transport:
         if not named:
             return ""
         return (
-            f". It does not take {named[0]} as given: `python -m reward_fns.expert check` finds out "
-            "what it takes and prints the configuration"
+            f". It does not take {named[0]} as given: `python -m reward_fns.expert check` finds "
+            "out what it takes and prints the configuration"
         )
