@@ -7,23 +7,27 @@ from eval.commands.arguments import json_or_text, model_spec, positive, share
 from reward_fns.errors import UserError
 
 _DESCRIPTION = """\
-Ask models the questions of a parquet, judge the answers, and get the confidence in each answer by each protocol:
+Ask models the questions of a parquet, judge the answers, and get the confidence in each
+answer by each protocol:
 
   dp            probability of the answer's last token     (dp_answer: of what it
                 says, without tags and number; dp_end: of its end; dp_sequence: of the whole answer)
-  sc            agreement of --sc-samples sampled answers (sc_own: with this answer; semantic_entropy: how many
-                different things they say)
+  sc            agreement of --sc-samples sampled answers (sc_own: with this answer;
+                semantic_entropy: how many different things they say)
   pcr           probability of Yes and True when asked whether the answer is right, in three ways
-  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; verbal_expected:
-                the mean over what it might have stated; tags: by its tags alone)
+  verbal        the confidence that the answer itself states (verbal_asked: when asked for it;
+                verbal_expected: the mean over what it might have stated; tags: by its tags alone)
   vcap          two rounds: what the model sees, then whether the answer fits it
 
-Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with more protocols or models:
-it asks only for what is missing. Then: python -m eval report --records OUT --out REPORT
+Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with
+more protocols or models: it asks only for what is missing. Then:
+
+  python -m eval report --records OUT --out REPORT
 """
 _SPEC = """\
-a Hugging Face directory; BASE+ADAPTER with a peft LoRA adapter; a verl checkpoint; or JSON such as
-{"kind": "openai", "model": ..., "base_url": ...}. NAME@STEP names a checkpoint of a run. May be given several times"""
+a Hugging Face directory; BASE+ADAPTER with a peft LoRA adapter; a verl checkpoint; or JSON
+such as {"kind": "openai", "model": ..., "base_url": ...}. NAME@STEP names a checkpoint of a
+run. May be given several times"""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

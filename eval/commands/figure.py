@@ -4,17 +4,19 @@ import argparse
 from pathlib import Path
 
 _RELIABILITY = """\
-Reliability diagrams (Figures 1 and 7): OUT/reliability_PROTOCOL_SLICE.png and .svg, a panel a model.
---by dataset subset gives a file for each dataset and subset; without --by there is one, of all questions.
+Reliability diagrams (Figures 1 and 7): OUT/reliability_PROTOCOL_SLICE.png and .svg, a
+panel a model. --by dataset subset gives a file for each dataset and subset; without --by
+there is one, of all questions.
 """
 _FIXED_DYNAMIC = """\
-Fixed against dynamic coefficients (Figure 5): OUT/fixed_dynamic.png and .svg; the numbers are printed. The records hold
-models NAME, trained with coefficients that depend on the dataset, and NAME_fixed, trained with
-reward.custom_reward_function.reward_kwargs.coefficients=fixed.
+Fixed against dynamic coefficients (Figure 5): OUT/fixed_dynamic.png and .svg; the numbers are
+printed. The records hold models NAME, trained with coefficients that depend on the dataset, and
+NAME_fixed, trained with reward.custom_reward_function.reward_kwargs.coefficients=fixed.
 """
 _CHECKPOINTS = """\
-ECE over the checkpoints of a run (Figures 6 and 8): OUT/checkpoints.png and .svg. The records hold models NAME@STEP of
-at least two steps, as from python -m eval calibration --model rl@30=CHECKPOINT --model rl@60=CHECKPOINT.
+ECE over the checkpoints of a run (Figures 6 and 8): OUT/checkpoints.png and .svg. The records hold
+models NAME@STEP of at least two steps, as from python -m eval calibration --model rl@30=CHECKPOINT
+--model rl@60=CHECKPOINT.
 """
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 _DESCRIPTION = """\
-Remove or mark the claims below a confidence in every answer of a JSONL file, such as MODEL.answers.jsonl or what
-`python -m eval hallucination` keeps. A line needs the field `response`; P(sure) is read from `tag_probabilities`.
-Writes the same lines with the new `response`, and `unsure_claims`. A threshold that suits: the operating curve of
+Remove or mark the claims below a confidence in every answer of a JSONL file, such as
+MODEL.answers.jsonl or what `python -m eval hallucination` keeps. A line needs the field
+`response`; P(sure) is read from `tag_probabilities`. Writes the same lines with the new
+`response`, and `unsure_claims`. A threshold that suits: the operating curve of
 `python -m eval hallucination`.
 """
 

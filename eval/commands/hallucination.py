@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from eval.benchmarks.plan import Evaluation, Plan
 
 _DESCRIPTION = """\
-Ask models the questions of hallucination benchmarks, judge and score the answers, and write Table 3 with the paper's
-numbers beside.
+Ask models the questions of hallucination benchmarks, judge and score the answers, and write
+Table 3 with the paper's numbers beside.
 
   objhal   Object HalBench: objects in descriptions against COCO's; what unsure claims are worth
   mmhal    MMHal-Bench: a rating of 0 to 6 by --judge
   pope     is an object in the image, random, popular, adversarial
   amber    descriptions against annotated objects, yes-or-no questions
 
-A directory holds a benchmark's files as published: eval/benchmarks/README.md says where each comes from. Pocket ones:
-python -m data_prep.pocket benchmarks --out DIR. Writes answers, judgements, hallucination.json, a table each (.md,
-.csv, .tex) and operating_curve.png to OUT. Run it again after a kill, or with more models or benchmarks: it asks only
-for what is missing, and pays for no judgement twice.
+A directory holds a benchmark's files as published: eval/benchmarks/README.md says where each
+comes from. Pocket ones: python -m data_prep.pocket benchmarks --out DIR. Writes answers,
+judgements, hallucination.json, a table each (.md, .csv, .tex) and operating_curve.png to OUT. Run
+it again after a kill, or with more models or benchmarks: it asks only for what is missing, and
+pays for no judgement twice.
 """
 
 
