@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Sets up .venv if needed, then lint, format, types and tests; stops at the first that fails, the cheap ones come first.
+# Sets up .venv if needed, then lint, format, types and tests; stops at the first that fails,
+# the cheap ones come first.
 #
 #   bash tests/run.sh                      all, two files at a time
-#   bash tests/run.sh -k locks -x          arguments go to pytest; -n 0: one after the other in this process
+#   bash tests/run.sh -k locks -x          arguments go to pytest; -n 0: one after
+#                                          the other in this process
 #
-# The report is tested in a real browser: Chromium and its driver, which root gets from apt where they are missing.
+# The report is tested in a real browser: Chromium and its driver, which root gets from
+# apt where they are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,5 +38,6 @@ part() {
 part "ruff check" "$python" -m ruff check .
 part "ruff format" "$python" -m ruff format --check .
 part "mypy" "$python" -m mypy
-# By file, so that what a file sets up once is set up once; tests/conftest.py puts the longest first.
+# By file, so that what a file sets up once is set up once;
+# tests/conftest.py puts the longest first.
 part "pytest" "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
