@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data_prep.engines.encoder import Encoder
 from data_prep.steps.context import Context
 from data_prep.steps.step_log import Counts, Record, join
-from reward_fns.encoder import Encoder
 
 
 @dataclass(frozen=True)

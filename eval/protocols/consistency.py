@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.engines import Engine, GenerationRequest, Sampling
+from data_prep.engines.encoder import Encoder
 from eval.protocols.ask_model import Asked, ask, request_seed
 from eval.records import Confidence
 from reward_fns.claims import normalise
-from reward_fns.encoder import Encoder
 from reward_fns.lenient import running_text
 
 COSINE = 0.8
