@@ -25,7 +25,8 @@ on_cpu=false
 case "${1:-}" in
     --cpu) on_cpu=true ;;
     '') ;;
-    *) echo "FAILED: unknown argument '$1': there is --cpu" >&2 && exit 2 ;;
+    -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' examples/gpu_check.sh && exit ;;
+    *) echo "FAILED: unknown argument '$1': there are --cpu and --help" >&2 && exit 2 ;;
 esac
 fail() {
     echo "FAILED: $*" >&2

@@ -91,7 +91,7 @@ def _written_beside(target: Path) -> Iterator[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m recipe.difficulty_calib.export", description=__doc__.split("\n")[0]
+        prog="python -m recipe.difficulty_calib.export", description=__doc__.partition("\n\n")[0]
     )
     parser.add_argument("kind", choices=("sft", "lora"))
     parser.add_argument("run", type=Path, help="trainer.default_local_dir of the training")

@@ -136,14 +136,16 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="try an endpoint").add_argument("--expert", required=True)
+    expert = "such as '{kind: openai, model: judge, base_url: \"http://127.0.0.1:8000/v1\"}'"
+    check_it = commands.add_parser("check", help="try an endpoint")
+    check_it.add_argument("--expert", required=True, help=f"{expert}; or a file that holds it")
     commands.add_parser("inspect", help="what a cache holds").add_argument("recorded", type=Path)
     export = commands.add_parser("export", help="write a cache as JSONL")
     export.add_argument("recorded", type=Path)
     export.add_argument("file", type=Path)
     agreement = commands.add_parser("agreement", help="one call an answer against one a claim")
-    agreement.add_argument("answers", type=Path)
-    agreement.add_argument("--expert", required=True)
+    agreement.add_argument("answers", type=Path, help="JSONL: question, task, claims, ...")
+    agreement.add_argument("--expert", required=True, help=expert)
     options = parser.parse_args(arguments)
     try:
         match options.command:
