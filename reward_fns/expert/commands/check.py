@@ -153,7 +153,7 @@ async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
             "Reply with the one word OK.", (), None
         )
         if not reply.logprobs:
-            raise ExpertError("the reply holds none")
+            raise ExpertError("the reply holds none, which the expert does not need")
         return ""
 
     found = [await _tried("text", text)]
