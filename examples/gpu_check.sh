@@ -58,7 +58,7 @@ export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 if $on_cpu; then
     export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
     # torchrun's rendezvous listens on all of the machine's addresses: a single process needs none.
     launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
     shape=tiny profile=pocket attention=sdpa card=() sizes=() sft_sizes=() correlation=0.999

@@ -151,7 +151,10 @@ export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
 export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
 export TENSORBOARD_DIR=$run/tensorboard
 if [[ "$profile" == pocket ]]; then
-    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=2
+    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
+    # Threads that wait for each other sleep: by default they spin, and where other work shares the
+    # cores a step of so small a model then takes three to five times the CPU time.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
     export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 fi
 

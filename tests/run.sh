@@ -20,8 +20,9 @@ if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null && ((EU
         >.venv/apt.log 2>&1 || echo "[tests] that did not work (.venv/apt.log): the tests that need a browser will fail" >&2
 fi
 
-# Without this each of many processes takes every core for itself.
+# Without this each of many processes takes every core for itself, and spins on it while it waits.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=${MKL_NUM_THREADS:-1}
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 unset PYTHONPATH
 
 part() {
