@@ -93,8 +93,7 @@ stage answers "$run/data/sft.parquet" "$(left)" \
     python -m recipe.difficulty_calib.gpu_check answers --questions "$run/data/sft_questions.parquet" --out "$run/data/sft.parquet"
 
 TENSORBOARD_DIR=$run/tensorboard/sft training_stage sft "$run/sft/latest_checkpointed_iteration.txt" "$(left)" \
-    "${launcher[@]}" -m verl.trainer.sft_trainer \
-    --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" \
+    "${launcher[@]}" -m recipe.difficulty_calib.sft --config-name "${profile}_sft" \
     data.train_files="$run/data/sft.parquet" data.train_batch_size=16 data.micro_batch_size_per_gpu=8 \
     model.path="$run/models/base" model.override_config.attn_implementation="$attention" "${sft_sizes[@]}" \
     trainer.total_epochs=1000 trainer.total_training_steps="$sft_steps" trainer.save_freq="$sft_steps" \

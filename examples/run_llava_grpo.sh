@@ -201,8 +201,7 @@ for name in sft r_tuning; do
     [[ "$profile $name" == "pocket r_tuning" ]] &&
         whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
-        "${launcher[@]}" -m verl.trainer.sft_trainer \
-        --config-path pkg://recipe.difficulty_calib.config --config-name "${profile}_sft" "${sft_device[@]}" \
+        "${launcher[@]}" -m recipe.difficulty_calib.sft --config-name "${profile}_sft" "${sft_device[@]}" \
         data.train_files="$(as_text "$data/$name.parquet")" model.path="$(as_text "$model")" \
         trainer.default_local_dir="$(as_text "$run/$name")" trainer.experiment_name="$(as_text "$run_name-$name")" \
         trainer.seed="$seed" engine.seed="$seed" \

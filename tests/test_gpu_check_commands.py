@@ -73,7 +73,7 @@ def test_grpo_is_the_7b_profile_in_three_steps(calls):
 
 
 def test_sft_is_the_7b_profile_in_twenty_steps(calls):
-    config = _composed(calls, "verl.trainer.sft_trainer")
+    config = _composed(calls, "recipe.difficulty_calib.sft")
     assert config.trainer.total_training_steps == 20
     assert config.model.path.endswith("models/base")
     assert config.engine.mixed_precision.param_dtype == "bf16"

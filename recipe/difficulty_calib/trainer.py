@@ -215,35 +215,33 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         data = tq.kv_batch_get(
             keys=list(batch.keys), partition_id=batch.partition_id, select_fields=fields
         )
-        responses = data["responses"].unbind()
-        rows = zip(batch.keys, data["uid"], responses, data["data_source"], strict=True)
+        responses = dict(zip(batch.keys, data["responses"].unbind(), strict=True))
+        pieces = {key: decoded_pieces(self.tokenizer, responses[key].tolist()) for key in rewards}
         rollouts = {
             key: Rollout(
                 group=str(getattr(uid, "data", uid)),
-                kinds=token_kinds(
-                    decoded_pieces(self.tokenizer, ids.tolist()), self._reward.thinking
-                ),
+                kinds=token_kinds(pieces[key], self._reward.thinking),
                 reward=rewards[key],
                 delta=self._reward.coefficients_of(str(getattr(source, "data", source))).delta,
             )
-            for key, uid, ids, source in rows
+            for key, uid, source in zip(batch.keys, data["uid"], data["data_source"], strict=True)
             if key in rewards
         }
         by_std = bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))
         computed = segment_advantages(list(rollouts.values()), self.options.segments, by_std)
         number_fields = {}
         if self._expects_numbers(self.config):
-            paid = self._number_payoffs(rollouts, dict(zip(batch.keys, responses, strict=True)))
+            paid = self._number_payoffs(rollouts, responses, pieces)
             for advantages, row in zip(computed, (paid[key] for key in rollouts), strict=True):
                 advantages[[bool(token) for token in row]] = 0.0
-            number_fields = batch_fields(list(paid.values()))
+            number_fields = batch_fields([paid[key] for key in batch.keys])
         metrics.update(segment_curves(list(rollouts.values()), computed))
         of_key = dict(zip(rollouts, computed, strict=True))
         values = [
             torch.tensor(of_key[key], dtype=torch.float32)
             if key in of_key
-            else torch.zeros(len(ids))
-            for key, ids in zip(batch.keys, responses, strict=True)
+            else torch.zeros(len(responses[key]))
+            for key in batch.keys
         ]
         nested = torch.nested.as_nested_tensor(values, layout=torch.jagged)
         put = TensorDict(
@@ -287,7 +285,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         return _by_segment(config) and self.options.segments.number_by == "expected"
 
     def _number_payoffs(
-        self, rollouts: Mapping[str, Rollout], responses: Mapping[str, torch.Tensor]
+        self,
+        rollouts: Mapping[str, Rollout],
+        responses: Mapping[str, torch.Tensor],
+        pieces: Mapping[str, list[str]],
     ) -> dict[str, list[Alternatives]]:
         """`segments.number_payoffs` of each response of a batch; nothing of padding rows."""
         options = self.options.segments
@@ -295,8 +296,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         targets = number_targets(list(rollouts.values()), options)
         for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
             ids = responses[key].tolist()
-            pieces = decoded_pieces(self.tokenizer, ids)
-            alternatives = self._digits.alternatives(pieces, ids, rollout.kinds == NUMBER)
+            is_number = rollout.kinds == NUMBER
+            alternatives = self._digits.alternatives(pieces[key], ids, is_number)
             paid[key] = number_payoffs(rollout, target, alternatives, options)
         return paid
 

@@ -132,10 +132,15 @@ def test_another_text_is_refused_whatever_the_version_says(package, monkeypatch,
 
 
 def test_every_function_that_is_touched_is_on_the_list_and_no_other():
-    from recipe.difficulty_calib import dataset, number_loss, trainer
+    from recipe.difficulty_calib import dataset, number_loss, sft, trainer
 
     touched = {(patch.module, name) for patch in ALL for name in patch.touches}
-    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES, number_loss.RELIED_ON):
+    for overrides in (
+        dataset.OVERRIDES,
+        trainer.OVERRIDES,
+        sft.OVERRIDES,
+        number_loss.RELIED_ON,
+    ):
         touched |= {(module, name) for module, names in overrides.items() for name in names}
     assert touched == {(module, name) for module, names in known().items() for name in names}
 
@@ -151,21 +156,26 @@ def test_both_releases_of_verl_that_pyproject_admits_are_on_the_list():
 
 
 def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that_name():
-    from recipe.difficulty_calib import dataset, number_loss, trainer
+    from recipe.difficulty_calib import dataset, number_loss, sft, trainer
 
-    for overrides in (dataset.OVERRIDES, trainer.OVERRIDES, number_loss.RELIED_ON):
+    for overrides in (
+        dataset.OVERRIDES,
+        trainer.OVERRIDES,
+        sft.OVERRIDES,
+        number_loss.RELIED_ON,
+    ):
         for module, names in overrides.items():
             for name in names:
                 check(module, name, "this test")
     ours = (trainer.DifficultyGuidedTrainer, trainer.WatchedReplayBuffer)
-    ours += (dataset.UntouchedImageDataset, dataset.AnswerSFTDataset)
+    ours += (dataset.UntouchedImageDataset, dataset.AnswerSFTDataset, sft.CalibratedSFTTrainer)
     overridden = {
         name
         for cls in ours
         for name in set(vars(cls)) & set(dir(cls.__mro__[1]))
         if callable(getattr(cls, name)) and not name.startswith("__")
     }
-    named = [*dataset.OVERRIDES.values(), *trainer.OVERRIDES.values()]
+    named = [*dataset.OVERRIDES.values(), *trainer.OVERRIDES.values(), *sft.OVERRIDES.values()]
     assert overridden == {name.split(".")[1] for names in named for name in names}
 
 

@@ -41,9 +41,8 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
     command += [
         sys.executable,
         "-m",
-        "verl.trainer.sft_trainer",
-        "--config-path",
-        "pkg://recipe.difficulty_calib.config",
+        "recipe.difficulty_calib.sft",
+        "number_brier=5",
     ]
     command += ["--config-name", "pocket_sft", f"data.train_files={folder / 'sft.parquet'}"]
     command += [
@@ -57,6 +56,7 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
     command += [f"trainer.default_local_dir={folder / 'run'}"]
     code, log = run_on_cpu(command)
     assert code == 0, log[-3000:]
+    assert "train/number_loss" in log
     with pytest.raises(ValueError, match="--base"):
         export_sft(folder / "run", folder / "model")
     export_sft(folder / "run", folder / "model", str(pocket_model))
