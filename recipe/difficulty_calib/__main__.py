@@ -9,8 +9,9 @@ The verl plugin. `bash examples/run_llava_grpo.sh` runs all of it; the parts:
 commands, in the order of a run:
   python -m recipe.difficulty_calib.preflight     what is needed and what is here; --versions for
                                                   a report of a fault
-  torchrun ... -m verl.trainer.sft_trainer --config-path pkg://recipe.difficulty_calib.config
-           --config-name pocket_sft ...           SFT is verl's own, by our configuration
+  python -m recipe.difficulty_calib.sft --config-name pocket_sft ...
+                                                  SFT, verl's own with one loss more; on several
+                                                  GPUs torchrun ... -m recipe.difficulty_calib.sft
   python -m recipe.difficulty_calib.export        verl's checkpoints to Hugging Face and peft
   python -m recipe.difficulty_calib.train --config-name pocket ...
                                                   GRPO; every Hydra key of verl may follow
