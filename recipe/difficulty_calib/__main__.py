@@ -10,7 +10,7 @@ commands, in the order of a run:
   python -m recipe.difficulty_calib.preflight     what is needed and what is here; --versions for
                                                   a report of a fault
   python -m recipe.difficulty_calib.sft --config-name pocket_sft ...
-                                                  SFT, verl's own with one loss more; on several
+                                                  SFT, verl's own (number_brier: ours); on several
                                                   GPUs torchrun ... -m recipe.difficulty_calib.sft
   python -m recipe.difficulty_calib.export        verl's checkpoints to Hugging Face and peft
   python -m recipe.difficulty_calib.train --config-name pocket ...
