@@ -17,8 +17,14 @@ def parser() -> argparse.ArgumentParser:
 
     top = argparse.ArgumentParser(
         prog="python -m data_prep",
-        description="From questions about images to difficulty, labelled pairs, SFT data and verl parquet.",
-        epilog="Killed or failed: the same command goes on where it stopped. The pocket benchmark: data_prep.pocket.",
+        description="From questions about images to difficulty, labelled pairs, SFT "
+        "data and verl parquet.",
+        epilog="Killed or failed: the same command goes on where it stopped. Other commands: "
+        "`python -m data_prep.pocket` (the pocket benchmark's files), `python -m "
+        "data_prep.preferences` (published preference sets as rows), `python -m "
+        "data_prep.expected` (SFT on the mean of the model's own numbers). Next: `DATA=RUN bash "
+        "examples/run_llava_grpo.sh` trains on what is in --out RUN; data_prep/README.md has the "
+        "configuration.",
     )
     top.add_argument(
         "step", choices=("run", *STEPS), help="run: every step; a step's name: it and what it needs"

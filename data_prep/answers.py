@@ -1,8 +1,9 @@
-"""A question's sampled answers: which of them are equal, which is the most frequent, how sure the model may be of it.
+"""A question's sampled answers: which of them are equal, which is the most frequent, how
+sure the model may be of it.
 
-With the prompt of the claim format two answers are equal if they make the same claims, whatever tags and confidence
-they state, and one whose list is not whole is no answer. With the plain prompt they are equal if their texts are. Both
-are compared by `reward_fns.claims.normalise`.
+With the prompt of the claim format two answers are equal if they make the same claims, whatever
+tags and confidence they state, and one whose list is not whole is no answer. With the plain prompt
+they are equal if their texts are. Both are compared by `reward_fns.claims.normalise`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +55,9 @@ def equal_answers(candidates: Iterable[Mapping[str, Any]], prompt: str) -> list[
 
 
 def most_frequent(answers: Sequence[Answer]) -> Answer:
-    """The answer with the most samples, the earliest of equally frequent ones: a single one may be a slip."""
+    """The answer with the most samples, the earliest of equally frequent ones: a
+    single one may be a slip.
+    """
     return max(answers, key=lambda answer: answer.count)
 
 
@@ -64,9 +67,11 @@ def sampled(record: Mapping[str, Any]) -> int:
 
 
 def chance_of_right(right: float, n: int) -> float:
-    """Laplace's rule of succession, (right + 1) / (n + 2), in (0, 1): mean of the Beta posterior under a flat prior.
+    """Laplace's rule of succession, (right + 1) / (n + 2), in (0, 1): mean of the Beta
+    posterior under a flat prior.
 
-    A handful of samples never shows that a model is always right, or never: 10 of 10 give 0.92, 0 of 10 give 0.08.
+    A handful of samples never shows that a model is always right, or never: 10 of 10 give
+    0.92, 0 of 10 give 0.08.
 
     Args:
         right: sum of the verdicts over the samples, in [0, n].

@@ -1,4 +1,6 @@
-"""Asking an expert about a batch: bounded concurrency, failures as values, an end when nothing works any more."""
+"""Asking an expert about a batch: bounded concurrency, failures as values, an end when
+nothing works any more.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +11,9 @@ from reward_fns.expert import Expert, ExpertError, FatalExpertError
 from reward_fns.expert.requests import Request, Verdict
 
 HOPELESS = 20
-"""A batch of so many requests or more that fails as a whole ends the run: the expert is down, not the requests bad."""
+"""A batch of so many requests or more that fails as a whole ends the run: the expert is down,
+not the requests bad.
+"""
 
 AnyVerdict = TypeVar("AnyVerdict", bound=Verdict)
 
@@ -42,8 +46,8 @@ class Consultation:
         """The verdict on each request, in order, or why there is none.
 
         Raises:
-            UserError: no further request can succeed (bad key, spent budget), or all of many failed. What the expert
-                has answered is kept where it has a cache.
+            UserError: no further request can succeed (bad key, spent budget), or all of many
+                failed. What the expert has answered is kept where it has a cache.
         """
         answers = self._runner.run(self._gather(requests))
         failed = [answer for answer in answers if isinstance(answer, ExpertError)]
@@ -54,8 +58,9 @@ class Consultation:
                 ) from failure
         if len(failed) == len(answers) >= HOPELESS:
             raise UserError(
-                f"the expert {self.expert.name} failed on {len(failed)} requests in a row, the last time with: "
-                f"{failed[-1]}. Run the same command again when it answers: nothing done is lost"
+                f"the expert {self.expert.name} failed on {len(failed)} requests in a row, the "
+                f"last time with: {failed[-1]}. Run the same command again when it answers: "
+                "nothing done is lost"
             ) from failed[-1]
         return answers
 

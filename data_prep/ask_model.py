@@ -8,7 +8,9 @@ from data_prep.verl_rows import chat_content
 from reward_fns.errors import UserError
 
 HOPELESS = 20
-"""A batch of so many requests or more that is refused as a whole ends the run: it is not the requests' fault."""
+"""A batch of so many requests or more that is refused as a whole ends the run: it is
+not the requests' fault.
+"""
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,16 @@ right, the draw's expected squared error exceeds that of the mean by the varianc
     E (v - y)^2 = (E v - y)^2 + Var v
 
 So each answer that the model samples gets, in the number's place, E v of that very answer
-(`data_prep.engines.number_values`), rounded as its own format writes it. SFT on these rows teaches the
-model to state its mean: no expert is asked, and no verdict is used.
+(`data_prep.engines.number_values`), rounded as its own format writes it. SFT on these rows teaches
+the model to state its mean: no expert is asked, and no verdict is used.
 
 Questions that SFT has not seen are the right ones: of those it was trained on, it is too sure.
 
 Beside the parquet (schema: `data_prep.verl_rows`) stand
 
     NAME.jsonl   {question_id, n, answers: [{text, stated, expected}]} a question; it resumes a killed run
-    NAME.json    settings, n answers, those without a readable number, spread and mean of stated and expected
+    NAME.json    settings, n answers, those without a readable number, spread and
+                 mean of stated and expected
 """
 
 import argparse
@@ -114,9 +115,11 @@ def _means(engine: Engine, answers: Sequence[tuple[Question, str, Stated]]) -> l
 
 
 def _restated(text: str, stated: Stated, mean: float) -> str:
-    """The answer with the value nearest to the mean in the number's place, written as it writes numbers.
+    """The answer with the value nearest to the mean in the number's place,
+    written as it writes numbers.
 
-    Without the blank before its first word: the chat template has one of its own behind "ASSISTANT:".
+    Without the blank before its first word: the chat template has one of its
+    own behind "ASSISTANT:".
     """
     nearest, _ = min(stated.values, key=lambda value: abs(value[1] - mean))
     return (text[: stated.span[0]] + nearest + text[stated.span[1] :]).strip()
@@ -136,7 +139,8 @@ def describe(records: Sequence[Record], least_spread: float) -> Record:
     asked = sum(record["n"] for record in records)
     if not answers:
         raise UserError(
-            f"none of {asked} answers is in the claim format with a number: this is for a model behind SFT"
+            f"none of {asked} answers is in the claim format with a number: this is "
+            "for a model behind SFT"
         )
     expected = np.array([answer["expected"] for answer in answers])
     stated = np.array([answer["stated"] for answer in answers])

@@ -1,12 +1,14 @@
-"""The questions of a run: what a dataset adapter yields, and the parquet file that every step walks.
+"""The questions of a run: what a dataset adapter yields, and the parquet
+file that every step walks.
 
-`questions.parquet` holds one row a question, in the order in which all other files of the run follow:
+`questions.parquet` holds one row a question, in the order in which all other
+files of the run follow:
 
     question_id, dataset, task, question, image_id, image_path | null, image_bytes | null, ground_truth, answers,
     use_for | null
 
-Exactly one of image_path and image_bytes is set. Rows are written and read in groups, so that memory does not grow with
-their number.
+Exactly one of image_path and image_bytes is set. Rows are written and read in groups, so that
+memory does not grow with their number.
 """
 
 import hashlib
@@ -34,9 +36,10 @@ class SourceQuestion:
         image_id: the same for all questions about one picture, over all datasets that share it.
         image: the encoded file, or where it lies.
         ground_truth: reference in the dataset's own form.
-        answers: all accepted or annotated answers, for the dataset's own accuracy rule; may be empty.
-        use_for: "train", "sft" or "evaluation" where the configuration says so for its whole dataset; None leaves it to
-            the step `splits`.
+        answers: all accepted or annotated answers, for the dataset's own
+            accuracy rule; may be empty.
+        use_for: "train", "sft" or "evaluation" where the configuration says so for its whole
+            dataset; None leaves it to the step `splits`.
     """
 
     question_id: str
@@ -142,8 +145,8 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
     """The questions in file order, a row group at a time.
 
     Args:
-        images: False leaves the bytes unread (`image` is then b"" where the file holds them), for steps that look at
-            text only.
+        images: False leaves the bytes unread (`image` is then b"" where the file holds them), for
+            steps that look at text only.
 
     Raises:
         UserError: the file is missing or not a readable parquet.
@@ -177,7 +180,8 @@ def read_questions(path: Path, images: bool = True) -> Iterator[SourceQuestion]:
 def pictures_state(path: Path) -> str:
     """A digest of the names and sizes of all pictures that a questions file names.
 
-    Their times do not count, so that a copied data set is the same one; those in the file itself are in its own digest.
+    Their times do not count, so that a copied data set is the same one; those in the file
+    itself are in its own digest.
 
     Raises:
         UserError: as `read_questions`.

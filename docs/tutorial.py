@@ -10,6 +10,7 @@
 import asyncio
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +125,7 @@ def calibrated(record: AnswerRecord) -> AnswerRecord:
     """The same answer with the confidence that the map gives it."""
     confidence = record.confidence
     assert confidence is not None
-    fields = {name: getattr(record, name) for name in AnswerRecord.__dataclass_fields__}
-    changes = {"model": "answerer, isotonic", "confidence": calibrator.apply(confidence)}
-    return AnswerRecord(**{**fields, **changes})
+    return replace(record, model="answerer, isotonic", confidence=calibrator.apply(confidence))
 
 
 mapped = [calibrated(record) for record in held_out]

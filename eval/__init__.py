@@ -1,1 +1,3 @@
-"""Evaluation of confidence: answers of any checkpoint as records, calibration metrics over them, and a report."""
+"""Evaluation of confidence: answers of any checkpoint as records, calibration metrics
+over them, and a report.
+"""

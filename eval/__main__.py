@@ -24,7 +24,10 @@ INTERRUPTED = 130
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m eval", description="Evaluate the confidence of checkpoints."
+        prog="python -m eval",
+        description="Evaluate the confidence of checkpoints: first `calibration`, which asks the "
+        "models and writes records, then `report` or any other command, which read them.",
+        epilog="Each command has its own --help. What they show: eval/README.md",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 

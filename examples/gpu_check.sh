@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Does this machine run the project? Every stage of the main job once, on a randomly initialised LLaVA, without a hub.
+# Does this machine run the project? Every stage of the main job once, on a randomly
+# initialised LLaVA, without a hub.
 #
-#   bash examples/gpu_check.sh          one GPU: LLaVA-1.5's layer shapes, few layers, bf16, 576 image tokens; ten minutes
+#   bash examples/gpu_check.sh          one GPU: LLaVA-1.5's layer shapes, few layers, bf16, 576
+#                                       image tokens; ten minutes
 #   bash examples/gpu_check.sh --cpu    the same on a tiny model
 #
-# Set-up and preflight, then SFT, merge of its adapter, GRPO (weights go to vLLM after each step), export of its adapter,
-# evaluation. Prints a table of what ran, tokens/s, peak memory and the correlation of rollout and actor, and writes it to
-# outputs/gpu_check/gpu_check.{md,json}. Exit code 0: all of it ran and is as it should be.
+# Set-up and preflight, then SFT, merge of its adapter, GRPO (weights go to vLLM after each step),
+# export of its adapter, evaluation. Prints a table of what ran, tokens/s, peak memory and the
+# correlation of rollout and actor, and writes it to outputs/gpu_check/gpu_check.{md,json}. Exit
+# code 0: all of it ran and is as it should be.
 # GRPO needs vLLM: verl 0.9.1 has no rollout by transformers.
 #
 # RUN=NAME                   directory under outputs/, made anew (default gpu_check, gpu_check-cpu)
-# PROCESSOR=DIR              LLaVA-1.5's processor; default: the hub's copy on this disk, else one is made
+# PROCESSOR=DIR              LLaVA-1.5's processor; default: the hub's copy on
+#                            this disk, else one is made
 # SFT_STEPS=20 GRPO_STEPS=3  fewer or more
 # LIMIT=600                  seconds for all stages
 set -euo pipefail
@@ -21,7 +25,8 @@ on_cpu=false
 case "${1:-}" in
     --cpu) on_cpu=true ;;
     '') ;;
-    *) echo "FAILED: unknown argument '$1': there is --cpu" >&2 && exit 2 ;;
+    -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' examples/gpu_check.sh && exit ;;
+    *) echo "FAILED: unknown argument '$1': there are --cpu and --help" >&2 && exit 2 ;;
 esac
 fail() {
     echo "FAILED: $*" >&2
@@ -53,7 +58,7 @@ export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 if $on_cpu; then
     export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
     # torchrun's rendezvous listens on all of the machine's addresses: a single process needs none.
     launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
     shape=tiny profile=pocket attention=sdpa card=() sizes=() sft_sizes=() correlation=0.999
@@ -96,8 +101,8 @@ TENSORBOARD_DIR=$run/tensorboard/sft training_stage sft "$run/sft/latest_checkpo
 stage merge "$run/models/sft/config.json" "$(left)" \
     python -m recipe.difficulty_calib.export sft "$run/sft" "$run/models/sft" --base "$run/models/base"
 
-# A random model writes nothing that can be read, so all rewards tie: no dynamic sampling, and a bonus for entropy, or
-# no weight would move and nothing could be seen of the sync.
+# A random model writes nothing that can be read, so all rewards tie: no dynamic sampling, and a
+# bonus for entropy, or no weight would move and nothing could be seen of the sync.
 TENSORBOARD_DIR=$run/tensorboard/grpo training_stage grpo "$run/grpo/latest_checkpointed_iteration.txt" "$(left)" \
     python -m recipe.difficulty_calib.train --config-name "$profile" \
     data.train_files="$run/data/rl_train.parquet" data.val_files="$run/data/test.parquet" \

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# All rows of Table 3 on the pocket model: the main job's (base, SFT, R-Tuning, RL on both backbones, VCD), OPERA, and HA-DPO,
-# POVID, RLAIF-V and Less-is-more, which are trained here on the base.
+# All rows of Table 3 on the pocket model: the main job's (base, SFT, R-Tuning, RL on
+# both backbones, VCD), OPERA, and HA-DPO, POVID, RLAIF-V and Less-is-more, which are
+# trained here on the base.
 #
 #   bash examples/hallucination_methods.sh              the main job first, as far as it is not done (outputs/pocket-seed0)
 #   bash examples/hallucination_methods.sh --quick      the same in a few steps
 #   bash examples/hallucination_methods.sh RUN_DIR      a run of the main job as it is: stage one is needed, of models those
 #                                                       that are there get a row
 #
-# HA-DPO and POVID learn from the pocket's versions of their data, RLAIF-V from stage one's Better and Worse, Less-is-more from
-# its sft.parquet. The table and the paired differences from the base are in RUN_DIR/hallucination/hallucination.md and
-# differences.md, and in RUN_DIR/report.html.
+# HA-DPO and POVID learn from the pocket's versions of their data, RLAIF-V from stage one's Better
+# and Worse, Less-is-more from its sft.parquet. The table and the paired differences from the base
+# are in RUN_DIR/hallucination/hallucination.md and differences.md, and in RUN_DIR/report.html.
 #
 # RUN, SEED, RULE, ...  as of the main job, where it is run; RUN_DIR brings its own
 # N=2000 IMAGES=300     preferences of HA-DPO and POVID each; images a benchmark

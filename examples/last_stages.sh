@@ -1,14 +1,17 @@
-# Sourced by the main job and by hallucination_methods.sh, so that both make one table and one report.
-# Needed of the script: run, model, data, seed, max_tokens, and models, an array of --model NAME=SPEC. stages.sh comes before.
+# Sourced by the main job and by hallucination_methods.sh, so that both make one table and one
+# report. Needed of the script: run, model, data, seed, max_tokens, and models, an array of --model
+# NAME=SPEC. stages.sh comes before.
 
-# benchmarks_stage STAGE IMAGES: Object HalBench, MMHal-Bench and POPE of the pocket, from the generator's truth.
+# benchmarks_stage STAGE IMAGES: Object HalBench, MMHal-Bench and POPE of the pocket,
+# from the generator's truth.
 benchmarks_stage() {
     stage "$1" "$run/benchmarks/pope" 300 \
         python -m data_prep.pocket benchmarks --out "$run/benchmarks" --seed "$seed" -n "$2"
 }
 
-# hallucination_stage STAGE LIMIT NAME=SPEC...: a row for each of `models`, for each RL adapter on the base too, and for each
-# NAME=SPEC, a model or JSON. No model has two rows: the first rule's adapter on the base is rl_on_base already.
+# hallucination_stage STAGE LIMIT NAME=SPEC...: a row for each of `models`, for each RL adapter on
+# the base too, and for each NAME=SPEC, a model or JSON. No model has two rows: the first rule's
+# adapter on the base is rl_on_base already.
 hallucination_stage() {
     local stage_name=$1 limit=$2 named rows=()
     local -A known=()

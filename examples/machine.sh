@@ -3,7 +3,8 @@
 
 has_gpu() {
     local listing
-    # Read whole before it is searched: behind a `grep -q` nvidia-smi may die of the closed pipe, and count as none.
+    # Read whole before it is searched: behind a `grep -q` nvidia-smi may die of the closed
+    # pipe, and count as none.
     listing=$(timeout 60 nvidia-smi -L 2>/dev/null) || return 1
     [[ $'\n'$listing == *$'\nGPU '* ]]
 }
@@ -19,7 +20,8 @@ choose_device() {
 find_python() {
     local candidate
     for candidate in ${DIFFICULTY_CALIB_PYTHON:+"$DIFFICULTY_CALIB_PYTHON"} python3.11 /usr/bin/python3.11 python3.12; do
-        # A shim may be in the PATH with no such Python behind it, and Debian ships Python without ensurepip.
+        # A shim may be in the PATH with no such Python behind it, and Debian ships
+        # Python without ensurepip.
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
             >/dev/null 2>&1; then
             echo "$candidate"

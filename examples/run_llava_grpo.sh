@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The main job: stage one -> SFT (and R-Tuning, a baseline) -> GRPO -> evaluation -> report, in outputs/<run>/.
+# The main job: stage one -> SFT (and R-Tuning, a baseline) -> GRPO -> evaluation -> report,
+# in outputs/<run>/.
 #
 #   bash examples/run_llava_grpo.sh                       CPU: the pocket LLaVA; GPU: LLaVA-1.5-7B
 #   bash examples/run_llava_grpo.sh --quick               the same in a few steps
@@ -7,25 +8,31 @@
 #
 # RUN=NAME       directory under outputs/ (default: the profile, with -quick and the seed)
 # PROFILE=NAME   pocket (default without a GPU), llava_7b (default with one)
-# RULE="NAMES"   of paper, proper, log, segments, one training each (default: "paper segments" on pocket, paper on a GPU);
-#                none: SFT and its evaluation alone
+# RULE="NAMES"   of paper, proper, log, segments, one training each (default: "paper segments" on
+#                pocket, paper on a GPU); none: SFT and its evaluation alone
 # SEED=N         of data, training and evaluation (default 0)
-# MODEL=DIR      the base model (default: the shipped pocket LLaVA; llava-hf/llava-1.5-7b-hf on a GPU)
-# CONFIG=YAML    of stage one: datasets, experts, splits (pocket: data_prep/configs/pocket.yaml; elsewhere this or DATA is
-#                to be named)
-# DATA=DIR       a finished run of stage one (`python -m data_prep run CONFIG --out DIR`), instead of making one
-# EXPERT=JSON    who judges answers in reward and evaluation: on pocket oracle by default; elsewhere to be named, for instance
-#                '{"kind": "openai", "model": "gpt-4o"}'; stage one's experts stand in its own configuration
+# MODEL=DIR      the base model (default: the shipped pocket LLaVA;
+#                llava-hf/llava-1.5-7b-hf on a GPU)
+# CONFIG=YAML    of stage one: datasets, experts, splits (pocket: data_prep/configs/pocket.yaml;
+#                elsewhere this or DATA is to be named)
+# DATA=DIR       a finished run of stage one (`python -m data_prep run CONFIG --out DIR`), instead
+#                of making one
+# EXPERT=JSON    who judges answers in reward and evaluation: on pocket oracle by default;
+#                elsewhere to be named, for instance '{"kind": "openai", "model": "gpt-4o"}'; stage
+#                one's experts stand in its own configuration
 # SFT_ARGS="..." Hydra keys of the SFT stages
-# PREFLIGHT=warn go on whatever the table of needs says (python -m recipe.difficulty_calib.preflight)
+# PREFLIGHT=warn go on whatever the table of needs says
+#                (python -m recipe.difficulty_calib.preflight)
 #
 # It runs on the GPUs that CUDA_VISIBLE_DEVICES leaves visible.
 #
-# The same command goes on where an interrupted one stopped: a stage whose output is whole is skipped, GRPO resumes from its
-# last checkpoint. One Ctrl-C, or a kill of the script, ends all that it started within half a minute.
+# The same command goes on where an interrupted one stopped: a stage whose output is whole is
+# skipped, GRPO resumes from its last checkpoint. One Ctrl-C, or a kill of the script, ends all
+# that it started within half a minute.
 set -euo pipefail
 
-# In a function, so that bash has read all of it before it starts: the file may be edited while it runs.
+# In a function, so that bash has read all of it before it starts: the file may
+# be edited while it runs.
 main() {
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -49,12 +56,14 @@ done
 case "${PREFLIGHT:-}" in '' | warn) ;; *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;; esac
 [[ "$PWD" != *" "* ]] || fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
 
-# What can be refused is refused here, before anything is installed. GPUs are numbered as nvidia-smi does.
+# What can be refused is refused here, before anything is installed. GPUs are
+# numbered as nvidia-smi does.
 export CUDA_DEVICE_ORDER=${CUDA_DEVICE_ORDER:-PCI_BUS_ID}
 . examples/machine.sh
 if [[ -x .venv/bin/python ]]; then bare_python=.venv/bin/python; else bare_python=$(find_python); fi
 preflight() { "$bare_python" -m recipe.difficulty_calib.preflight "$@"; }
-# Standard output of a failed command in an assignment ends the script, which a `read <<<"$(...)"` would not.
+# Standard output of a failed command in an assignment ends the script, which a
+# `read <<<"$(...)"` would not.
 plan=$(preflight --plan --model "${MODEL:-}")
 read -r visible_gpus size <<<"$plan"
 device_set=$(choose_device)
@@ -64,7 +73,8 @@ seed=${SEED:-0} profile=${PROFILE:-$default_profile}
 [[ "$seed" =~ ^[0-9]{1,9}$ ]] || fail "SEED=$seed is no whole number from 0 to 999999999"
 [[ "${RUN:-}" != */* && "${RUN:-}" != . && "${RUN:-}" != .. ]] || fail "RUN=$RUN names a folder in outputs/: leave out the slash"
 if [[ -z "${PROFILE:-}" && "$profile" == pocket ]] && command -v nvidia-smi >/dev/null; then
-    # A driver that fails, or a typing error: the pocket model on one's own data is not what was meant.
+    # A driver that fails, or a typing error: the pocket model on one's own
+    # data is not what was meant.
     [[ "$device_set" != gpu || -z "${CUDA_VISIBLE_DEVICES:-}" ]] ||
         fail "CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES names no GPU of \`nvidia-smi -L\`"
     [[ -z "${EXPERT:-}${CONFIG:-}${DATA:-}${MODEL:-}" ]] ||
@@ -87,7 +97,8 @@ if [[ "$profile" == pocket ]]; then
 else
     model=${MODEL:-llava-hf/llava-1.5-7b-hf} rules=${RULE:-paper} gpus=$visible_gpus
     device=("device=$size" "trainer.n_gpus_per_node=$gpus") sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
-    # Elsewhere than on pocket, its questions and its judge of exact strings would cost hours and teach nothing.
+    # Elsewhere than on pocket, its questions and its judge of exact strings would cost
+    # hours and teach nothing.
     unnamed=()
     [[ -n "$expert" ]] || unnamed+=("no expert: set EXPERT, for instance to '{\"kind\": \"openai\", \"model\": \"gpt-4o\"}'")
     [[ -n "${CONFIG:-}${DATA:-}" ]] ||
@@ -140,7 +151,10 @@ export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
 export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
 export TENSORBOARD_DIR=$run/tensorboard
 if [[ "$profile" == pocket ]]; then
-    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=2
+    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
+    # Threads that wait for each other sleep: by default they spin, and where other work shares the
+    # cores a step of so small a model then takes three to five times the CPU time.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
     export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 fi
 
@@ -162,7 +176,8 @@ python -c 'import json, sys; print(json.dumps(dict(item.split("=", 1) for item i
 
 depends_on "$model" "$config"
 
-# 1. Stage one: sampled and verified answers, labelled pairs, difficulty, splits, SFT data, verl parquet.
+# 1. Stage one: sampled and verified answers, labelled pairs, difficulty,
+#    splits, SFT data, verl parquet.
 if [[ -z "${DATA:-}" ]]; then
     roots=()
     if [[ -z "${CONFIG:-}" ]]; then
@@ -174,13 +189,14 @@ if [[ -z "${DATA:-}" ]]; then
         python -m data_prep run "$config" --out "$data" model="$model" seed="$seed" "${roots[@]}"
 fi
 
-# 2. SFT, and R-Tuning on the same answers. torchrun's rendezvous listens on all of the machine's addresses and unpickles what
-# it is sent: a single process needs none.
+# 2. SFT, and R-Tuning on the same answers. torchrun's rendezvous listens on all of the machine's
+# addresses and unpickles what it is sent: a single process needs none.
 launcher=(torchrun --standalone --nproc_per_node="$gpus")
 [[ "$profile" == pocket ]] &&
     launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
 for name in sft r_tuning; do
-    # R-Tuning words its tags anew, which an adapter of the pocket model does not learn in so few steps.
+    # R-Tuning words its tags anew, which an adapter of the pocket model does
+    # not learn in so few steps.
     whole=()
     [[ "$profile $name" == "pocket r_tuning" ]] &&
         whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
@@ -213,7 +229,8 @@ for rule in $rules; do
         python -m recipe.difficulty_calib.export lora "$run/grpo_$rule" "$run/models/$rl"
 done
 
-# 4. Evaluation on held-out questions; the first rule's adapter also on the base, as the paper's "Base-LLaVA".
+# 4. Evaluation on held-out questions; the first rule's adapter also on the base, as
+#    the paper's "Base-LLaVA".
 models=(--model "base=$model" --model "sft=$run/models/sft" --model "r_tuning=$run/models/r_tuning")
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
@@ -225,11 +242,13 @@ stage evaluation "$run/records" "$training_limit" \
     --protocols dp sc pcr verbal verbal_asked vcap tags \
     "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
-# The baseline that everyone tries first: the untrained base with a fitted map, in five folds of the questions.
+# The baseline that everyone tries first: the untrained base with a fitted map, in
+# five folds of the questions.
 stage posthoc "$run/records/base.pcr+isotonic.jsonl" 300 \
     python -m eval posthoc --records "$run/records" --model base --protocol pcr --folds 5 --seed "$seed"
 
-# Hallucination, with a row for the base decoded by VCD. OPERA takes minutes: hallucination_methods.sh has it.
+# Hallucination, with a row for the base decoded by VCD. OPERA takes minutes:
+# hallucination_methods.sh has it.
 if [[ "$profile" == pocket ]]; then
     vcd="{\"kind\": \"transformers\", \"model\": \"$model\", \"decoding\": \"vcd\"}"
     benchmarks_stage benchmarks "$($quick && echo 6 || echo 300)"

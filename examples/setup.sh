@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Makes or reuses .venv in the repository's root. Every entry script calls it; a second call installs nothing.
+# Makes or reuses .venv in the repository's root. Every entry script calls it; a
+# second call installs nothing.
 #
 #   bash examples/setup.sh      afterwards .venv/bin/python runs everything
 #   . examples/setup.sh         the same, and puts .venv/bin first in this shell's PATH
 #
-# DIFFICULTY_CALIB_DEVICE=cpu|gpu     which set to install; default: gpu if nvidia-smi finds one, else cpu
-# DIFFICULTY_CALIB_PYTHON=PATH        the Python to build .venv with; default: python3.11, else python3.12
-# DIFFICULTY_CALIB_TORCH_INDEX=URL    where the CPU build of torch is, if the configured registry has only the CUDA build
+# DIFFICULTY_CALIB_DEVICE=cpu|gpu     which set to install; default: gpu if
+#                                     nvidia-smi finds one, else cpu
+# DIFFICULTY_CALIB_PYTHON=PATH        the Python to build .venv with; default:
+#                                     python3.11, else python3.12
+# DIFFICULTY_CALIB_TORCH_INDEX=URL    where the CPU build of torch is, if the configured
+#                                     registry has only the CUDA build
 # DIFFICULTY_CALIB_WITHOUT="A B"      packages of the lock to go without
 # DIFFICULTY_CALIB_FLASH_ATTN=compile on a GPU: compile flash-attn where no wheel fits (an hour, needs nvcc); no: go without
 
@@ -30,7 +34,8 @@ difficulty_calib_setup() (
     # shellcheck source=examples/machine.sh
     . "$root/examples/machine.sh"
 
-    # All that the environment was made from, its place among it: an editable install holds absolute paths.
+    # All that the environment was made from, its place among it: an editable
+    # install holds absolute paths.
     fingerprint() {
         {
             echo "$device $root ${DIFFICULTY_CALIB_WITHOUT:-} ${DIFFICULTY_CALIB_FLASH_ATTN:-}"
@@ -155,7 +160,8 @@ difficulty_calib_setup() (
         exit 0
     fi
 
-    # Ray starts its workers through a shell, unquoted, and then waits for them for ever; compilers fare no better.
+    # Ray starts its workers through a shell, unquoted, and then waits for them for ever;
+    # compilers fare no better.
     [[ $root != *[[:space:]]* ]] || say "WARNING: $root has a space in it: tests of single parts run there, training does not"
 
     mkdir -p "$venv" || fail "cannot write to $root"

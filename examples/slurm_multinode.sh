@@ -5,12 +5,14 @@
 #SBATCH --gpus-per-node=8
 #SBATCH --cpus-per-task=64
 #SBATCH --time=48:00:00
-# The main job on several nodes of Slurm: a Ray cluster over them, then GRPO on all of it. examples/MULTINODE.md.
+# The main job on several nodes of Slurm: a Ray cluster over them, then GRPO on all of
+# it. examples/MULTINODE.md.
 #
 #   EXPERT=... CONFIG=... sbatch --nodes=2 examples/slurm_multinode.sh        from the repository's root, on a shared disk
 #   ... examples/slurm_multinode.sh trainer.total_training_steps=120          any Hydra key of the GRPO stage
 #
-# COMMAND="..."    what to run on the first node instead of the main job; it finds the cluster by RAY_ADDRESS
+# COMMAND="..."    what to run on the first node instead of the main job; it finds
+#                  the cluster by RAY_ADDRESS
 # RAY_PORT=6379    of the first node
 # JOIN_LIMIT=600   seconds in which every node must have joined
 set -euo pipefail
@@ -25,11 +27,13 @@ on_node() { srun --overlap --nodes=1 --ntasks=1 --nodelist="$@"; } # on_node NAM
 start_on() { exec srun --overlap --nodes=1 --ntasks=1 --nodelist="$@"; }
 address=$(on_node "$first" hostname --ip-address | awk '{print $1}')
 
-# Ray asks for a token where one lies in a user's home; nodes and driver must then have the same one.
+# Ray asks for a token where one lies in a user's home; nodes and driver
+# must then have the same one.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$PWD/outputs/.ray_token_$SLURM_JOB_ID RAY_USAGE_STATS_ENABLED=0
 mkdir -p outputs
 (umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH")
-# Read by every worker from the environment of `ray start`, as are keys of the expert and NCCL_SOCKET_IFNAME.
+# Read by every worker from the environment of `ray start`, as are keys of the
+# expert and NCCL_SOCKET_IFNAME.
 export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
 
 started=()

@@ -1,12 +1,15 @@
-# Sourced by the entry scripts: run a stage once, under a time limit, with its log in $run/logs, and say how it went.
+# Sourced by the entry scripts: run a stage once, under a time limit, with its log in
+# $run/logs, and say how it went.
 #
-# A stage is done when it ended well, with the same command and after the same runs of the stages before it, and its output is
-# there: $run/stages/<stage>.json then holds its wall seconds and the hash of command and earlier stages.
+# A stage is done when it ended well, with the same command and after the same runs of the stages
+# before it, and its output is there: $run/stages/<stage>.json then holds its wall seconds and the
+# hash of command and earlier stages.
 
 made_from="" # hash over what the stages before made
 
-# depends_on FILE_OR_DIRECTORY...: all stages from here on are done again when one of these changes. A file counts by its
-# content, a directory (a model) by its files' names, sizes and times; a name on a hub by itself.
+# depends_on FILE_OR_DIRECTORY...: all stages from here on are done again when one of these
+# changes. A file counts by its content, a directory (a model) by its files' names, sizes and
+# times; a name on a hub by itself.
 depends_on() {
     local path
     for path in "$@"; do
@@ -17,7 +20,8 @@ depends_on() {
     done
 }
 
-# lock_run: one script at a time in $run. The lock is held by this shell and the stage that it runs, and goes with them.
+# lock_run: one script at a time in $run. The lock is held by this shell and the stage that it
+# runs, and goes with them.
 lock_run() {
     command -v flock >/dev/null 2>&1 || return 0
     exec 8>>"$run/.lock"
@@ -40,8 +44,8 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for
         exit "$status"
     fi
     if ((status != 0)); then
-        # Of this call. No command reads a part of what another writes: that one would die of the closed pipe, and with
-        # pipefail the script, without a word.
+        # Of this call. No command reads a part of what another writes: that one would die of the
+        # closed pipe, and with pipefail the script, without a word.
         local said from
         from=$(grep -an '^=== ' "$log" | tail -n 1 | cut -d: -f1)
         said=$(tail -n "+$from" "$log" | grep -av '^\s*$')
@@ -82,9 +86,10 @@ _stage_with() { # _stage_with VIEW STAGE OUTPUT SECONDS COMMAND...
 # stage NAME OUTPUT SECONDS COMMAND...: run it unless it is done; all of its output is shown.
 stage() { _stage_with "" "$@"; }
 
-# training_stage NAME OUTPUT SECONDS COMMAND...: the same, showing a line a training step. verl resumes from the checkpoints
-# in the output's folder. Those of another training (other inputs, another reward rule, expert, learning rate, ...) are set
-# aside: verl would resume from them, or find all steps done, and report them as if they were this command's.
+# training_stage NAME OUTPUT SECONDS COMMAND...: the same, showing a line a training step. verl
+# resumes from the checkpoints in the output's folder. Those of another training (other inputs,
+# another reward rule, expert, learning rate, ...) are set aside: verl would resume from them, or
+# find all steps done, and report them as if they were this command's.
 training_stage() {
     local folder training
     folder=$(dirname "$2")

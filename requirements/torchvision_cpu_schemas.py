@@ -1,13 +1,15 @@
 """Lets a CUDA build of torchvision be imported beside a CPU build of torch.
 
-On Linux the package registry's torchvision wheel is the CUDA build. Beside a CPU torch its C++ operators do not load,
-and ``import torchvision`` then dies with "operator torchvision::nms does not exist", because its Python code registers
-shape functions for two operators that nobody declared. Declaring the two schemas first is enough: nothing of ours, of
-transformers' or of vLLM's calls the operators. A CPU build of torchvision declares them itself and is left alone.
+On Linux the package registry's torchvision wheel is the CUDA build. Beside a CPU torch its C++
+operators do not load, and ``import torchvision`` then dies with "operator torchvision::nms does
+not exist", because its Python code registers shape functions for two operators that nobody
+declared. Declaring the two schemas first is enough: nothing of ours, of transformers' or of vLLM's
+calls the operators. A CPU build of torchvision declares them itself and is left alone.
 
-`examples/setup.sh` copies this module into a CPU environment's site-packages together with a ``.pth`` file that imports
-it when an interpreter starts, so that Ray workers and vLLM's engine processes have it too. Hence the rules here: no
-import of torch before torchvision's own code runs, and never an exception.
+`examples/setup.sh` copies this module into a CPU environment's site-packages together with a
+``.pth`` file that imports it when an interpreter starts, so that Ray workers and vLLM's engine
+processes have it too. Hence the rules here: no import of torch before torchvision's own code
+runs, and never an exception.
 """
 
 import importlib.abc
@@ -27,7 +29,8 @@ _libraries: list[
 
 
 def declare_schemas(torchvision_folder: str) -> bool:
-    """Declare the two operators if torch is a CPU build and the torchvision in this folder a CUDA build.
+    """Declare the two operators if torch is a CPU build and the torchvision in
+    this folder a CUDA build.
 
     Returns whether it did; a second call declares nothing. Raises nothing.
     """
@@ -46,14 +49,18 @@ def declare_schemas(torchvision_folder: str) -> bool:
 
 
 def is_cuda_build(torchvision_folder: str) -> bool:
-    """Whether the torchvision in this folder says in its version.py that it was built for CUDA (``0.28.0+cu130``)."""
+    """Whether the torchvision in this folder says in its version.py that it was built for
+    CUDA (``0.28.0+cu130``).
+    """
     with open(f"{torchvision_folder}/version.py", encoding="utf-8") as file:
         version_line = next((line for line in file if line.startswith("__version__")), "")
     return "+cu" in version_line
 
 
 class _TorchvisionFinder(importlib.abc.MetaPathFinder):
-    """Finds torchvision where Python finds it anyway, and has the schemas declared when its code is about to run."""
+    """Finds torchvision where Python finds it anyway, and has the schemas declared when its
+    code is about to run.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -2,9 +2,9 @@
 
     python requirements/unmet.py requirements/cpu.txt
 
-A package is whole when its version is the locked one and every file that its RECORD names is there. pip looks only at
-the version, so it takes a package for installed whose unpacking was interrupted. Standard library only: it runs before
-anything is installed.
+A package is whole when its version is the locked one and every file that its RECORD names is
+there. pip looks only at the version, so it takes a package for installed whose unpacking was
+interrupted. Standard library only: it runs before anything is installed.
 """
 
 import re
@@ -28,10 +28,13 @@ def pins(lock: Path) -> Iterator[tuple[str, str]]:
 
 
 def is_whole(distribution: Distribution, version: str) -> bool:
-    """Whether the version is this one (a local label such as ``+cpu`` aside) and no recorded file is missing."""
+    """Whether the version is this one (a local label such as ``+cpu`` aside) and no
+    recorded file is missing.
+    """
     if version not in (distribution.version, distribution.version.partition("+")[0]):
         return False
-    # Compiled files come and go; scripts may have been recorded under another root when an environment was moved.
+    # Compiled files come and go; scripts may have been recorded under another root when
+    # an environment was moved.
     files = [
         file
         for file in distribution.files or ()

@@ -1,22 +1,24 @@
 """How right a short answer is, by each dataset's own rule: a number in [0, 1].
 
-vqa      VQAv2, OK-VQA: ten annotators answered. With n(S) the number of a subset S of nine annotators who gave the
-         answer, the score is the mean over the ten subsets of min(n(S) / 3, 1). For n of ten annotators:
+vqa      VQAv2, OK-VQA: ten annotators answered. With n(S) the number of a subset S of nine
+         annotators who gave the answer, the score is the mean over the ten subsets of
+         min(n(S) / 3, 1). For n of ten annotators:
              0 -> 0     1 -> 0.3     2 -> 0.6     3 -> 0.9     4 or more -> 1
          since leaving out one of the n leaves n - 1: n/10 * min((n - 1)/3, 1) + (10 - n)/10 * min(n/3, 1).
          With fewer annotators the same formula holds; a single one cannot be left out, so that rule is exact match.
 textvqa  TextVQA: the same score after its own normalisation, `normalise_textvqa`.
 exact    GQA, OCR-VQA: 1 if the answer equals one of the references, else 0.
 
-All compare after a normalisation. References that all read the same are compared as they are, as the official program
-for VQA does, which leaves both sides unprocessed then: "a" is right where ten annotators say "a". So that "Red." is
-right beside ten times "red", the answer counts there in its processed form too, the form in which LLaVA's answers are
-submitted to VQA's server. But for that form the two scores are those of the official programs (vqaEval.py of VQA,
-m4c_evaluators.py of MMF). An empty answer scores 0. These rules are for answers of a few words; a sentence that holds
+All compare after a normalisation. References that all read the same are compared as they are, as
+the official program for VQA does, which leaves both sides unprocessed then: "a" is right where ten
+annotators say "a". So that "Red." is right beside ten times "red", the answer counts there in its
+processed form too, the form in which LLaVA's answers are submitted to VQA's server. But for that
+form the two scores are those of the official programs (vqaEval.py of VQA, m4c_evaluators.py of
+MMF). An empty answer scores 0. These rules are for answers of a few words; a sentence that holds
 the right words is not equal to them, and an expert has to judge it.
 
-Sources: Antol et al. 2015 and the VQA evaluation page; Singh et al. 2019 (TextVQA); Hudson and Manning 2019 (GQA);
-Mishra et al. 2019 (OCR-VQA).
+Sources: Antol et al. 2015 and the VQA evaluation page; Singh et al. 2019 (TextVQA); Hudson and
+Manning 2019 (GQA); Mishra et al. 2019 (OCR-VQA).
 """
 
 import re
@@ -40,7 +42,10 @@ NUMBER_WORDS = MappingProxyType(
 
 _STEMS = MappingProxyType(
     {
-        "n't": "ai are ca could did does do had has have is might must need ought sha should was were wo would",
+        "n't": (
+            "ai are ca could did does do had has have is might must need ought sha "
+            "should was were wo would"
+        ),
         "'ve": "could might must not should they we what where who would you",
         "'re": "there they what why you",
         "'ll": "how it somebody someone something they what who why you",
@@ -70,8 +75,8 @@ def _one_apostrophe_short(full: str) -> Iterator[str]:
 def _contractions() -> Iterator[tuple[str, str]]:
     """The spellings that VQA's evaluation takes for a contraction, with the contraction.
 
-    Not in it, so not here: those of "i" (im, ive), and those that are other words (its, well, shed, ill). It turns
-    "somebody'd" round, and so do we.
+    Not in it, so not here: those of "i" (im, ive), and those that are other words (its, well,
+    shed, ill). It turns "somebody'd" round, and so do we.
     """
     for ending, stems in _STEMS.items():
         for stem in stems.split():
@@ -87,7 +92,9 @@ def _contractions() -> Iterator[tuple[str, str]]:
 
 
 CONTRACTIONS = MappingProxyType(dict(_contractions()))
-"""English contractions by their spelling without an apostrophe, for answers that leave it out: dont -> don't."""
+"""English contractions by their spelling without an apostrophe, for answers that leave
+it out: dont -> don't.
+"""
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA = re.compile(r"\d,\d")
@@ -98,10 +105,11 @@ _PERIOD = re.compile(r"\.(?!\d)")
 def normalise(answer: str) -> str:
     """The official normalisation of VQA answers, in its order.
 
-    1. A punctuation mark goes away if it stands beside a space anywhere in the answer, or if the answer has a comma
-       between digits (1,000 -> 1000); otherwise it becomes a space (t-shirt -> t shirt). Periods go away, except before
-       a digit (2.5). Apostrophes stay.
-    2. Lower case; number words up to ten become digits; articles go away; contractions get their apostrophe.
+    1. A punctuation mark goes away if it stands beside a space anywhere in the answer, or if the
+       answer has a comma between digits (1,000 -> 1000); otherwise it becomes a space
+       (t-shirt -> t shirt). Periods go away, except before a digit (2.5). Apostrophes stay.
+    2. Lower case; number words up to ten become digits; articles go away;
+       contractions get their apostrophe.
 
     >>> normalise("The two  T-shirts, isnt it?")
     "2 t shirts isn't it"
@@ -111,7 +119,8 @@ def normalise(answer: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def normalise_textvqa(answer: str) -> str:
-    """TextVQA's own: lower case, commas and question marks go away, 's becomes a word, then as `normalise`.
+    """TextVQA's own: lower case, commas and question marks go away, 's becomes a
+    word, then as `normalise`.
 
     >>> normalise_textvqa("Wendy's, 1,000?")
     "wendy 's 1000"
@@ -136,7 +145,8 @@ def _normalised(text: str) -> str:
 
 
 def most_common(answers: Sequence[str]) -> str:
-    """The answer that most annotators gave, compared after `normalise`; of equal counts the one that stands first.
+    """The answer that most annotators gave, compared after `normalise`; of equal counts
+    the one that stands first.
 
     Raises:
         ValueError: no answers.
@@ -179,13 +189,16 @@ def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
 
 
 def _leave_one_out(agree: int, total: int) -> float:
-    """The mean of min(n / 3, 1) over the subsets without one of `total` annotators, of whom `agree` gave the answer."""
+    """The mean of min(n / 3, 1) over the subsets without one of `total` annotators, of whom
+    `agree` gave the answer.
+    """
     without_one = agree * min((agree - 1) / 3, 1.0) if agree else 0.0
     return (without_one + (total - agree) * min(agree / 3, 1.0)) / total
 
 
 def exact_match(answer: str, references: Sequence[str]) -> float:
-    """1.0 if the answer equals a reference, as it is or after `normalise`, else 0.0; an article equals itself alone.
+    """1.0 if the answer equals a reference, as it is or after `normalise`, else 0.0; an
+    article equals itself alone.
 
     Raises:
         ValueError: no references.
@@ -210,4 +223,6 @@ RULES: dict[str, Callable[[str, Sequence[str]], float]] = {
     "GQA": exact_match,
     "OCR-VQA": exact_match,
 }
-"""Dataset tag (as in the paper's Table 1) -> its rule. A dataset that is not here is judged by an expert."""
+"""Dataset tag (as in the paper's Table 1) -> its rule. A dataset that is not here
+is judged by an expert.
+"""

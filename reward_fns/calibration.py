@@ -1,17 +1,21 @@
-"""Expected calibration error and its bins over arrays of shape (n,), for training curves and evaluation alike.
+"""Expected calibration error and its bins over arrays of shape (n,), for training
+curves and evaluation alike.
 
-`confidence` is the stated probability c_i of being right; `correct` is the verdict y_i, binary for a question with one
-answer and perhaps graded in [0, 1] for a description (the share of it that is right):
+`confidence` is the stated probability c_i of being right; `correct` is the verdict y_i,
+binary for a question with one answer and perhaps graded in [0, 1] for a description (the
+share of it that is right):
 
     ECE = sum_b (n_b / n) * |mean(y in b) - mean(c in b)|     Naeini et al. 2015, Guo et al. 2017; equal-width bins
 
-The estimate is never negative, so with few answers it is biased upwards: a calibrated model has an ECE above 0.
+The estimate is never negative, so with few answers it is biased upwards: a calibrated
+model has an ECE above 0.
 
-Bins. With B bins, bin k holds k/B <= c < (k+1)/B, and the last one also 1. The edges k/B are the correctly rounded
-quotients in the dtype of `confidence`, and the comparison is exact. So 0.3 opens bin 3 of ten, as do 0.1 * 3
-(0.30000000000000004) and float32(0.7) bin 7 (the float32 next to 0.7 is below the float64 edge, but equals the float32
-one); `linspace` edges (0.30000000000000004) and `int(c * B)` (0.29 * 100 = 28.999...) both get such values wrong. No
-tolerance is used: 1 - 0.9 = 0.09999999999999998 is less than 0.1 and stays in bin 0.
+Bins. With B bins, bin k holds k/B <= c < (k+1)/B, and the last one also 1. The edges k/B are the
+correctly rounded quotients in the dtype of `confidence`, and the comparison is exact. So 0.3 opens
+bin 3 of ten, as do 0.1 * 3 (0.30000000000000004) and float32(0.7) bin 7 (the float32 next to 0.7
+is below the float64 edge, but equals the float32 one); `linspace` edges (0.30000000000000004) and
+`int(c * B)` (0.29 * 100 = 28.999...) both get such values wrong. No tolerance is used:
+1 - 0.9 = 0.09999999999999998 is less than 0.1 and stays in bin 0.
 
 For n = 0 the ECE is NaN, never 0.
 """
@@ -26,7 +30,9 @@ DEFAULT_BINS = 10
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """What a reliability diagram shows; every array has shape (n_bins,), means of empty bins are NaN."""
+    """What a reliability diagram shows; every array has shape (n_bins,), means
+    of empty bins are NaN.
+    """
 
     edges: NDArray[np.float64]  # (n_bins + 1,), from 0 to 1
     count: NDArray[np.int64]
@@ -37,7 +43,8 @@ class ReliabilityBins:
 def checked_answers(
     confidence: ArrayLike, correct: ArrayLike
 ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Both as float arrays of one shape (n,), values in [0, 1]; confidence keeps its float dtype (see Bins above).
+    """Both as float arrays of one shape (n,), values in [0, 1]; confidence keeps its
+    float dtype (see Bins above).
 
     Raises:
         ValueError: shapes differ, or a value is NaN or outside [0, 1] (named with its position).

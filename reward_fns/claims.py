@@ -8,10 +8,10 @@ The instruction that asks for this format stands beside the parser that reads it
 strict, because the reward pays for what it reads. `reward_fns.lenient` reads models that were never
 taught the format, for evaluation only.
 
-**Nothing is said unjudged.** In a well-formed response every letter and digit stands in a claim, in a
-bullet, in a tag or in a confidence line. The judge is shown every claim whole. So an answer cannot be
-given, and cannot be corrected, where the judge does not look: text anywhere else is a defect, also
-polite words before the list.
+**Nothing is said unjudged.** In a well-formed response every letter and digit stands in a claim,
+in a bullet, in a tag or in a confidence line. The judge is shown every claim whole. So an answer
+cannot be given, and cannot be corrected, where the judge does not look: text anywhere else is a
+defect, also polite words before the list.
 
 It reads, besides the example:
 
@@ -21,7 +21,8 @@ It reads, besides the example:
 - a claim over several lines: it goes on until its tag, the next bullet or the confidence line;
 - confidence lines "Confidence: 0.7", "Overall confidence = .85", "Confidence: 85%";
 - silent characters anywhere: blanks, punctuation, markdown, a check mark;
-- special tokens at the very end (`response_text.SPECIAL_TOKENS`), which some frameworks do not take off;
+- special tokens at the very end (`response_text.SPECIAL_TOKENS`), which some
+  frameworks do not take off;
 - one thinking block before the answer, if the caller names its tags.
 
 Anything else is a defect, listed by name (`DEFECTS`), and never guessed. Reading takes time
@@ -37,8 +38,8 @@ from reward_fns.response_text import Span, answer_start, end_of_text, spoken, un
 from reward_fns.tags import LONGEST_TAG, holds_tag, tag_at_end
 
 FORMAT_INSTRUCTION = (
-    'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not sure." '
-    'Finish with "Confidence: " and a number from 0 to 1.'
+    'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not '
+    'sure." Finish with "Confidence: " and a number from 0 to 1.'
 )
 MAX_CLAIMS = 64
 """A longer list is a defect: no honest answer is as long, and every claim costs a judgement."""
@@ -52,8 +53,8 @@ DEFECTS = {
     "no_claims": "the text holds no list item",
     "missing_tag": "a list item does not end with a tag",
     "empty_claim": "a list item says nothing besides its bullet and tag",
-    "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a tag outside "
-    "the list",
+    "extra_tag": "a tag that does not end a claim of its own: two tags in one item, or a "
+    "tag outside the list",
     "text_outside_claims": "text before, between or after the claims, or words for the number of "
     "the confidence, where no judge reads it",
     "too_many_claims": f"the list is longer than {MAX_CLAIMS} items; reading stops there",
@@ -125,18 +126,23 @@ class ParsedResponse:
     def list_is_whole(self) -> bool:
         """The claims are all that the response says: at most the confidence has a defect.
 
-        Then too every letter stands in a claim, a bullet, a tag or the heading of a confidence line.
+        Then too every letter stands in a claim, a bullet, a tag or the
+        heading of a confidence line.
         """
         return bool(self.claims) and all("confidence" in defect for defect in self.defects)
 
 
 def claim_prompt(question: str) -> str:
-    """The prompt for a calibrated answer: the question, then the instruction on a line of its own."""
+    """The prompt for a calibrated answer: the question, then the instruction
+    on a line of its own.
+    """
     return f"{question}\n{FORMAT_INSTRUCTION}"
 
 
 def normalise(text: str) -> str:
-    """The text by which two claims count as the same: lower case, whitespace folded, no final period."""
+    """The text by which two claims count as the same: lower case, whitespace
+    folded, no final period.
+    """
     return " ".join(text.lower().split()).removesuffix(".").rstrip()
 
 
@@ -243,7 +249,9 @@ class _Reader:
             self.defects.add("text_outside_claims")
 
     def read(self, line: str, start: int) -> bool:
-        """Read one line that begins at `start`; False when the list has become too long to go on."""
+        """Read one line that begins at `start`; False when the list has
+        become too long to go on.
+        """
         folded = " ".join(line.split())
         if not folded:
             return True
@@ -315,17 +323,20 @@ def parse_response(
 
 
 def _format_confidence(confidence: float) -> str:
-    """The fewest decimals that read back as the same number: 0.7, 1.0, 0.00001 (never an exponent)."""
+    """The fewest decimals that read back as the same number: 0.7, 1.0,
+    0.00001 (never an exponent).
+    """
     return format(Decimal(repr(float(confidence) + 0.0)), "f")
 
 
 def render_response(claims: Sequence[Claim], confidence: float) -> str:
-    """The response text for these claims; `parse_response` reads exactly the same claims and confidence back.
+    """The response text for these claims; `parse_response` reads exactly the same
+    claims and confidence back.
 
     Args:
-        claims: 1 to `MAX_CLAIMS` claims, whose text is one line with single spaces, begins with no confidence heading,
-            holds at least one letter or digit and no tag, and does not end with a comma, colon, dash or opening
-            bracket.
+        claims: 1 to `MAX_CLAIMS` claims, whose text is one line with single spaces, begins with no
+            confidence heading, holds at least one letter or digit and no tag, and does not end
+            with a comma, colon, dash or opening bracket.
         confidence: in [0, 1].
 
     Raises:

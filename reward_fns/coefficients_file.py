@@ -18,7 +18,8 @@ _NAMES = ("alpha", "beta", "gamma", "delta")
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Weights of the reward's four terms, each finite and at least 0: factuality, alignment, consistency, penalty.
+    """Weights of the reward's four terms, each finite and at least 0: factuality,
+    alignment, consistency, penalty.
 
     Raises:
         ValueError: a weight that is negative or not finite.
@@ -45,8 +46,8 @@ def load_coefficients(path: str | os.PathLike[str]) -> dict[str, Coefficients]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not YAML of the form ``dataset: {alpha, beta, gamma, delta}``, or a value out of range; names file
-            and dataset.
+        ValueError: not YAML of the form ``dataset: {alpha, beta, gamma, delta}``, or a value out
+            of range; names file and dataset.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -68,7 +69,9 @@ def load_coefficients(path: str | os.PathLike[str]) -> dict[str, Coefficients]:
 
 
 def save_coefficients(path: str | os.PathLike[str], mapping: Mapping[str, Coefficients]) -> None:
-    """Write a coefficients file that `load_coefficients` reads back exactly; atomic (written beside, then renamed)."""
+    """Write a coefficients file that `load_coefficients` reads back exactly; atomic (written
+    beside, then renamed).
+    """
     content = {
         dataset: {name: float(getattr(values, name)) for name in _NAMES}
         for dataset, values in mapping.items()

@@ -31,7 +31,8 @@ async def compute_score(
     reward_model_tokenizer: Any = None,
     **options: Any,
 ) -> dict[str, float]:
-    """Reward of one response, under the keys `judging.REWARD_KEYS` (see `judging.reward_dict` for each).
+    """Reward of one response, under the keys `judging.REWARD_KEYS` (see
+    `judging.reward_dict` for each).
 
     Args:
         data_source: dataset tag, by which the coefficients are found.

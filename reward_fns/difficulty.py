@@ -1,12 +1,15 @@
-"""Dataset statistics -> the reward coefficients alpha, beta, gamma, delta (the paper's Dynamic_parameters(d)).
+"""Dataset statistics -> the reward coefficients alpha, beta, gamma, delta (the
+paper's Dynamic_parameters(d)).
 
-Statistics of a dataset (Eq. 1-3, Table 1): n samples, c named entities a response (avg_entity_count), r corpus
-frequency of an entity (avg_entity_rarity), share of contradictions among the labelled pairs in percent.
+Statistics of a dataset (Eq. 1-3, Table 1): n samples, c named entities a response
+(avg_entity_count), r corpus frequency of an entity (avg_entity_rarity), share of contradictions
+among the labelled pairs in percent.
 
     rarity_score = 1e4 * c / (r * ln(n + 10))          Eq. (3), the one that Table 4 agrees with; A.1 prints the inverse
     h = zscore(contradiction_pct)   z = zscore(rarity_score)   w = min-max of (0.7 * r/c + 0.3 / c)
 
-with the means, deviations (population) and ranges of the reference: the paper's fourteen datasets, or a pool at hand.
+with the means, deviations (population) and ranges of the reference: the paper's fourteen
+datasets, or a pool at hand.
 
 Schemes:
     table4      the printed Table 4; for a dataset given by its statistics, the recovered mapping
@@ -50,10 +53,12 @@ SCHEMES = ("table4", "recovered", "appendix", "fixed")
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """Statistics of one dataset, as in Table 1; `contradiction_pct` is in percent of the labelled pairs.
+    """Statistics of one dataset, as in Table 1; `contradiction_pct` is in
+    percent of the labelled pairs.
 
     Raises:
-        ValueError: fewer than 0 samples, no entities (the rarity is undefined then), or a percentage outside [0, 100].
+        ValueError: fewer than 0 samples, no entities (the rarity is undefined then), or a
+            percentage outside [0, 100].
     """
 
     dataset: str
@@ -200,9 +205,9 @@ def from_statistics(
     Args:
         stats: the dataset.
         scheme: one of `SCHEMES`; "table4" and "recovered" are the same mapping here.
-        reference: "paper": scale with the means, deviations and ranges of Table 1, so one dataset alone gets sensible
-            values; "pool": with those of `pool`, which normally holds `stats` itself. A statistic that is equal over
-            the pool scales to 0.
+        reference: "paper": scale with the means, deviations and ranges of Table 1, so one dataset
+            alone gets sensible values; "pool": with those of `pool`, which normally holds `stats`
+            itself. A statistic that is equal over the pool scales to 0.
         pool: the datasets at hand; only with reference "pool".
 
     Raises:
@@ -222,12 +227,14 @@ def from_statistics(
 
 @cache
 def coefficients(dataset: str, scheme: str = "table4") -> Coefficients:
-    """Coefficients of one of the paper's fourteen datasets, by its name in Table 4 or its short name in Table 1.
+    """Coefficients of one of the paper's fourteen datasets, by its name in Table 4 or
+    its short name in Table 1.
 
     Scheme "fixed" reads no statistics and takes any dataset name.
 
     Raises:
-        ValueError: unknown scheme, or a dataset that the paper does not list; the message names those it does.
+        ValueError: unknown scheme, or a dataset that the paper does not list; the
+            message names those it does.
     """
     mapping = _mapping(scheme)
     if scheme == "fixed":
@@ -302,5 +309,6 @@ def _listed(coefficients: str | os.PathLike[str]) -> dict[str, Coefficients]:
         return _cached_file(path, os.stat(path).st_mtime_ns)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"coefficients {path!r} is neither a file nor a scheme: schemes are {', '.join(SCHEMES)}"
+            f"coefficients {path!r} is neither a file nor a scheme: schemes are "
+            f"{', '.join(SCHEMES)}"
         ) from error

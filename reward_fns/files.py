@@ -1,4 +1,6 @@
-"""Files that every part of the project writes and reads: whole or not at all, resumable, strict JSON, clear errors."""
+"""Files that every part of the project writes and reads: whole or not at all, resumable,
+strict JSON, clear errors.
+"""
 
 import fcntl
 import json
@@ -125,8 +127,8 @@ def alone_in(folder: Path) -> Iterator[None]:
 class JsonlLog:
     """A JSONL file that grows batch by batch and survives a kill.
 
-    It grows under the name ``<path>.partial`` and gets its own name from `finish`, so a file that exists is whole. It
-    keeps the keys in memory, not the records.
+    It grows under the name ``<path>.partial`` and gets its own name from `finish`, so a file that
+    exists is whole. It keeps the keys in memory, not the records.
 
     >>> log = JsonlLog(path, key=lambda record: record["question_id"])     # doctest: +SKIP
     >>> log.append(answers_to(q for q in questions if q.id not in log.done))   # doctest: +SKIP

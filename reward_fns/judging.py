@@ -1,4 +1,6 @@
-"""From a response to its reward: the one path that the reward function, the reward manager and the evaluation share."""
+"""From a response to its reward: the one path that the reward function, the reward manager and
+the evaluation share.
+"""
 
 from dataclasses import dataclass
 
@@ -22,7 +24,9 @@ REWARD_KEYS = (
 """Keys of `reward_dict`, the same for every sample (verl takes the first sample's keys for all)."""
 
 NO_CONFIDENCE = -1.0
-"""Stands for a confidence that could not be read: verl averages these values, so NaN is not allowed."""
+"""Stands for a confidence that could not be read: verl averages these values,
+so NaN is not allowed.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class JudgedResponse:
 
     @property
     def correct(self) -> float:
-        """The expert's overall verdict in [0, 1]; 0 where there is none, so for a list that is not whole."""
+        """The expert's overall verdict in [0, 1]; 0 where there is none, so for a
+        list that is not whole.
+        """
         return self.verdict.overall if self.verdict is not None else 0.0
 
 
@@ -56,7 +62,8 @@ def _check(verdict: AnswerVerdict, n_claims: int) -> None:
         )
     if any(label not in (0, 1) for label in verdict.claim_labels) or not 0 <= verdict.overall <= 1:
         raise ExpertError(
-            f"{verdict.source.model} gave a verdict out of range: {verdict.claim_labels}, {verdict.overall}"
+            f"{verdict.source.model} gave a verdict out of range: "
+            f"{verdict.claim_labels}, {verdict.overall}"
         )
 
 
@@ -73,13 +80,14 @@ async def judge_answer(
 ) -> JudgedResponse:
     """The expert's verdict on claims and on the answer as a whole.
 
-    Never raises for what the expert does: whatever goes wrong in it, wrong label counts included, becomes
-    `error`, because verl leaves out a sample whose reward raises.
+    Never raises for what the expert does: whatever goes wrong in it, wrong label counts included,
+    becomes `error`, because verl leaves out a sample whose reward raises.
 
     Args:
         claims: texts to label, (N,); () asks for the overall verdict only.
-        answer: what the judge is shown of the whole, without tags and confidence: how sure the model says
-            it is must not sway the judge, and answers that differ only in that are one question to it.
+        answer: what the judge is shown of the whole, without tags and confidence: how sure
+            the model says it is must not sway the judge, and answers that differ only in
+            that are one question to it.
     """
     try:
         request = AnswerRequest(question, task, claims, answer, ground_truth, images)
@@ -104,9 +112,9 @@ async def judge_response(
 ) -> JudgedResponse:
     """Parse a response and have its claims judged; see `judge_answer`.
 
-    A response whose list is not whole (`ParsedResponse.list_is_whole`) is not sent to the expert: it earns the
-    lower bound whatever it says, and a part of it must not be judged for the whole. One that lacks only a
-    readable confidence is judged, for its accuracy.
+    A response whose list is not whole (`ParsedResponse.list_is_whole`) is not sent to the expert:
+    it earns the lower bound whatever it says, and a part of it must not be judged for the whole.
+    One that lacks only a readable confidence is judged, for its accuracy.
 
     Args:
         thinking: tags of a thinking block to leave out, see `claims.parse_response`.
@@ -132,12 +140,13 @@ def reward_dict(
 ) -> dict[str, float]:
     """The reward and what it is made of, under the keys `REWARD_KEYS`, all finite floats.
 
-    score: the total (Algorithm 1); factuality, alignment, consistency, penalty: its terms, which sum to it.
-    acc: the expert's overall verdict in [0, 1], 0 if there is none. confidence: in [0, 1], or -1 if there is none.
-    well_formed, expert_failed: 0 or 1. n_claims: number of claims read.
-    Expert failure: expert_failed is 1, and score and terms of a well-formed response are all 0, which is not a
-    judgement: the caller has to leave the sample out or count it. A malformed response earns the lower bound with or
-    without an expert.
+    score: the total (Algorithm 1); factuality, alignment, consistency, penalty: its terms,
+    which sum to it. acc: the expert's overall verdict in [0, 1], 0 if there is none.
+    confidence: in [0, 1], or -1 if there is none. well_formed, expert_failed: 0 or 1.
+    n_claims: number of claims read.
+    Expert failure: expert_failed is 1, and score and terms of a well-formed response are all 0,
+    which is not a judgement: the caller has to leave the sample out or count it. A malformed
+    response earns the lower bound with or without an expert.
 
     Raises:
         ValueError: unknown rule.

@@ -1,21 +1,23 @@
-"""A lenient reading of answers, for the evaluation of models that were never taught the claim format.
+"""A lenient reading of answers, for the evaluation of models that were never
+taught the claim format.
 
-The reward never uses it: it pays for the strict format of `claims`. Here an answer is taken for what it
-says, whatever its form, and a confidence for what it plainly states:
+The reward never uses it: it pays for the strict format of `claims`. Here an answer is taken for
+what it says, whatever its form, and a confidence for what it plainly states:
 
-    thinking    one block ``<think>...</think>`` or ``<thinking>...</thinking>`` before the answer is
-                left out
+    thinking    one block ``<think>...</think>`` or ``<thinking>...</thinking>``
+                before the answer is left out
     confidence  ``## Confidence: 0.7``, ``Confidence score = 70%``, ``Confidence (0-1): 0.7``, a
                 fullwidth colon, ``\\boxed{0.7}``, ``95\\%``, a value on the next line, behind the last
                 sentence or before the first
     tag         "I'm sure" and its kin, at the end of a statement
     label       ``Answer: ...``, ``**Final answer:** ...``
-    list        items: ``**1. ...**``, ``1.text``, ``a) ...``, ``- ...``; not ``J. K.``, ``-7``, ``1.5``
+    list        items: ``**1. ...**``, ``1.text``, ``a) ...``, ``- ...``; not
+                ``J. K.``, ``-7``, ``1.5``
     prose       lines that are no item
 
-Each record that used it names the forms. What is ambiguous stays unread (`stated_number`): also two
-different numbers, one out of range, a number without the word confidence. What stands behind a confidence
-on its line is a statement like any other.
+Each record that used it names the forms. What is ambiguous stays unread (`stated_number`): also
+two different numbers, one out of range, a number without the word confidence. What stands behind a
+confidence on its line is a statement like any other.
 """
 
 import re
@@ -47,7 +49,8 @@ class LenientReading:
     """What an answer says.
 
     Attributes:
-        said: its statements, one line each, without bullets, tags, confidence and thinking; "" if none.
+        said: its statements, one line each, without bullets, tags, confidence
+            and thinking; "" if none.
         confidence: in [0, 1]; None if none is plainly stated.
         forms: names out of `FORMS` of what the strict format does not take.
     """
@@ -126,7 +129,8 @@ def read_leniently(text: str) -> LenientReading:
 
 
 def said(response: str) -> str:
-    """What an answer says, without tags and confidence: its claims if the list is whole, else `read_leniently`'s.
+    """What an answer says, without tags and confidence: its claims if the list is whole,
+    else `read_leniently`'s.
 
     One line a statement; "" if it says nothing.
     """
@@ -137,7 +141,9 @@ def said(response: str) -> str:
 
 
 def statements(response: str) -> tuple[str, ...]:
-    """What an answer states, one by one: the claims of a whole list, else the sentences of `said`."""
+    """What an answer states, one by one: the claims of a whole list, else
+    the sentences of `said`.
+    """
     parsed = parse_response(response)
     if parsed.list_is_whole:
         return tuple(claim.text for claim in parsed.claims)
@@ -146,5 +152,7 @@ def statements(response: str) -> tuple[str, ...]:
 
 
 def running_text(response: str) -> str:
-    """`said` on one line, for a model or an encoder to read; a response that says nothing as it is."""
+    """`said` on one line, for a model or an encoder to read; a response that
+    says nothing as it is.
+    """
     return " ".join(said(response).split()) or response.strip()

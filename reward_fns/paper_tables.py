@@ -1,6 +1,7 @@
 """Tables 1 and 4 of the paper: statistics and reward coefficients of its fourteen datasets."""
 
-# dataset: (task, num_samples, avg_entity_count, avg_entity_rarity, contradiction_pct, alpha, beta, gamma, delta)
+# dataset: (task, num_samples, avg_entity_count, avg_entity_rarity, contradiction_pct,
+# alpha, beta, gamma, delta)
 TABLES_1_AND_4: dict[str, tuple[str, int, float, float, float, float, float, float, float]] = {
     "OCR-VQA": ("QA", 3025, 2.3, 33.58, 25.19, 0.7524, 2.2029, 1.1555, 1.7553),
     "TextVQA": ("QA", 4740, 2.58, 167.17, 30.4, 0.7315, 1.587, 1.7219, 1.4984),

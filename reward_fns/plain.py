@@ -9,8 +9,9 @@ from typing import Any
 def plain(value: Any, keep_none: bool = False) -> Any:
     """A value in the types that JSON has.
 
-    Mappings and sequences of any library become dict and list (OmegaConf's too), numpy's and
-    torch's values Python's, bytes UTF-8 text, paths their names. NaN, pandas' word for missing, is None.
+    Mappings and sequences of any library become dict and list (OmegaConf's too),
+    numpy's and torch's values Python's, bytes UTF-8 text, paths their names. NaN,
+    pandas' word for missing, is None.
 
     Args:
         value: the value.

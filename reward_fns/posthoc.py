@@ -5,7 +5,8 @@
 
 It is fitted by `python -m eval fit-calibrator`. Methods, of a confidence c:
 
-    isotonic     the nondecreasing map that fits best (Zadrozny & Elkan 2002), linear between its points
+    isotonic     the nondecreasing map that fits best (Zadrozny & Elkan 2002),
+                 linear between its points
     histogram    the mean verdict of the fit's answers in c's bin, of ten equal-width ones
     temperature  sigma(logit(c) / T)
     platt        sigma(a c + b) (Platt 1999)

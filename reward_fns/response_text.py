@@ -1,4 +1,5 @@
-"""The text of a response below its grammar: which characters say something, and what frames an answer.
+"""The text of a response below its grammar: which characters say something,
+and what frames an answer.
 
 The strict and the lenient reader share this. All of it takes time linear in the length of the text.
 """
@@ -33,9 +34,9 @@ _CHECK_MARKS = "\u2705\u2714\u2611\ufe0f"
 def _speaks(character: str) -> bool:
     """Whether a character says something.
 
-    Silent are ASCII punctuation, all Unicode punctuation, blanks, control and format characters, and a
-    check mark. Every letter, digit, mark and symbol speaks, and so do the invisible tag characters
-    (U+E0000 to U+E007F), which can spell whole sentences.
+    Silent are ASCII punctuation, all Unicode punctuation, blanks, control and format characters,
+    and a check mark. Every letter, digit, mark and symbol speaks, and so do the invisible tag
+    characters (U+E0000 to U+E007F), which can spell whole sentences.
     """
     if character.isascii():
         return character.isalnum()
@@ -84,8 +85,8 @@ def end_of_text(text: str) -> int:
 def answer_start(text: str, thinking: tuple[str, str]) -> int | None:
     """Where the answer begins behind a leading thinking block; None if the block does not end.
 
-    A response may also begin inside the block, where the prompt has opened it: then it goes up to the
-    first closing tag. 0 where there is no such block.
+    A response may also begin inside the block, where the prompt has opened it: then it goes up to
+    the first closing tag. 0 where there is no such block.
 
     Args:
         text: the response.

@@ -1,8 +1,9 @@
 """Algorithm 1, the difficulty-guided reward, as a pure function, and its proper twins.
 
-A response to a question of dataset d holds N claims (c_i, s_i), s_i = 1 for "I'm sure" and 0 for "I'm not sure", and an
-overall confidence o in [0, 1]. The expert labels each claim, chat_i in {0, 1}, and the whole answer, o_expert in [0, 1]
-(0 or 1 for QA; for Detail it may be graded). The coefficients alpha, beta, gamma, delta >= 0 belong to d.
+A response to a question of dataset d holds N claims (c_i, s_i), s_i = 1 for "I'm sure" and 0 for
+"I'm not sure", and an overall confidence o in [0, 1]. The expert labels each claim, chat_i in {0,
+1}, and the whole answer, o_expert in [0, 1] (0 or 1 for QA; for Detail it may be graded). The
+coefficients alpha, beta, gamma, delta >= 0 belong to d.
 
     factuality  =  alpha * (1/N) * sum_i chat_i
     alignment   =  beta  * (1/N) * sum_i m_i            m_i = 1 - |chat_i - s_i|
@@ -17,39 +18,43 @@ overall confidence o in [0, 1]. The expert labels each claim, chat_i in {0, 1}, 
               1                     if mean(s) = 1/2
     log       as proper                                   H(o_expert, o) / log(1 / epsilon)
 
-H(y, o) = -y log o' - (1 - y) log(1 - o'), o' = o within [epsilon, 1 - epsilon], epsilon = 0.01: so the loss is at
-most 1, as the others are.
+H(y, o) = -y log o' - (1 - y) log(1 - o'), o' = o within [epsilon, 1 - epsilon], epsilon = 0.01: so
+the loss is at most 1, as the others are.
 
 The best confidence under each rule
 -----------------------------------
 Take one claim, right with probability p, so that o_expert = chat. The model chooses tag s and
 confidence o.
 
-paper: E[R] = alpha p + beta (s p + (1-s)(1-p)) + gamma (1 - |o - s|) - delta (p (1-o) + (1-p) o). It is linear in o,
-    with slope gamma + delta (2p - 1) for s = 1 and -gamma + delta (2p - 1) for s = 0, so o* is 0 or 1 whatever p is:
-    with the honest tag (s = 1 iff p > 1/2) the two terms pull the same way and o* = s. No calibrated confidence in
-    between is ever the best.
-proper: E[(o - o_expert)^2] = (o - p)^2 + p (1 - p), so the penalty alone is best at o = p. With the honest tag o = p
-    stands on the tag's side of 1/2, where cons = 1, its maximum; no term asks for anything else, so o* = p, the
-    calibrated confidence. The tag itself is best honest: beta pays p for s = 1 and 1 - p for s = 0, and cons costs the
-    dishonest tag more.
-log: E[H(o_expert, o)] has its least value at o' = p too (Gibbs' inequality), so it is as proper within
-    [epsilon, 1 - epsilon]. It pays more for the ends: 0.05 against 0.01 costs little by Brier.
-    With several claims o* = q = E[o_expert] as long as q stands on the side of 1/2 that most tags take; else, for
-    mean(s) > 1/2, o* = min(1/2, q + gamma / delta), and mirrored for mean(s) < 1/2.
+paper: E[R] = alpha p + beta (s p + (1-s)(1-p)) + gamma (1 - |o - s|) - delta (p (1-o) + (1-p) o).
+    It is linear in o, with slope gamma + delta (2p - 1) for s = 1 and -gamma + delta (2p - 1) for
+    s = 0, so o* is 0 or 1 whatever p is: with the honest tag (s = 1 iff p > 1/2) the two terms
+    pull the same way and o* = s. No calibrated confidence in between is ever the best.
+proper: E[(o - o_expert)^2] = (o - p)^2 + p (1 - p), so the penalty alone is best at o = p.
+    With the honest tag o = p stands on the tag's side of 1/2, where cons = 1, its maximum; no term
+    asks for anything else, so o* = p, the calibrated confidence. The tag itself is best honest:
+    beta pays p for s = 1 and 1 - p for s = 0, and cons costs the dishonest tag more.
+log: E[H(o_expert, o)] has its least value at o' = p too (Gibbs' inequality), so it is as proper
+    within [epsilon, 1 - epsilon]. It pays more for the ends: 0.05 against 0.01 costs little by
+    Brier.
+    With several claims o* = q = E[o_expert] as long as q stands on the side of 1/2 that most tags
+    take; else, for mean(s) > 1/2, o* = min(1/2, q + gamma / delta), and mirrored for
+    mean(s) < 1/2.
 
 What the paper leaves undefined, decided here
 ---------------------------------------------
 - The text sums over claims, Algorithm 1 averages: averaged, so a longer list is worth no more.
-- Malformed (any defect, no claim, no confidence, a claim without a letter or digit): the labels are not looked at and
-  the reward is exactly -delta, all of it penalty. That is the lowest any well-formed response can earn: the first three
-  terms are at least 0, loss is at most 1, and all bounds meet in a sure, wrong claim with o = 0 and o_expert = 1 (cons
-  is 0 under both rules).
-- Repeated claims (same text after `claims.normalise`) count once, N being the number of distinct claims. Where the
-  copies differ in tag or label the claim counts as the copy that earns least, and cons takes the lowest value that any
-  choice of copies gives. So repeating a claim, with either tag, anywhere in the list, never raises the reward.
+- Malformed (any defect, no claim, no confidence, a claim without a letter or digit): the labels
+  are not looked at and the reward is exactly -delta, all of it penalty. That is the lowest any
+  well-formed response can earn: the first three terms are at least 0, loss is at most 1, and all
+  bounds meet in a sure, wrong claim with o = 0 and o_expert = 1 (cons is 0 under both rules).
+- Repeated claims (same text after `claims.normalise`) count once, N being the number of distinct
+  claims. Where the copies differ in tag or label the claim counts as the copy that earns least,
+  and cons takes the lowest value that any choice of copies gives. So repeating a claim, with
+  either tag, anywhere in the list, never raises the reward.
 - A list longer than `claims.MAX_CLAIMS` is a defect (`too_many_claims`), so malformed.
-- An expert that fails is not the response's doing and is not scored here: without labels there is no call to `score`.
+- An expert that fails is not the response's doing and is not scored here: without labels
+  there is no call to `score`.
 """
 
 import math
@@ -122,7 +127,8 @@ def _check(parsed: ParsedResponse, claim_labels: Sequence[int], overall_label: f
         )
     if any(label not in (0, 1) for label in claim_labels):
         raise ValueError(
-            f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded labels before scoring"
+            f"claim labels must be 0 or 1, got {list(claim_labels)}: round graded "
+            "labels before scoring"
         )
     if not 0 <= overall_label <= 1:
         raise ValueError(
@@ -130,7 +136,8 @@ def _check(parsed: ParsedResponse, claim_labels: Sequence[int], overall_label: f
         )
     if parsed.confidence is not None and not 0 <= parsed.confidence <= 1:
         raise ValueError(
-            f"confidence {parsed.confidence!r} is outside [0, 1]: build the response with parse_response"
+            f"confidence {parsed.confidence!r} is outside [0, 1]: build the "
+            "response with parse_response"
         )
 
 
@@ -145,14 +152,15 @@ def score(
 
     Args:
         parsed: the response.
-        claim_labels: the expert's label of each claim of `parsed.claims`, 1 for right and 0 for wrong, (N,).
+        claim_labels: the expert's label of each claim of `parsed.claims`, 1 for
+            right and 0 for wrong, (N,).
         overall_label: o_expert in [0, 1].
         coefficients: alpha, beta, gamma, delta of the response's dataset.
         rule: "paper" (Algorithm 1), "proper" or "log".
 
     Raises:
-        ValueError: unknown rule; for a well-formed response also a wrong number of labels, a label other than 0 or 1,
-            or an overall label or confidence outside [0, 1].
+        ValueError: unknown rule; for a well-formed response also a wrong number of labels, a label
+            other than 0 or 1, or an overall label or confidence outside [0, 1].
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}: choose one of {', '.join(RULES)}")
@@ -173,8 +181,8 @@ def score(
 
     worst = [min(map(claim_terms, sorted(group)), key=sum) for group in copies.values()]
     n = len(worst)
-    # Either cons is concave in mean(s) or depends only on its side of 1/2, so the lowest value lies at one of the
-    # extreme choices.
+    # Either cons is concave in mean(s) or depends only on its side of 1/2, so the lowest value
+    # lies at one of the extreme choices.
     extremes = [
         sum(pick(tag for _, tag in group) for group in copies.values()) / n for pick in (min, max)
     ]

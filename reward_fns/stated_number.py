@@ -1,7 +1,9 @@
-"""A confidence as people and untaught models write it: one number, decorated, perhaps with words behind it.
+"""A confidence as people and untaught models write it: one number, decorated,
+perhaps with words behind it.
 
-For evaluation; the reward's own format is read by `claims`. What may mean two things stays unread: ``0,7``,
-``8/10``, ``0.7 or 0.8``, ``1 out of 10``, ``0.95%``, and ``0.``, which was cut off behind its point.
+For evaluation; the reward's own format is read by `claims`. What may mean two things stays
+unread: ``0,7``, ``8/10``, ``0.7 or 0.8``, ``1 out of 10``, ``0.95%``, and ``0.``, which was
+cut off behind its point.
 """
 
 import re
@@ -38,10 +40,12 @@ def read_number(text: str) -> float | None:
 
 
 def split_number(text: str) -> tuple[str, str]:
-    """What stands behind a confidence heading: the statement of the number, and what is said behind it.
+    """What stands behind a confidence heading: the statement of the number,
+    and what is said behind it.
 
-    A number and a new clause part there; anything else parts behind its first sentence. The point of
-    "0. The digit is 7." stays with the number: sampled answers show that its digits are lost then.
+    A number and a new clause part there; anything else parts behind its first sentence.
+    The point of "0. The digit is 7." stays with the number: sampled answers show that
+    its digits are lost then.
 
     >>> split_number("0.9. The digit is 7."), split_number("8/10. It is red."), split_number("0.7 or 0.8")
     (('0.9.', 'The digit is 7.'), ('8/10.', 'It is red.'), ('0.7 or 0.8', ''))

@@ -1,7 +1,7 @@
 """The tags "I'm sure" and "I'm not sure" in a text: the one place that knows how they are written.
 
-In any case, with a straight or curly apostrophe: I'm sure, I am sure, I'm not sure, I am not sure, I'm unsure,
-I am unsure.
+In any case, with a straight or curly apostrophe: I'm sure, I am sure, I'm not sure, I am not sure,
+I'm unsure, I am unsure.
 """
 
 import re
@@ -22,7 +22,9 @@ def tag_at_end(text: str) -> re.Match[str] | None:
 
 
 def holds_tag(text: str) -> bool:
-    """Whether a tag stands in `text` as a statement of its own, unlike in "I'm sure the digit is 7"."""
+    """Whether a tag stands in `text` as a statement of its own, unlike in "I'm
+    sure the digit is 7".
+    """
     if "sure" not in text.lower():
         return False
     for tag in _TAG.finditer(text):

@@ -159,6 +159,11 @@ LONGEST_FIRST = (
     "test_grpo_runs.py",
     "test_sft_export.py",
     "test_expert_failure.py",
+    "test_other_recipe.py",
+    "test_bare_function.py",
+    "test_calibration_runs.py",
+    "test_engines.py",
+    "test_wheel.py",  # last by name, and waits for pip
 )
 """Files that take minutes: begun last they would run alone at the end, with a core idle."""
 

@@ -13,27 +13,36 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = {"PIL": "pillow", "yaml": "pyyaml"}
 """Imported name -> package, where they differ."""
 OPTIONAL = {
-    "torch": "adapters/openrlhf: OpenRLHF brings it",
-    "sentence_transformers": "encoder and nli: the extras data and eval",
+    "torch": {"adapters/openrlhf.py"},  # OpenRLHF brings it
+    "sentence_transformers": {"expert/nli.py"},  # the extras data and eval
 }
+"""What is imported late, by these files alone, and not asked for."""
 
 
-def imported() -> set[str]:
-    """The packages that reward_fns imports, anywhere in a file."""
-    found: set[str] = set()
+def imported() -> dict[str, set[str]]:
+    """Top-level name -> files of reward_fns that import it, anywhere in them."""
+    found: dict[str, set[str]] = {}
     for path in (ROOT / "reward_fns").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
             if isinstance(node, ast.Import):
-                found.update(alias.name for alias in node.names)
+                names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module)
-    tops = {name.split(".")[0] for name in found} - sys.stdlib_module_names
-    return {PACKAGE.get(name, name) for name in tops - {"reward_fns"} - set(OPTIONAL)}
+                names = [node.module]
+            for name in names:
+                file = str(path.relative_to(ROOT / "reward_fns"))
+                found.setdefault(name.split(".")[0], set()).add(file)
+    return {name: files for name, files in found.items() if name not in sys.stdlib_module_names}
 
 
 def test_the_wheel_asks_for_exactly_what_the_leaf_imports():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert {line.split(">")[0] for line in settings["project"]["dependencies"]} == imported()
+    names = {PACKAGE.get(name, name) for name in imported().keys() - {"reward_fns", *OPTIONAL}}
+    assert {line.split(">")[0] for line in settings["project"]["dependencies"]} == names
+
+
+def test_what_is_not_asked_for_is_imported_by_the_files_that_say_so_alone():
+    assert {name: imported()[name] for name in OPTIONAL} == OPTIONAL
 
 
 SCORES = """

@@ -1,10 +1,11 @@
-"""Datasets: one adapter each for the fourteen of the paper's Table 13, one that reads them all from RLAIF-V, the pocket
-ones, and one's own.
+"""Datasets: one adapter each for the fourteen of the paper's Table 13, one that reads them all
+from RLAIF-V, the pocket ones, and one's own.
 
-An adapter reads files as their publisher ships them and yields a `SourceQuestion` a question, or `Rejected` for a
-record that it cannot read. An image stays where it lies and is not looked at. Image ids start with the name of the
-collection: datasets over the same pictures (COCO, OpenImages) share it, and the splits rely on that. The paper does not
-say which split of a dataset it uses; the default is the one that people evaluate on and that has answers.
+An adapter reads files as their publisher ships them and yields a `SourceQuestion` a question, or
+`Rejected` for a record that it cannot read. An image stays where it lies and is not looked at.
+Image ids start with the name of the collection: datasets over the same pictures (COCO, OpenImages)
+share it, and the splits rely on that. The paper does not say which split of a dataset it uses; the
+default is the one that people evaluate on and that has answers.
 
     datasets:
       - {name: VQAv2, root: DIR, sample: 12942}
@@ -60,23 +61,25 @@ DATASETS: dict[str, Callable[..., Iterator[Item]]] = {
     "parquet": records.parquet,
     "huggingface": records.huggingface,
 }
-"""Kind of dataset -> its adapter: (dataset, root, *, options) -> items. The fourteen have their tag of Table 13."""
+"""Kind of dataset -> its adapter: (dataset, root, *, options) -> items. The fourteen have
+their tag of Table 13.
+"""
 
 
 def open_dataset(config: Mapping[str, Any]) -> Iterator[Item]:
     """The items of a configured dataset, in the order of its files.
 
     Args:
-        config: name, the tag of the questions; kind, a key of `DATASETS` (default: the name); root, the folder of its
-            files; one of limit, the first so many questions, and sample, so many drawn at random (a function of the
-            question ids and `seed` alone; reads the dataset to its end and holds the sample; a dataset that has fewer
-            is an error); use_for, the side that
-            all of its questions go to (default: the step `splits` divides them); and the adapter's own. A rejected
-            record does not count, and comes as it is met.
+        config: name, the tag of the questions; kind, a key of `DATASETS` (default: the name);
+            root, the folder of its files; one of limit, the first so many questions, and sample,
+            so many drawn at random (a function of the question ids and `seed` alone; reads the
+            dataset to its end and holds the sample; a dataset that has fewer is an error);
+            use_for, the side that all of its questions go to (default: the step `splits` divides
+            them); and the adapter's own. A rejected record does not count, and comes as it is met.
 
     Raises:
-        UserError: an unknown kind or option, one that is missing, or a number out of range; when the items are read,
-            what the adapter raises.
+        UserError: an unknown kind or option, one that is missing, or a number out of range; when
+            the items are read, what the adapter raises.
     """
     options = dict(config)
     name = options.pop("name", None)
@@ -148,7 +151,8 @@ def _first(items: Iterator[Item], limit: int) -> Iterator[Item]:
 
 
 def _sampled(name: str, items: Iterator[Item], sample: int, seed: int) -> Iterator[Item]:
-    """The rejected ones as they come, then the questions with the smallest hashes, in the order of the files.
+    """The rejected ones as they come, then the questions with the smallest hashes,
+    in the order of the files.
 
     Raises:
         UserError: there are fewer questions.
@@ -166,8 +170,8 @@ def _sampled(name: str, items: Iterator[Item], sample: int, seed: int) -> Iterat
             heapq.heapreplace(kept, entry)
     if len(kept) < sample:
         raise UserError(
-            f"dataset {name} has {len(kept)} questions, sample asks for {sample}: leave sample out to take all, or "
-            "choose another split"
+            f"dataset {name} has {len(kept)} questions, sample asks for {sample}: leave sample "
+            "out to take all, or choose another split"
         )
     for _, _, item in sorted(kept, key=lambda entry: entry[1]):
         yield item

@@ -1,7 +1,7 @@
 """ART500K: works of art with their labels, in either of the two forms that its publisher has.
 
-Whole dataset: `label_list.csv`, no header, fields parted by tabs (some copies: by "|"), their names in `head_info.csv`
-as a Python list; the last one is the image's path.
+Whole dataset: `label_list.csv`, no header, fields parted by tabs (some copies: by "|"), their
+names in `head_info.csv` as a Python list; the last one is the image's path.
 
     head_info.csv    ['author_name', 'painting_name', 'image_url', 'Genre', 'Style', ..., 'Path']
     label_list.csv   Claude Monet<TAB>Water Lilies<TAB>...<TAB>Artists1/Claude Monet/Water Lilies##9AE.jpg
@@ -11,10 +11,11 @@ Toy dataset: `toy_dataset_label.csv` with a header, fields parted by tabs, image
 
     ID<TAB>FILE<TAB>AUTHOR<TAB>TITLE<TAB>DATE<TAB>TECHNIQUE<TAB>LOCATION<TAB>URL<TAB>FORM<TAB>TYPE<TAB>SCHOOL<TAB>...
 
-Both are read as a stream, without quoting (titles hold stray quotes). In the whole list two fields are swapped in some
-lines, so the path is the last field that names an image. The reference says what is known of the work, in the order
-title, artist, date, style, genre, ...; a work of which nothing is known is rejected. One picture may lie in the folders
-of its artist and of its style; what stands behind "##" in its name is its own, and is the picture's id.
+Both are read as a stream, without quoting (titles hold stray quotes). In the whole list two fields
+are swapped in some lines, so the path is the last field that names an image. The reference says
+what is known of the work, in the order title, artist, date, style, genre, ...; a work of which
+nothing is known is rejected. One picture may lie in the folders of its artist and of its style;
+what stands behind "##" in its name is its own, and is the picture's id.
 """
 
 import ast

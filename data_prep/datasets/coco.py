@@ -5,8 +5,8 @@
                          in root or in root/annotations
     images               SPLIT/FILE_NAME
 
-The file is loaded whole (train2017: 118,287 images). The reference is the captions, one a line; an image without a
-caption is rejected.
+The file is loaded whole (train2017: 118,287 images). The reference is the captions, one a line; an
+image without a caption is rejected.
 """
 
 from collections import defaultdict

@@ -1,4 +1,6 @@
-"""What the adapters share: an item a record, publishers' files read as a stream, errors that name what is missing."""
+"""What the adapters share: an item a record, publishers' files read as a stream, errors that
+name what is missing.
+"""
 
 import csv
 import json
@@ -31,7 +33,8 @@ def coco_number(name: str, of_coco: bool) -> int | None:
     """The number in COCO of a picture, by the name of its file; None if it does not bear one.
 
     Args:
-        of_coco: the picture is known to be COCO's, so that the number may stand alone (as in 2017's names).
+        of_coco: the picture is known to be COCO's, so that the number may stand
+            alone (as in 2017's names).
 
     >>> coco_number("val2014/COCO_val2014_000000262148.jpg", False), coco_number("000000262148.jpg", True)
     (262148, 262148)
@@ -52,7 +55,8 @@ def there(path: Path) -> bool:
 
 
 def matching(root: Path, pattern: str, source: str = "") -> list[Path]:
-    """The files `root / pattern`, a name or a glob ("data/train-*.parquet"), in the order of their names.
+    """The files `root / pattern`, a name or a glob ("data/train-*.parquet"), in
+    the order of their names.
 
     Raises:
         UserError: there is none.
@@ -98,7 +102,8 @@ def parquet_rows(
                         number += 1
         except pyarrow.ArrowException as error:
             raise UserError(
-                f"{path} is not a readable parquet file ({str(error).splitlines()[0]}): make it anew"
+                f"{path} is not a readable parquet file "
+                f"({str(error).splitlines()[0]}): make it anew"
             ) from error
 
 
@@ -183,7 +188,8 @@ def read_object(path: Path, *arrays: str) -> dict[str, Any]:
 
 
 def read_array(path: Path) -> Iterator[Any]:
-    """The items of a JSON file that holds an array, decoded one by one: memory does not grow with the file.
+    """The items of a JSON file that holds an array, decoded one by one: memory
+    does not grow with the file.
 
     Raises:
         UserError: the file holds no array, or is torn or malformed; names the item.
@@ -195,7 +201,8 @@ def read_members(path: Path) -> Iterator[tuple[str, Any]]:
     """(name, value) of the members of a JSON file that holds an object, as `read_array`.
 
     Raises:
-        UserError: the file holds no object, or is torn or malformed; names the member by its number.
+        UserError: the file holds no object, or is torn or malformed; names
+            the member by its number.
     """
     yield from _read_items(path, _OBJECT, "}", "JSON object", _decode_member)
 
@@ -229,7 +236,8 @@ def _read_items(
             start = opening.match(buffer)
             if start is None:
                 raise UserError(
-                    f"{path} holds no {kind}: it is not the file that its publisher has by this name"
+                    f"{path} holds no {kind}: it is not the file that its "
+                    "publisher has by this name"
                 )
             position = start.end()
             while not buffer.startswith(closing, position):

@@ -1,6 +1,8 @@
-"""Questions for the Detail datasets, whose publishers ask none: each image gets one wording of its kind.
+"""Questions for the Detail datasets, whose publishers ask none: each image gets
+one wording of its kind.
 
-The wording is a function of the question id alone (its SHA-256), so a run, a part of it and another machine agree.
+The wording is a function of the question id alone (its SHA-256), so a run, a part of it
+and another machine agree.
 """
 
 import hashlib

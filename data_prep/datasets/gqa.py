@@ -6,9 +6,10 @@
 
 Read as a stream (train_all: 14.3 million questions).
 
-Half of Visual Genome's images are COCO's, under other numbers. With Visual Genome's own `image_data.json` in root
-([{"image_id": 2354786, "coco_id": 524313 | null, ...}, ...]) these get COCO's image id, so that a picture which both
-GQA and VQAv2 ask about falls into one split; without the file nobody can know that it is the same picture.
+Half of Visual Genome's images are COCO's, under other numbers. With Visual Genome's own
+`image_data.json` in root ([{"image_id": 2354786, "coco_id": 524313 | null, ...}, ...]) these get
+COCO's image id, so that a picture which both GQA and VQAv2 ask about falls into one split; without
+the file nobody can know that it is the same picture.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
-"""What a Hugging Face folder's own card names as its data files, looked at before `load_dataset` follows it.
+"""What a Hugging Face folder's own card names as its data files, looked at before
+`load_dataset` follows it.
 
-The library reads `configs` in the head of README.md, and in .huggingface.yaml, and fetches what stands
-there: from a server, offline too, or from anywhere on this machine.
+The library reads `configs` in the head of README.md, and in .huggingface.yaml, and fetches what
+stands there: from a server, offline too, or from anywhere on this machine.
 """
 
 from collections.abc import Iterator, Mapping

@@ -6,8 +6,9 @@
     [{"id": "004539375", "image": "00453/004539375.jpg",
       "conversations": [{"from": "human", "value": "...<image>"}, {"from": "gpt", "value": "the caption"}]}, ...]
 
-Read as a stream. The reference is the caption (BLIP's, GPT-4V's); the question is ours (`detail.detail_question`).
-ShareGPT4V's share_textvqa images are OpenImages', as TextVQA's, and are named by the same ids.
+Read as a stream. The reference is the caption (BLIP's, GPT-4V's); the question is ours
+(`detail.detail_question`). ShareGPT4V's share_textvqa images are OpenImages', as TextVQA's, and
+are named by the same ids.
 """
 
 from collections.abc import Iterator

@@ -7,10 +7,10 @@
     keyframes/tt1210166/shot_0060_img_1.jpg   three a shot, 0 to 2; the middle one is asked about
                                               (or 240P/tt1210166/..., as the archive unpacks)
 
-One film is read at a time. Of each film that has frames, `per_film` shots are taken: the middles of so many equal parts
-of its shots; one is the middle shot (the paper's 1,131 questions are about one for each of 1,100 films). The reference
-names the film and says what is annotated of the shot: the story's paragraph, place, action. A shot range holds both its
-ends.
+One film is read at a time. Of each film that has frames, `per_film` shots are taken: the middles
+of so many equal parts of its shots; one is the middle shot (the paper's 1,131 questions are about
+one for each of 1,100 films). The reference names the film and says what is annotated of the shot:
+the story's paragraph, place, action. A shot range holds both its ends.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
-"""The pocket datasets, from a parquet file of `python -m data_prep.pocket data` (verl's rows, images inside).
+"""The pocket datasets, from a parquet file of `python -m data_prep.pocket data`
+(verl's rows, images inside).
 
-Under the name `pocket` a dataset is all five of them, each question under its own tag; under the name of one of them
-({name: pocket-emblem, kind: pocket, ...}) it is that one.
+Under the name `pocket` a dataset is all five of them, each question under its own tag; under the
+name of one of them ({name: pocket-emblem, kind: pocket, ...}) it is that one.
 """
 
 from collections.abc import Iterator

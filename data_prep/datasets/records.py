@@ -1,4 +1,5 @@
-"""A dataset of one's own: JSONL or parquet files, or a Hugging Face `datasets` one, copies of the Hub included.
+"""A dataset of one's own: JSONL or parquet files, or a Hugging Face `datasets` one,
+copies of the Hub included.
 
 A record has these fields, under these names or others (`fields: {question: prompt, image: file}`):
 
@@ -12,11 +13,12 @@ A record has these fields, under these names or others (`fields: {question: prom
     ground_truth  default: the most common answer, else empty (then the expert sees no reference)
     dataset       tag of this record, read only where `fields` names it; default: the dataset's name
 
-Ids get the record's tag in front. An image that is COCO's gets the id that the publishers' adapters give it, so that a
-picture falls into one split whichever copy it came from: by the name of its file (COCO_val2014_000000262148.jpg), or
-under `collection: coco`, which is the default of VQAv2, OK-VQA and COCO, by a bare number, in `image_id` too. Other
-collections likewise put their name in front of `image_id` (`openimages` for TextVQA). `file` may be a glob over shards.
-All three kinds are read as a stream.
+Ids get the record's tag in front. An image that is COCO's gets the id that the publishers'
+adapters give it, so that a picture falls into one split whichever copy it came from: by the name
+of its file (COCO_val2014_000000262148.jpg), or under `collection: coco`, which is the default of
+VQAv2, OK-VQA and COCO, by a bare number, in `image_id` too. Other collections likewise put their
+name in front of `image_id` (`openimages` for TextVQA). `file` may be a glob over shards. All three
+kinds are read as a stream.
 """
 
 import hashlib
@@ -128,7 +130,8 @@ def huggingface(
     collection: str | None = None,
     fields: Mapping[str, str] | None = None,
 ) -> Iterator[Item]:
-    """A dataset of the library `datasets`: a folder of `save_to_disk`, or what `load_dataset` takes as its path.
+    """A dataset of the library `datasets`: a folder of `save_to_disk`, or what
+    `load_dataset` takes as its path.
 
     Images are left encoded.
     """

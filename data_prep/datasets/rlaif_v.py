@@ -1,19 +1,23 @@
-"""RLAIF-V-Dataset: one download that holds questions and pictures of all fourteen datasets of the paper's Table 13.
+"""RLAIF-V-Dataset: one download that holds questions and pictures of all fourteen datasets
+of the paper's Table 13.
 
-    *.parquet   ds_name, image {bytes, path}, question, chosen, rejected, origin_dataset, origin_split, idx, image_path
-                (and logps in copies made for training)
+    *.parquet   ds_name, image {bytes, path}, question, chosen, rejected, origin_dataset,
+                origin_split, idx, image_path (and logps in copies made for training)
 
-Its 83,132 pairs are as many as Table 13's questions, and `origin_dataset` is spelled like the paper's tags, so it most
-probably is the paper's data. Licence: CC BY-NC 4.0, not for commercial use.
+Its 83,132 pairs are as many as Table 13's questions, and `origin_dataset` is spelled
+like the paper's tags, so it most probably is the paper's data. Licence: CC BY-NC
+4.0, not for commercial use.
 
-A row is a question of the dataset that it comes from, whatever the capitals and signs of its spelling; its task is that
-of Table 13. Several pairs about one question are several questions, as the paper counts them: they are told apart by
-`idx`, and all go to one side of the splits, by their picture. A picture is known by COCO's number where its file is
-named by it, else by its bytes. The reference is `chosen`, the better of two answers of a model: `reference: none`
-leaves it out, and the expert judges by the picture alone. There are no annotators' answers.
+A row is a question of the dataset that it comes from, whatever the capitals and signs of its
+spelling; its task is that of Table 13. Several pairs about one question are several questions, as
+the paper counts them: they are told apart by `idx`, and all go to one side of the splits, by their
+picture. A picture is known by COCO's number where its file is named by it, else by its bytes. The
+reference is `chosen`, the better of two answers of a model: `reference: none` leaves it out, and
+the expert judges by the picture alone. There are no annotators' answers.
 
-Under the name `rlaif_v` a dataset is all fourteen, each question under its own tag; under a tag of Table 13
-({name: COCO, kind: rlaif_v, ...}) it is that one. Shards are read as a stream, in the order of their names.
+Under the name `rlaif_v` a dataset is all fourteen, each question under its own tag; under a tag
+of Table 13 ({name: COCO, kind: rlaif_v, ...}) it is that one. Shards are read as a stream, in
+the order of their names.
 """
 
 import hashlib
@@ -68,7 +72,8 @@ def rlaif_v(
     """RLAIF-V; `file` names its shards, a glob under root.
 
     Raises:
-        UserError: no shard, one that is no parquet or lacks a column, another reference, or no row of this tag.
+        UserError: no shard, one that is no parquet or lacks a column, another
+            reference, or no row of this tag.
     """
     for item, _ in rlaif_v_rows(dataset, root, file=file, reference=reference):
         yield item

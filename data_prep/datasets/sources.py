@@ -1,8 +1,10 @@
-"""What the adapters have read, so that the step `questions` can tell whether it would read the same again.
+"""What the adapters have read, so that the step `questions` can tell whether it
+would read the same again.
 
-A file counts by its content, a folder that is listed by the names in it, and what was looked for and not there by its
-absence. Size and time are kept beside, so that an untouched file is not read again to find that out. Pictures are not
-read here; the steps that look at them count them (`questions.pictures_state`).
+A file counts by its content, a folder that is listed by the names in it, and what was looked for
+and not there by its absence. Size and time are kept beside, so that an untouched file is not read
+again to find that out. Pictures are not read here; the steps that look at them count them
+(`questions.pictures_state`).
 
     sources.json    [{"path": ..., "size": ..., "mtime_ns": ..., "digest": sha256 | null}, ...]
 """
@@ -26,7 +28,8 @@ class Source:
 
     Attributes:
         size: in bytes; with `mtime_ns` what tells cheaply that it was not touched; 0 for none.
-        digest: SHA-256 of the content, or of a folder's names; None while it is not known, and for nothing there.
+        digest: SHA-256 of the content, or of a folder's names; None while it is not
+            known, and for nothing there.
     """
 
     path: str
@@ -54,12 +57,16 @@ def note(path: Path) -> None:
 
 
 def save(file: Path, noted: dict[Path, Source]) -> None:
-    """Write what was noted with its digests; what has changed since it was noted gets none, and is read again."""
+    """Write what was noted with its digests; what has changed since it was noted gets
+    none, and is read again.
+    """
     write_json(file, [asdict(_digested(path, source)) for path, source in noted.items()])
 
 
 def unchanged(file: Path) -> bool:
-    """Whether all that `save` wrote is still the same by content; touched files are noted with their new times."""
+    """Whether all that `save` wrote is still the same by content; touched files are noted
+    with their new times.
+    """
     try:
         kept = [Source(**entry) for entry in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):

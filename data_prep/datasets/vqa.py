@@ -1,12 +1,13 @@
-"""VQAv2 and OK-VQA: a file of questions and a file of ten annotators' answers, over COCO's 2014 images.
+"""VQAv2 and OK-VQA: a file of questions and a file of ten annotators' answers,
+over COCO's 2014 images.
 
     questions    {"questions": [{"image_id": 262148, "question": "...", "question_id": 262148000}, ...], ...}
     annotations  {"annotations": [{"question_id": ..., "answers": [{"answer": "down", ...} x 10], ...}, ...], ...}
     images       SPLIT/COCO_SPLIT_000000262148.jpg
 
-Both JSON files are loaded whole (VQAv2's validation split: 214,354 questions). The ground truth is the answer that most
-annotators gave (`accuracy.most_common`); OK-VQA's file names none. OK-VQA's `answer` is a stem ("car"); `raw_answer` is
-what was said ("cars"), and is taken where it stands.
+Both JSON files are loaded whole (VQAv2's validation split: 214,354 questions). The ground truth is
+the answer that most annotators gave (`accuracy.most_common`); OK-VQA's file names none. OK-VQA's
+`answer` is a stem ("car"); `raw_answer` is what was said ("cars"), and is taken where it stands.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""A multimodal model behind one interface, whatever serves it; the rest of the project knows only `interface`."""
+"""A multimodal model behind one interface, whatever serves it; the rest of the project
+knows only `interface`.
+"""
 
 import importlib
 from collections.abc import Mapping
@@ -33,7 +35,8 @@ __all__ = [
     "open_engine",
 ]
 
-# kind -> class; the module is imported when it is asked for. All but the server load a model directory.
+# kind -> class; the module is imported when it is asked for. All but the
+# server load a model directory.
 _ENGINES = {
     "vllm": "data_prep.engines.vllm_offline:VllmEngine",
     "transformers": "data_prep.engines.transformers_engine:TransformersEngine",
@@ -43,11 +46,13 @@ _ENGINES = {
 
 
 def open_engine(config: str | Mapping[str, Any], cache: Path) -> Engine:
-    """The engine of a model spec (see `models.prepare`), which stands for vLLM offline, or of a configuration.
+    """The engine of a model spec (see `models.prepare`), which stands for vLLM
+    offline, or of a configuration.
 
     Args:
-        config: "MODEL", or {"kind": "vllm" | "transformers" | "ray" | "openai", "model": MODEL, ...} with the options
-            of the engine's class; {"kind": "package.module:Class", ...} is any class of the user's.
+        config: "MODEL", or {"kind": "vllm" | "transformers" | "ray" | "openai", "model": MODEL,
+            ...} with the options of the engine's class; {"kind": "package.module:Class", ...} is
+            any class of the user's.
         cache: directory for merged copies of models.
 
     Raises:
@@ -58,7 +63,8 @@ def open_engine(config: str | Mapping[str, Any], cache: Path) -> Engine:
     target = _ENGINES.get(kind, kind)
     if ":" not in str(target):
         raise UserError(
-            f"no engine of kind {kind!r}: name {', '.join(_ENGINES)}, or a class as package.module:Class"
+            f"no engine of kind {kind!r}: name {', '.join(_ENGINES)}, or a class as "
+            "package.module:Class"
         )
     if kind in _ENGINES and not (isinstance(options.get("model"), str) and options["model"]):
         raise UserError(f"the engine {kind!r} needs the key model, a text")

@@ -1,4 +1,5 @@
-"""Several calls that wait for a server, at the same time, in threads that an interrupt leaves behind.
+"""Several calls that wait for a server, at the same time, in threads that an
+interrupt leaves behind.
 
 `concurrent.futures` waits for its threads where a program ends: after a Ctrl-C for as long as a
 server that hangs is given. These are daemons, which end with the process.

@@ -1,4 +1,6 @@
-"""From chat turns and an image file to what a model's processor reads; the same for every engine that loads a model."""
+"""From chat turns and an image file to what a model's processor reads; the same for every
+engine that loads a model.
+"""
 
 import io
 import logging
@@ -18,7 +20,8 @@ logger = logging.getLogger(__name__)
 def chat_text(processor: Any, messages: list[dict[str, Any]]) -> str:
     """The chat template over the turns and the start of the answer, with one mark for the image.
 
-    A template that writes the beginning-of-sequence token itself, where the tokenizer adds one too, does not double it.
+    A template that writes the beginning-of-sequence token itself, where the tokenizer adds one
+    too, does not double it.
 
     Raises:
         UserError: the model has no chat template, or it refuses the turns.
@@ -55,9 +58,9 @@ def open_image(image: bytes | None) -> "Image | None":
 def rgb(image: "Image") -> "Image":
     """An image as every model is shown it: upright and in RGB of 8 bits.
 
-    vLLM turns an image by the orientation in its EXIF data, transformers' processors do not; turned
-    here, it is the same for both, and for a judge. A grey image of 16 bits, of which `convert` alone
-    makes a white one, is scaled.
+    vLLM turns an image by the orientation in its EXIF data, transformers' processors do not;
+    turned here, it is the same for both, and for a judge. A grey image of 16 bits, of which
+    `convert` alone makes a white one, is scaled.
     """
     from PIL import ImageOps
 
@@ -71,7 +74,8 @@ def rgb(image: "Image") -> "Image":
 
 
 def in_eight_bits_for_a_server(image: bytes) -> bytes:
-    """The encoded image as it is, but for a grey one of 16 bits, which servers turn white: as PNG of 8.
+    """The encoded image as it is, but for a grey one of 16 bits, which servers
+    turn white: as PNG of 8.
 
     Raises:
         UserError: it cannot be read.

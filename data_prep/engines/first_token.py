@@ -2,10 +2,11 @@
 
     p_w = sum of p(token) over the listed tokens whose text is w, whatever its case and the blanks around it
 
-so "yes" collects "Yes", "yes", "YES", " Yes" and "▁yes". Engines list at most 20 tokens; a word that is not among them
-gets 0. What it may really have is bounded: each unlisted token has at most the lowest listed probability, and all of
-them together have what the listed ones leave (`unlisted_mass`). The rule is one for all engines, although vLLM offline
-could give exact values for chosen tokens: a served model and a local one must give the same number.
+so "yes" collects "Yes", "yes", "YES", " Yes" and "▁yes". Engines list at most 20 tokens; a word
+that is not among them gets 0. What it may really have is bounded: each unlisted token has at most
+the lowest listed probability, and all of them together have what the listed ones leave
+(`unlisted_mass`). The rule is one for all engines, although vLLM offline could give exact values
+for chosen tokens: a served model and a local one must give the same number.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What is asked of a model and what it answers, whatever serves it.
 
-Log-probabilities are those of the model's own distribution, at temperature 1 and without truncation, also where the
-text was sampled at another temperature.
+Log-probabilities are those of the model's own distribution, at temperature 1 and without
+truncation, also where the text was sampled at another temperature.
 """
 
 import math
@@ -17,8 +17,10 @@ class GenerationRequest:
     """One prompt.
 
     Attributes:
-        messages: chat turns, the content of each a list of parts {"type": "text", "text": ...} or {"type": "image"}.
-        seed: of this request alone, so that its answer depends neither on the batch around it nor on a resume.
+        messages: chat turns, the content of each a list of parts {"type": "text", "text":
+            ...} or {"type": "image"}.
+        seed: of this request alone, so that its answer depends neither on the batch
+            around it nor on a resume.
         image: encoded file (PNG, JPEG, ...) for the one image part; None for a prompt of text.
     """
 
@@ -35,7 +37,8 @@ class Sampling:
         temperature: >= 0; 0 is greedy.
         max_tokens: >= 1.
         n: answers a request, >= 1.
-        top_logprobs: most probable tokens listed at each position, 0 to 20 (OpenAI's limit); 0 gives no tokens at all.
+        top_logprobs: most probable tokens listed at each position, 0 to 20 (OpenAI's limit);
+            0 gives no tokens at all.
 
     Raises:
         ValueError: a value out of range.
@@ -54,13 +57,15 @@ class Sampling:
             or not 0 <= self.top_logprobs <= 20
         ):
             raise ValueError(
-                f"sampling needs temperature >= 0, max_tokens >= 1, n >= 1 and 0 <= top_logprobs <= 20, got {self}"
+                "sampling needs temperature >= 0, max_tokens >= 1, n >= 1 and 0 <= "
+                f"top_logprobs <= 20, got {self}"
             )
 
 
 @dataclass(frozen=True)
 class Token:
-    """One generated token, and the log-probabilities of the most probable tokens at its position by their text.
+    """One generated token, and the log-probabilities of the most probable tokens at
+    its position by their text.
 
     Tokens with the same text are summed in `top`.
     """
@@ -77,8 +82,8 @@ class Completion:
     Attributes:
         text: without special tokens.
         tokens: the end of sequence included, if asked for.
-        finish_reason: "stop" at the end of sequence, "length" where it was cut off at `max_tokens` or at the model's
-            last position, another word of a server's; "" if unknown.
+        finish_reason: "stop" at the end of sequence, "length" where it was cut off at `max_tokens`
+            or at the model's last position, another word of a server's; "" if unknown.
     """
 
     text: str
@@ -134,7 +139,8 @@ def sum_by_text(choices: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 class RefusedRequests(UserError):
-    """Some requests of a batch cannot be answered (a prompt too long, an unreadable image, ...), the others are.
+    """Some requests of a batch cannot be answered (a prompt too long, an unreadable
+    image, ...), the others are.
 
     Attributes:
         answers: for each request its completions (or scored answers), or why it was refused.
@@ -169,8 +175,9 @@ def all_answered(answers: "Sequence[list[_Answer] | UserError]") -> list[list[_A
 class Engine(Protocol):
     """A loaded or served model; a context manager that frees it.
 
-    Opening checks what can be checked at once and knows the fingerprint; a model is loaded by the first `generate`.
-    Nothing that was answered is kept, so callers ask in batches that bound the memory.
+    Opening checks what can be checked at once and knows the fingerprint; a model is
+    loaded by the first `generate`. Nothing that was answered is kept, so callers ask in
+    batches that bound the memory.
     """
 
     @property
@@ -184,7 +191,8 @@ class Engine(Protocol):
         """`sampling.n` completions for each request, in the order of the requests.
 
         Raises:
-            RefusedRequests: some requests cannot be answered; the error holds the answers to the others.
+            RefusedRequests: some requests cannot be answered; the error holds
+                the answers to the others.
             NoLogprobs: log-probabilities are asked for and not given.
             UserError: nothing can be answered (the model cannot be loaded, the server is gone).
         """

@@ -1,14 +1,16 @@
 """Model specs, and the directory in hub layout that every engine loads.
 
-    MODEL               a Hugging Face directory, or a name on the hub (org/model), fetched into the hub's own cache
+    MODEL               a Hugging Face directory, or a name on the hub (org/model), fetched
+                        into the hub's own cache
     BASE+ADAPTER        a peft LoRA adapter on a base
-    CHECKPOINT          verl's, of full training: the run's directory, `global_step_N` or the one with the shards
+    CHECKPOINT          verl's, of full training: the run's directory, `global_step_N`
+                        or the one with the shards
     BASE+CHECKPOINT     verl's, of LoRA training, on the model that it was trained on
 
-What is not ready as it is becomes a copy in the cache: an adapter is merged, verl's shards are put together, and CLIP
-weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the hub's name
-`vision_tower.vision_model.embeddings...`. A copy is named after the content of its sources, written beside and renamed,
-so one that exists is whole and is reused.
+What is not ready as it is becomes a copy in the cache: an adapter is merged, verl's shards are put
+together, and CLIP weights that transformers >= 5.7 saved as `vision_tower.embeddings...` get the
+hub's name `vision_tower.vision_model.embeddings...`. A copy is named after the content of its
+sources, written beside and renamed, so one that exists is whole and is reused.
 """
 
 import hashlib
@@ -46,8 +48,8 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
         spec: see above.
 
     Raises:
-        UserError: a directory, processor or adapter file is missing, the adapter does not fit the base, or a checkpoint
-            cannot be merged.
+        UserError: a directory, processor or adapter file is missing, the adapter does not fit the
+            base, or a checkpoint cannot be merged.
     """
     base_text, plus, adapter_text = spec.rpartition("+")
     if not plus or Path(spec).is_dir():
@@ -69,8 +71,8 @@ def prepare(spec: str, cache: Path) -> ReadyModel:
         return _made([*_files(base), *verl_checkpoint.sources(checkpoint)], cache, fill)
     if not (adapter / "adapter_config.json").is_file():
         raise UserError(
-            f"no adapter_config.json in {adapter}: after the `+` name the directory of a peft LoRA adapter, or a "
-            "checkpoint of verl's LoRA training"
+            f"no adapter_config.json in {adapter}: after the `+` name the directory of a peft "
+            "LoRA adapter, or a checkpoint of verl's LoRA training"
         )
     return _made(
         [*_files(base), *_files(adapter)], cache, lambda out: merge_adapter(base, adapter, out)
@@ -103,7 +105,8 @@ def _prepare_alone(path: Path, cache: Path) -> ReadyModel:
         return _prepare_directory(path, cache)
     if verl_checkpoint.has_lora(checkpoint):
         raise UserError(
-            f"{checkpoint} holds a LoRA adapter: name the model it was trained on too, as BASE+{path}"
+            f"{checkpoint} holds a LoRA adapter: name the model it was trained "
+            f"on too, as BASE+{path}"
         )
     if (model := verl_checkpoint.saved_model(checkpoint)) is not None:
         return _prepare_directory(model, cache)
@@ -185,11 +188,13 @@ def _write_directory(target: Path, fill: Callable[[Path], object]) -> None:
 
 
 def merge_adapter(base: Path, adapter: Path, out: Path, dtype: Any = None) -> None:
-    """Write the base with a peft LoRA adapter merged in to `out`, in hub layout, with the base's other files.
+    """Write the base with a peft LoRA adapter merged in to `out`, in hub layout,
+    with the base's other files.
 
     Args:
-        dtype: of the merged weights: a torch dtype, or "auto" for the base's own. By default the base's own on a GPU;
-            float32 without one, where everything runs in it and a small update must not be lost in a bf16 base.
+        dtype: of the merged weights: a torch dtype, or "auto" for the base's own. By default the
+            base's own on a GPU; float32 without one, where everything runs in it and a small
+            update must not be lost in a bf16 base.
 
     Raises:
         UserError: the adapter does not fit the base.
@@ -210,8 +215,8 @@ def merge_adapter(base: Path, adapter: Path, out: Path, dtype: Any = None) -> No
         raise UserError(f"the adapter {adapter} does not fit the base {base}: {reason}") from error
     if strangers := sorted(given ^ expected):  # peft only warns about weights that find no place
         raise UserError(
-            f"the adapter {adapter} does not fit the base {base}: {len(strangers)} weights have no counterpart, "
-            f"the first is {strangers[0]}"
+            f"the adapter {adapter} does not fit the base {base}: {len(strangers)} weights have "
+            f"no counterpart, the first is {strangers[0]}"
         )
     merged.merge_and_unload().save_pretrained(out)
     for file in base.iterdir():

@@ -7,9 +7,9 @@ over the tokens that write the value v and the token that ends it.
 - The values v are those that the answer's own way to write a number allows: with one decimal 0.0 to
   1.0 (11 values), with two 0.00 to 1.00 (101), in percent 0 to 100; "0" and "1" stand beside one
   decimal.
-- The text up to the number, and from the number on, is the answer's own. So the token that ends v is
-  the end of sequence, or what stands behind the number (a newline, a percent sign): without it the
-  0.9 of "0.95" would count as "0.9".
+- The text up to the number, and from the number on, is the answer's own. So the token that ends v
+  is the end of sequence, or what stands behind the number (a newline, a percent sign): without it
+  the 0.9 of "0.95" would count as "0.9".
 - The values are renormalised: what the model might have written besides them is left out.
 - Each value is written in the tokens that the tokenizer makes of the text. The beginning that all
   values share cancels, so only the branches of their trie are counted.

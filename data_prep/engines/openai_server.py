@@ -1,16 +1,19 @@
-"""A model behind an OpenAI-compatible server (vLLM's own, Ollama, OpenAI), asked through the `openai` package.
+"""A model behind an OpenAI-compatible server (vLLM's own, Ollama, OpenAI), asked
+through the `openai` package.
 
     {"kind": "openai", "model": "gpt-4o", "base_url": null, "api_key_env": null, "concurrency": 16,
      "timeout": 120, "retries": 5, "extra_body": {}}
 
-Images travel as data URLs. A server that answers fewer than the `n` choices asked for (Ollama gives one) is asked for
-the others, with seed + the number it has given; vLLM's server draws choice j with seed + j as the offline engine does.
-Rate limits, 5xx and lost connections are retried by the client (`retries`, with growing waits).
+Images travel as data URLs. A server that answers fewer than the `n` choices asked for (Ollama
+gives one) is asked for the others, with seed + the number it has given; vLLM's server draws choice
+j with seed + j as the offline engine does. Rate limits, 5xx and lost connections are retried by
+the client (`retries`, with growing waits).
 
-vLLM's server: start it with ``--generation-config vllm``, or it samples with the model's own top-k and penalties. Its
-chat endpoint leaves out the beginning-of-sequence token that the model was trained with; a server that says it is vLLM
-is told to add it, and which placeholder tokens it must not draw (`placeholders`), where the
-model that it serves can be found here too; elsewhere name them in `extra_body`, as `bad_words`.
+vLLM's server: start it with ``--generation-config vllm``, or it samples with the model's own top-k
+and penalties. Its chat endpoint leaves out the beginning-of-sequence token that the model was
+trained with; a server that says it is vLLM is told to add it, and which placeholder tokens it must
+not draw (`placeholders`), where the model that it serves can be found here too; elsewhere name
+them in `extra_body`, as `bad_words`.
 OpenAI lists no end-of-sequence token among the tokens of an answer, vLLM does.
 """
 
@@ -62,7 +65,8 @@ class OpenAIEngine:
     Args:
         model: the name it is served under.
         base_url: address up to and including `/v1`; None for OpenAI's own.
-        api_key_env: environment variable with the key. None: OPENAI_API_KEY for OpenAI's own servers, none for others.
+        api_key_env: environment variable with the key. None: OPENAI_API_KEY for OpenAI's own
+            servers, none for others.
         concurrency: requests under way at a time, >= 1.
         timeout: seconds for one request.
         retries: further tries of a request that failed for a passing reason.
@@ -113,7 +117,9 @@ class OpenAIEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to free here: the connections are the client's, and the engine may be asked again."""
+        """Nothing to free here: the connections are the client's, and the
+        engine may be asked again.
+        """
 
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
@@ -121,7 +127,8 @@ class OpenAIEngine:
         """`sampling.n` completions for each request, `concurrency` requests at a time.
 
         Raises:
-            RefusedRequests: the server refuses some requests, or an image cannot be read; the others are answered.
+            RefusedRequests: the server refuses some requests, or an image cannot be read;
+                the others are answered.
             NoLogprobs: log-probabilities are asked for and not given.
             UserError: the server is gone or refuses the key.
         """
@@ -133,14 +140,17 @@ class OpenAIEngine:
         """See `interface.Engine.score` and `served_scoring`.
 
         Raises:
-            RefusedRequests: the server refuses some requests, or an image cannot be read; the others are scored.
-            NoLogprobs: no vLLM server, its tokenizer cannot be read here, or its chat template changes each answer.
+            RefusedRequests: the server refuses some requests, or an image cannot be
+                read; the others are scored.
+            NoLogprobs: no vLLM server, its tokenizer cannot be read here, or its chat
+                template changes each answer.
             UserError: the server is gone or refuses the key.
         """
         self._meet_server()
         if self._root is None:
             raise NoLogprobs(
-                f"{self.fingerprint} gives no log-probabilities of given text: only vLLM's server does"
+                f"{self.fingerprint} gives no log-probabilities of given text: "
+                "only vLLM's server does"
             )
         if self._scorer is None:
             self._scorer = ServedScorer(read_tokenizer(self._root), self._posted, self.fingerprint)
@@ -225,7 +235,8 @@ class OpenAIEngine:
             )
         except openai.APIStatusError as error:
             reason = _first_line(error)
-            # Some models refuse the parameter (400, OpenAI's own with 403), and would in every request.
+            # Some models refuse the parameter (400, OpenAI's own with 403),
+            # and would in every request.
             if logprobs and error.status_code in (400, 403, 422) and "logprobs" in reason:
                 raise NoLogprobs(
                     f"{self.fingerprint} gives no log-probabilities: {reason}"
@@ -243,8 +254,8 @@ class OpenAIEngine:
             return Completion(text, finish_reason=reason)  # an empty answer has no token to list
         if choice.logprobs is None or not choice.logprobs.content:
             raise NoLogprobs(
-                f"{self.fingerprint} gives no log-probabilities: use a server and model that do, or what needs none "
-                "(sampled votes, the SC, Verbal and VCAP protocols)"
+                f"{self.fingerprint} gives no log-probabilities: use a server and model that do, "
+                "or what needs none (sampled votes, the SC, Verbal and VCAP protocols)"
             )
         return Completion(
             text,
@@ -273,7 +284,8 @@ class OpenAIEngine:
             )
         if isinstance(error, openai.APIConnectionError):
             return UserError(
-                f"no server at {self._address} ({reason}){through_proxy(self._address)}: start it, or mend base_url"
+                f"no server at {self._address} ({reason}){through_proxy(self._address)}: start "
+                "it, or mend base_url"
             )
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return UserError(f"{self._address} refuses the API key: {reason}")

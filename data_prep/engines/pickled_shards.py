@@ -2,9 +2,9 @@
 
     python -m data_prep.engines.pickled_shards FOLDER       of the checkpoint that a training in FOLDER resumes from
 
-verl loads its shards with `torch.load(weights_only=False)`, which runs what the pickle in them names. Those of a real
-FSDP checkpoint name tensors, meshes and placements, and the states of generators numpy's arrays (`_KNOWN`, taken from
-torch 2.13); nothing else may be named.
+verl loads its shards with `torch.load(weights_only=False)`, which runs what the pickle in them
+names. Those of a real FSDP checkpoint name tensors, meshes and placements, and the states of
+generators numpy's arrays (`_KNOWN`, taken from torch 2.13); nothing else may be named.
 """
 
 import glob
@@ -52,8 +52,8 @@ def check_shards(shards: list[Path]) -> None:
             ) from error
         if unknown:
             raise UserError(
-                f"{shard} would call {', '.join(unknown[:3])} when it is loaded, which no tensor needs: it may run any "
-                f"code. If you trust who made it, set {TRUST_VARIABLE}=1"
+                f"{shard} would call {', '.join(unknown[:3])} when it is loaded, which no tensor "
+                f"needs: it may run any code. If you trust who made it, set {TRUST_VARIABLE}=1"
             )
 
 
@@ -72,7 +72,9 @@ def _named(shard: Path) -> Iterator[str]:
 
 
 def main(folder: Path) -> int:
-    """Check the newest checkpoint of a training's folder, of which verl loads all that it saved; 1 if it is refused."""
+    """Check the newest checkpoint of a training's folder, of which verl loads all that it
+    saved; 1 if it is refused.
+    """
     newest = folder / "latest_checkpointed_iteration.txt"
     if not newest.is_file():
         return 0

@@ -58,8 +58,9 @@ def placeholder_texts_of(served: str | Path) -> list[str]:
         )
     except (OSError, ValueError) as error:
         logger.warning(
-            "the configuration of %s, which is served, cannot be read here (%s): name its "
-            "placeholder tokens in extra_body, as {bad_words: ['<image>']}, or an answer may hold one",
+            "the configuration of %s, which is served, cannot be read here (%s): "
+            "name its placeholder tokens in extra_body, as {bad_words: ['<image>']}, "
+            "or an answer may hold one",
             served,
             str(error).strip().splitlines()[0],
         )

@@ -1,14 +1,17 @@
-"""The same requests on a cluster: Ray Data's own vLLM processor (`ray.data.llm`), streaming, with several replicas.
+"""The same requests on a cluster: Ray Data's own vLLM processor (`ray.data.llm`),
+streaming, with several replicas.
 
     {"kind": "ray", "model": MODEL, "concurrency": 8, "batch_size": 64, "address": null}
 
-Each call of `generate` is one Ray Data run: rows stream through `concurrency` replicas of the model, a GPU each, and
-come back in order. The replicas start with the call (a minute and more with a large model), so ask for many requests at
-a time (steps and protocols have a batch size for it). Sample j of a request is a row of its own with seed
-`request.seed + j`, as in the offline engine, whose answers these are; the replicas' prefix caches share the prompt.
+Each call of `generate` is one Ray Data run: rows stream through `concurrency` replicas of the
+model, a GPU each, and come back in order. The replicas start with the call (a minute and more with
+a large model), so ask for many requests at a time (steps and protocols have a batch size for it).
+Sample j of a request is a row of its own with seed `request.seed + j`, as in the offline engine,
+whose answers these are; the replicas' prefix caches share the prompt.
 
-A cluster is found by `address` ("auto", "ray://HOST:10001"); without one Ray starts on this machine. Where there is no
-GPU the replica takes a logical one. The model directory must be readable on every node.
+A cluster is found by `address` ("auto", "ray://HOST:10001"); without one Ray starts on
+this machine. Where there is no GPU the replica takes a logical one. The model directory
+must be readable on every node.
 """
 
 import json
@@ -88,7 +91,8 @@ class RayEngine:
         """`sampling.n` completions for each request.
 
         Raises:
-            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are answered.
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read;
+                the others are answered.
             UserError: the cluster has too few GPUs, or the run failed as a whole.
         """
         if self._processor is None:
@@ -109,7 +113,8 @@ class RayEngine:
         """See `interface.Engine.score`; an answer is a row.
 
         Raises:
-            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are scored.
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be
+                read; the others are scored.
             UserError: the cluster has too few GPUs, or the run failed as a whole.
         """
         if self._processor is None:
@@ -152,7 +157,9 @@ class RayEngine:
         refused: dict[int, UserError],
         kept: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> Iterator[tuple[tuple[int, int], Any]]:
-        """One Ray Data run: (request, sample) and what `kept` keeps of each row; refusals are added."""
+        """One Ray Data run: (request, sample) and what `kept` keeps of each
+        row; refusals are added.
+        """
         import ray
         from ray.data.llm import build_processor
         from ray.exceptions import RayError
@@ -160,7 +167,8 @@ class RayEngine:
         if not rows:
             return
         try:
-            # A row holds all that its request needs, so that it can go to any node; images are opened there.
+            # A row holds all that its request needs, so that it can go to any node;
+            # images are opened there.
             pipeline = build_processor(self._config(), preprocess=_opened, postprocess=kept)
             for row in pipeline(ray.data.from_items(rows)).iter_rows():
                 if reason := row.get("__inference_error__"):
@@ -196,7 +204,8 @@ class RayEngine:
         gpus = int(ray.cluster_resources().get("GPU", 0))
         if gpus < self._concurrency:
             raise UserError(
-                f"{self._concurrency} replicas need as many GPUs, the Ray cluster has {gpus}: lower concurrency"
+                f"{self._concurrency} replicas need as many GPUs, the Ray cluster has "
+                f"{gpus}: lower concurrency"
             )
         self._processor = AutoProcessor.from_pretrained(self._model.path)
         config = AutoConfig.from_pretrained(self._model.path)
@@ -257,7 +266,9 @@ def _opened(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
-    """After the model, on a worker: place and answer; as JSON, since Arrow has no type for vLLM's log-probabilities."""
+    """After the model, on a worker: place and answer; as JSON, since Arrow has no type for
+    vLLM's log-probabilities.
+    """
     answer = {
         "text": row["generated_text"],
         "ids": list(map(int, row["generated_tokens"])),

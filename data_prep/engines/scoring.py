@@ -1,7 +1,7 @@
 """Given answers as the token ids that an engine scores; the same for every engine.
 
-An answer that was generated is known by its text alone. Its ids are those that the tokenizer makes of
-the text, which are the generated ones but where a model spelled a word in an unusual way.
+An answer that was generated is known by its text alone. Its ids are those that the tokenizer makes
+of the text, which are the generated ones but where a model spelled a word in an unusual way.
 """
 
 from collections.abc import Sequence

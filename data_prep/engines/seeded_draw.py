@@ -1,4 +1,6 @@
-"""The draw of one token a row with transformers, each row from a generator of its own, and its log-probabilities."""
+"""The draw of one token a row with transformers, each row from a generator of its own, and
+its log-probabilities.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +12,13 @@ _BLANK = "▁"  # how SentencePiece writes the blank before a word
 
 
 class Draw:
-    """A logits processor for `model.generate`: leaves the drawn token of each row and notes its probabilities.
+    """A logits processor for `model.generate`: leaves the drawn token of each row and
+    notes its probabilities.
 
     Args:
         seeds: one a row of the batch.
-        never: ids that are not drawn (`placeholders`); their log-probabilities are noted all the same.
+        never: ids that are not drawn (`placeholders`); their
+            log-probabilities are noted all the same.
         adjust: from the model's logits to those that are drawn from; noted are the model's.
     """
 
@@ -65,7 +69,9 @@ class Draw:
         return q
 
     def tokens(self, row: int, ids: Sequence[int], tokenizer: Any) -> tuple[Token, ...]:
-        """The tokens of one row, given the ids that it generated; none if no log-probabilities were asked for."""
+        """The tokens of one row, given the ids that it generated; none if no
+        log-probabilities were asked for.
+        """
         return tuple(
             _token(token_id, drawn[row], top[row], ids_[row], tokenizer)
             for token_id, (drawn, top, ids_) in zip(ids, self._steps, strict=False)

@@ -1,9 +1,11 @@
-"""Given answers scored by vLLM's server: each is sent as a turn to continue, `prompt_logprobs` has its tokens' own.
+"""Given answers scored by vLLM's server: each is sent as a turn to continue,
+`prompt_logprobs` has its tokens' own.
 
-What a chat template makes of a turn is its own affair. So the ids that the server scored are compared
-with those of the prompt and of the answer (`scoring.answer_ids`): an answer counts only if they are the
-same. Many templates write a blank before the turn's text, where a generated answer begins with one: so
-the text is sent as it is, or without its first blanks, whichever comes out right.
+What a chat template makes of a turn is its own affair. So the ids that the server scored are
+compared with those of the prompt and of the answer (`scoring.answer_ids`): an answer counts
+only if they are the same. Many templates write a blank before the turn's text, where a
+generated answer begins with one: so the text is sent as it is, or without its first blanks,
+whichever comes out right.
 """
 
 from collections.abc import Callable, Sequence

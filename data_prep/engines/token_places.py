@@ -1,4 +1,6 @@
-"""Where each generated token stands in the answer's text, and the log-probability of a piece of it."""
+"""Where each generated token stands in the answer's text, and the
+log-probability of a piece of it.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,10 +14,10 @@ _LONGEST_GAP = 8  # characters whose bytes several tokens share
 def token_places(text: str, tokens: Sequence[Token]) -> list[Span]:
     """The characters of each token, (start, end) in `text`; empty where a token adds none.
 
-    Tokens are walked from left to right. A blank that a tokenizer puts before the first word, and the
-    end of sequence, have no place in the text. Pieces may come with the blank before them or without.
-    A token that holds a part of a character's bytes is empty too: the character belongs to the piece
-    that follows.
+    Tokens are walked from left to right. A blank that a tokenizer puts before the first word, and
+    the end of sequence, have no place in the text. Pieces may come with the blank before them or
+    without. A token that holds a part of a character's bytes is empty too: the character belongs
+    to the piece that follows.
 
     Raises:
         UserError: the tokens do not spell the text.
@@ -42,7 +44,9 @@ def token_places(text: str, tokens: Sequence[Token]) -> list[Span]:
 
 
 def _find(text: str, piece: str, at: int) -> int | None:
-    """Where a piece begins: here, or behind blanks and characters that were tokenised by their bytes."""
+    """Where a piece begins: here, or behind blanks and characters that were
+    tokenised by their bytes.
+    """
     found = text.find(piece, at, at + _LONGEST_GAP + len(piece))
     missed = [c for c in text[at:found] if c.isascii() and not c.isspace()]
     return None if found < 0 or missed else found

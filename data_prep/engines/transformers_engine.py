@@ -1,14 +1,15 @@
 """transformers' own generation, for models that vLLM cannot load: batched, seeded, slower.
 
-Sample j of a request is drawn by a generator of its own, seeded with `request.seed + j`, so that an answer is the same
-in every batch, but for ties within the rounding of the padded forward pass (about 1e-6 in float32). The draw is vLLM's,
+Sample j of a request is drawn by a generator of its own, seeded with `request.seed + j`, so that
+an answer is the same in every batch, but for ties within the rounding of the padded forward pass
+(about 1e-6 in float32). The draw is vLLM's,
 
     token = argmax_v p_v / q_v,    p = softmax(logits / temperature),    q_v exponential with mean 1,
 
 which is a draw from p: on a CPU both engines give the same samples, again up to ties.
 
-Prompts are padded on the left to the longest of a batch; requests with an image and those without are asked apart.
-The option `decoding` changes how tokens are chosen (`steering`).
+Prompts are padded on the left to the longest of a batch; requests with an image and those without
+are asked apart. The option `decoding` changes how tokens are chosen (`steering`).
 """
 
 from collections.abc import Collection, Sequence
@@ -103,7 +104,8 @@ class TransformersEngine:
         """`sampling.n` completions for each request, `batch_size` at a time.
 
         Raises:
-            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are answered.
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read;
+                the others are answered.
             UserError: the model cannot be loaded.
         """
         if self._model is None:
@@ -124,7 +126,8 @@ class TransformersEngine:
         """See `interface.Engine.score`: the common beginning once, then `batch_size` ends together.
 
         Raises:
-            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are scored.
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be
+                read; the others are scored.
             UserError: the model cannot be loaded.
         """
         if self._model is None:
@@ -204,7 +207,9 @@ class TransformersEngine:
         sampling: Sampling,
         answers: list[list[Completion] | UserError],
     ) -> None:
-        """Append the rows' completions to the answers of their requests; what is too long becomes a refusal."""
+        """Append the rows' completions to the answers of their requests; what is too
+        long becomes a refusal.
+        """
         inputs = self._inputs(rows)
         lengths = inputs["attention_mask"].sum(1).tolist()
         if too_long := [
@@ -312,7 +317,9 @@ class _Row:
 
 
 def _longer(inputs: Any, ids: Sequence[int]) -> dict[str, Any]:
-    """Inputs of one row with text tokens behind it; what has a value a token (a mask, types) goes on."""
+    """Inputs of one row with text tokens behind it; what has a value a token (a
+    mask, types) goes on.
+    """
     import torch
 
     shape = inputs["input_ids"].shape

@@ -5,8 +5,9 @@
         huggingface/                            configuration, processor; the weights too, if hf_model was saved
         lora_train_meta.json                    LoRA was trained: the shards' base is that of the training
 
-A full checkpoint without weights in `huggingface/` goes through `python -m verl.model_merger`, a LoRA adapter through
-`verl_adapter`, whether the base was saved with it or not (`save_lora_only`). Both give bfloat16.
+A full checkpoint without weights in `huggingface/` goes through `python -m verl.model_merger`, a
+LoRA adapter through `verl_adapter`, whether the base was saved with it or not
+(`save_lora_only`). Both give bfloat16.
 """
 
 import json
@@ -24,7 +25,8 @@ _SHARDS = "model_world_size_*.pt"
 
 
 def find_checkpoint(path: Path) -> Path | None:
-    """The directory of the shards, given a run, a `global_step_N` or that directory; None if it is none of them.
+    """The directory of the shards, given a run, a `global_step_N` or that directory;
+    None if it is none of them.
 
     Raises:
         UserError: the run's newest checkpoint does not exist.
@@ -34,7 +36,8 @@ def find_checkpoint(path: Path) -> Path | None:
         path = path / f"global_step_{tracker.read_text(encoding='utf-8').strip()}"
         if not path.is_dir():
             raise UserError(
-                f"{tracker} names {path.name}, which does not exist: name another global_step_N directory"
+                f"{tracker} names {path.name}, which does not exist: name another "
+                "global_step_N directory"
             )
     for candidate in (path / "actor", path):
         if (candidate / "huggingface").is_dir() and (
@@ -102,7 +105,9 @@ def write_adapter(checkpoint: Path, out: Path) -> Path:
 
 
 def _merge(merger: str, checkpoint: Path, out: Path) -> None:
-    """Run a merger module: what it writes goes to `out` alone, so that a disk with room for the result is enough."""
+    """Run a merger module: what it writes goes to `out` alone, so that a disk with room for
+    the result is enough.
+    """
     check_shards(sorted(checkpoint.glob(_SHARDS)))
     command = [sys.executable, "-m", merger, "merge", "--backend", "fsdp"]
     command += ["--local_dir", str(checkpoint), "--target_dir", str(out)]
@@ -125,8 +130,8 @@ def copy_processor(checkpoint: Path, target: Path) -> None:
 def _name_modules(adapter: Path) -> None:
     """Write the adapter's target modules out in full.
 
-    The merger names them by their last part (`q_proj`), which in LLaVA matches the vision tower too. The adapter's own
-    weights say which modules it was trained on.
+    The merger names them by their last part (`q_proj`), which in LLaVA matches the vision tower
+    too. The adapter's own weights say which modules it was trained on.
     """
     from safetensors import safe_open
 

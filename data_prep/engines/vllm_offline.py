@@ -1,14 +1,14 @@
 """vLLM's offline engine: one model on this machine, inside this process, batched and seeded.
 
-The model is loaded by the first question, so that an engine that is never asked costs nothing. With a small model that
-takes some 10 s of imports, then 2 s for each model; leaving the context frees the memory, so that models can follow
-each other.
+The model is loaded by the first question, so that an engine that is never asked costs nothing.
+With a small model that takes some 10 s of imports, then 2 s for each model; leaving the context
+frees the memory, so that models can follow each other.
 
-Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so that
-an answer depends on neither the batch nor on `n`. Log-probabilities are of the model itself,
-whatever the temperature (vLLM's `raw_logprobs`), placeholder tokens included, which are never drawn
-(`placeholders`). Prefixes are cached: the n answers of a request, and requests that share image and
-beginning, compute the shared part once.
+Seeds: sample j of a request is drawn with seed `request.seed + j` by a generator of its own, so
+that an answer depends on neither the batch nor on `n`. Log-probabilities are of the model itself,
+whatever the temperature (vLLM's `raw_logprobs`), placeholder tokens included, which are never
+drawn (`placeholders`). Prefixes are cached: the n answers of a request, and requests that share
+image and beginning, compute the shared part once.
 """
 
 import os
@@ -35,8 +35,8 @@ from data_prep.engines.placeholders import never, placeholder_ids
 from data_prep.engines.scoring import answer_ids
 from reward_fns.errors import UserError
 
-# Read by vLLM while it is imported and loads a model; what the user has set stays. The log level hides start-up chatter
-# (hundreds of lines a model); set it to INFO to see it.
+# Read by vLLM while it is imported and loads a model; what the user has set stays. The log level
+# hides start-up chatter (hundreds of lines a model); set it to INFO to see it.
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
@@ -70,7 +70,9 @@ class VllmEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Free the model; without the explicit shutdown vLLM keeps 1 GiB of key-value cache for each model."""
+        """Free the model; without the explicit shutdown vLLM keeps 1 GiB of key-value
+        cache for each model.
+        """
         if self._llm is None:
             return
         from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
@@ -94,8 +96,8 @@ class VllmEngine:
             except (ValueError, RuntimeError, OSError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise UserError(
-                    f"vLLM cannot load {self._model.path} ({reason}): a model that it does not know needs the engine "
-                    "{kind: transformers, model: ...}"
+                    f"vLLM cannot load {self._model.path} ({reason}): a model that it does not "
+                    "know needs the engine {kind: transformers, model: ...}"
                 ) from error
 
     def generate(
@@ -104,14 +106,16 @@ class VllmEngine:
         """`sampling.n` completions for each request.
 
         Raises:
-            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are answered.
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be read;
+                the others are answered.
             UserError: the model cannot be loaded.
         """
         if self._llm is None:
             self._load()
         import torch
 
-        # vLLM compiles a helper of its log-probabilities, eager or not: seconds, and with no gain on a CPU.
+        # vLLM compiles a helper of its log-probabilities, eager or not: seconds,
+        # and with no gain on a CPU.
         with torch._dynamo.config.patch(disable=not torch.cuda.is_available()):
             refusals = [self._enqueue(request, sampling) for request in requests]
             outputs = iter(
@@ -129,7 +133,8 @@ class VllmEngine:
         """See `interface.Engine.score`. A forward pass an answer: vLLM reads no cached prefix here.
 
         Raises:
-            RefusedRequests: a prompt is longer than the model takes, an image cannot be read; the others are scored.
+            RefusedRequests: a prompt is longer than the model takes, an image cannot be
+                read; the others are scored.
             UserError: the model cannot be loaded.
         """
         if self._llm is None:
@@ -200,7 +205,9 @@ class VllmEngine:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """vLLM's settings, for this engine alone: processes started later (verl's vLLM) must not find them."""
+    """vLLM's settings, for this engine alone: processes started later (verl's
+    vLLM) must not find them.
+    """
     before = dict(os.environ)
     try:
         for name, value in _ENVIRONMENT.items():
@@ -220,11 +227,13 @@ def engine_arguments() -> dict[str, Any]:
     return {
         "dtype": "auto" if on_gpu else "float32",
         "enforce_eager": not on_gpu,
-        # vLLM 0.28 dies on a seeded request whose prefill is split ("CPU Generator does not use offset").
+        # vLLM 0.28 dies on a seeded request whose prefill is split ("CPU
+        # Generator does not use offset").
         "enable_chunked_prefill": on_gpu,
         "enable_prefix_caching": True,
         "limit_mm_per_prompt": {"image": 1},
-        # Requests about one image stand next to each other; vLLM's 4 GiB would fill with images that do not return.
+        # Requests about one image stand next to each other; vLLM's 4 GiB would fill with
+        # images that do not return.
         "mm_processor_cache_gb": 0.25,
         "max_logprobs": TOP_LOGPROBS,
         "seed": 0,  # vLLM's global seed; answers are seeded request by request
@@ -253,7 +262,9 @@ def _scored(ids: Sequence[int], output: Any) -> ScoredAnswer:
 def token(
     token_id: int, choices: Iterable[tuple[int, str, float, int]], top_logprobs: int
 ) -> Token:
-    """From vLLM's choices at one position, as (token id, text, log-probability, rank); the drawn one is among them."""
+    """From vLLM's choices at one position, as (token id, text, log-probability, rank); the
+    drawn one is among them.
+    """
     by_id = {choice[0]: choice for choice in choices}
     _, text, logprob, _ = by_id[token_id]
     # The drawn token stands there too where it is none of the most probable ones.
@@ -279,10 +290,11 @@ def _completion(output: Any, top_logprobs: int) -> Completion:
 
 
 def _spare_a_small_model_the_threads(path: Path) -> None:
-    """One thread for a model whose matrix products are shorter than the meeting of threads after each of them.
+    """One thread for a model whose matrix products are shorter than the meeting of
+    threads after each of them.
 
-    Measured with the pocket model (1.7 million parameters) on two cores that other work shares: two threads made each
-    operation wait for the scheduler and cost 10 times the wall time of one.
+    Measured with the pocket model (1.7 million parameters) on two cores that other work shares:
+    two threads made each operation wait for the scheduler and cost 10 times the wall time of one.
     """
     import torch
 

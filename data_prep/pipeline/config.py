@@ -2,8 +2,9 @@
 
     python -m data_prep run data_prep/configs/pocket.yaml --out RUN sample.n=5 'datasets[0].limit=100'
 
-A key that no step reads, and a value of the wrong type, is an error that names it. `${oc.env:NAME}` reads the
-environment; the manifest, which others may read, keeps the reference and not the value.
+A key that no step reads, and a value of the wrong type, is an error that names it.
+`${oc.env:NAME}` reads the environment; the manifest, which others may read, keeps the
+reference and not the value.
 """
 
 import os
@@ -71,8 +72,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration and put `key=value` pairs over it.
 
     Raises:
-        UserError: the file is missing or no YAML; a key is unknown, a value ill-typed or out of range; a mandatory key
-            is missing.
+        UserError: the file is missing or no YAML; a key is unknown, a value ill-typed or out of
+            range; a mandatory key is missing.
     """
     read_mapping(path)
     known = OmegaConf.structured(Config)
@@ -105,7 +106,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
-    """The configuration as plain values, by which steps are known to be done. It may hold secrets."""
+    """The configuration as plain values, by which steps are known to be
+    done. It may hold secrets.
+    """
     names = [entry.name for entry in fields(Config)]
     return {name: value for name, value in asdict(config).items() if name in names}
 

@@ -4,9 +4,10 @@
      "steps": {"sample": {"key": sha256, "versions": {...}, "counts": {in, out, dropped, notes, again},
                           "files": {"candidates.jsonl": sha256}, "seconds": 12.3}}}
 
-`key` is a hash of the step's name, the seed and the sections of the configuration that it reads, what else it depends
-on, and of the files of all steps above it: another content there makes another key, the same content, done again, does
-not. While a step is done anew those below it are `stale`: they count as done once their keys are found to be as before.
+`key` is a hash of the step's name, the seed and the sections of the configuration that it reads,
+what else it depends on, and of the files of all steps above it: another content there makes
+another key, the same content, done again, does not. While a step is done anew those below it are
+`stale`: they count as done once their keys are found to be as before.
 """
 
 import hashlib
@@ -66,7 +67,9 @@ class Manifest:
         ]
 
     def is_done(self, name: str, key: str) -> bool:
-        """Whether the step is done with this key, nothing is left to ask again, and its files are as it wrote them."""
+        """Whether the step is done with this key, nothing is left to ask again, and its files
+        are as it wrote them.
+        """
         entry = self.steps.get(name)
         if entry is None or entry["key"] != key or entry["counts"]["again"]:
             return False
@@ -82,7 +85,9 @@ class Manifest:
         return Counts(kept["in"], kept["out"], kept["dropped"], kept["notes"], kept["again"])
 
     def forget(self, name: str) -> None:
-        """The step is about to be done anew: it is not done until it is, and what depends on it is to be looked at."""
+        """The step is about to be done anew: it is not done until it is, and what depends on
+        it is to be looked at.
+        """
         self.steps.pop(name, None)
         for step, entry in self.steps.items():
             if name in ancestors(step):
@@ -132,7 +137,8 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def table(manifest: Manifest) -> str:
-    """What went in and out of each done step, with what was dropped and what was kept without a result, by reason.
+    """What went in and out of each done step, with what was dropped and what was kept
+    without a result, by reason.
 
     In = out + dropped in every row; a step takes in what the step that it follows gave out.
     """

@@ -15,10 +15,11 @@ from reward_fns.files import alone_in
 
 
 def run_steps(config: Config, run: Path, names: Sequence[str]) -> str:
-    """Do the named steps, in the order of `STEPS`, that are not done yet; returns the table of counts.
+    """Do the named steps, in the order of `STEPS`, that are not done yet;
+    returns the table of counts.
 
-    Each step that is done is skipped if neither its inputs nor its configuration have changed, else done
-    anew. What depends on it is done anew if something else came out.
+    Each step that is done is skipped if neither its inputs nor its configuration have changed,
+    else done anew. What depends on it is done anew if something else came out.
 
     Raises:
         UserError: an input that the user has to mend; what is done stays.
@@ -56,7 +57,8 @@ def _run_step(name: str, context: Context, settings: Any, manifest: Manifest) ->
         partial.unlink()
     seconds = manifest.steps[name]["seconds"]
     print(
-        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} dropped, {seconds} s",
+        f"{name}: {counts.n_in} in, {counts.n_out} out, {sum(counts.dropped.values())} "
+        f"dropped, {seconds} s",
         flush=True,
     )
     _show(context.run, step.shows)

@@ -1,4 +1,6 @@
-"""The steps of stage one, in their order: name -> its functions, what it needs, reads and writes."""
+"""The steps of stage one, in their order: name -> its functions, what it
+needs, reads and writes.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""Command line of the pocket benchmark: python -m data_prep.pocket {data,benchmarks,preferences,base,check} --help."""
+"""Command line of the pocket benchmark: python -m data_prep.pocket
+{data,benchmarks,preferences,base,check} --help.
+"""
 
 import argparse
 import sys

@@ -1,8 +1,10 @@
-"""Training of the base model on text: AdamW, cosine schedule, float32, fresh images in every step, resumable.
+"""Training of the base model on text: AdamW, cosine schedule, float32, fresh images
+in every step, resumable.
 
-Two phases, each with a schedule of its own. `answers` teaches what stands in an image, and the forms of all prompts.
-`verdicts` teaches whether a proposed answer is right: by short statements first, since the long prompts alone stay at
-chance for as long as anybody waited (loss ln 2), and follow as soon as the short ones are learned.
+Two phases, each with a schedule of its own. `answers` teaches what stands in an image, and the
+forms of all prompts. `verdicts` teaches whether a proposed answer is right: by short statements
+first, since the long prompts alone stay at chance for as long as anybody waited (loss ln 2), and
+follow as soon as the short ones are learned.
 """
 
 import os
@@ -20,14 +22,18 @@ from data_prep.pocket import corpus, model, vision
 
 WARMUP_STEPS = 100
 FIRST_PHASE = 0.3
-"""Share of the steps in which short plain answers, the cheapest way to learn to see, take most of the batch."""
+"""Share of the steps in which short plain answers, the cheapest way to learn to see,
+take most of the batch.
+"""
 STATEMENTS_ALONE = 0.2
 """Share of the verdict steps that have short statements only."""
 SAVE_SECONDS = 150.0
 
 
 class MicroBatch(NamedTuple):
-    """Tensors of one kind of prompt: pixels (n, 3, 32, 32), tokens (n, t), labels (n, t) with -100 off answers."""
+    """Tensors of one kind of prompt: pixels (n, 3, 32, 32), tokens (n, t), labels (n, t)
+    with -100 off answers.
+    """
 
     pixels: torch.Tensor
     tokens: torch.Tensor
@@ -39,7 +45,9 @@ class MicroBatch(NamedTuple):
 def collate(
     batch: corpus.Examples, tokenizer: PreTrainedTokenizerFast, weight: float, kind: str
 ) -> MicroBatch:
-    """Tokenise prompts and answers, expand <image>, pad on the right; only answers and their end carry a label."""
+    """Tokenise prompts and answers, expand <image>, pad on the right; only answers and
+    their end carry a label.
+    """
     image = tokenizer.convert_tokens_to_ids("<image>")
     prompts = tokenizer(
         [model.prompt_text(text) for text in batch.prompts], add_special_tokens=False
@@ -82,7 +90,9 @@ def answers_plan(step: int, steps: int, rng: np.random.Generator) -> Plan:
 
 
 def verdicts_plan(step: int, steps: int, rng: np.random.Generator) -> Plan:
-    """What one step of the second phase is made of; a part of the first goes on, so that it is not forgotten."""
+    """What one step of the second phase is made of; a part of the first goes on, so
+    that it is not forgotten.
+    """
     kept = [
         ("plain", 24, 0.5),
         ("claims", 18, 0.5),
@@ -103,7 +113,9 @@ class Phase(NamedTuple):
     plan: Callable[[int, int, np.random.Generator], Plan]
 
     def batches(self, step: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> list[MicroBatch]:
-        """The micro-batches of one step, a function of (phase, seed, step) alone: a resumed run sees the same data."""
+        """The micro-batches of one step, a function of (phase, seed, step) alone: a resumed
+        run sees the same data.
+        """
         rng = np.random.default_rng((seed, step) if self.name == "answers" else (seed, 2, step))
         return [
             collate(corpus.mixed(kind, task, n, rng), tokenizer, weight, kind)
@@ -113,7 +125,9 @@ class Phase(NamedTuple):
 
 
 def loss_of(net: LlavaForConditionalGeneration, batch: MicroBatch) -> torch.Tensor:
-    """Mean cross-entropy of the answer tokens. Padding is on the right, so that the causal mask alone is enough."""
+    """Mean cross-entropy of the answer tokens. Padding is on the right, so that the causal
+    mask alone is enough.
+    """
     hidden = net.model(
         input_ids=batch.tokens, pixel_values=batch.pixels, use_cache=False
     ).last_hidden_state
@@ -133,16 +147,17 @@ def train(
 ) -> None:
     """Train from nothing, or go on from `<out>.checkpoint.pt` where an interrupted run left one.
 
-    First the vision tower alone for `vision_steps`, then everything on answers for `steps` and on verdicts for
-    `verdict_steps`. With `start`, a model directory, only the verdicts. A usable model is written to `out` every few
-    minutes, and at the end.
+    First the vision tower alone for `vision_steps`, then everything on answers for `steps` and on
+    verdicts for `verdict_steps`. With `start`, a model directory, only the verdicts. A usable
+    model is written to `out` every few minutes, and at the end.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     net, processor = model.load(start) if start else model.build(corpus.tokenizer_corpus())
     net.train()
     print(
-        f"{sum(p.numel() for p in net.parameters()):,} parameters, {len(processor.tokenizer)} tokens",
+        f"{sum(p.numel() for p in net.parameters()):,} parameters, "
+        f"{len(processor.tokenizer)} tokens",
         flush=True,
     )
     phases = [
@@ -167,7 +182,9 @@ def train(
 
 
 class _Run:
-    """A training with its checkpoint file, which holds the phase, its step, and the state of everything."""
+    """A training with its checkpoint file, which holds the phase, its step, and
+    the state of everything.
+    """
 
     def __init__(
         self,
@@ -227,7 +244,10 @@ class _Run:
                         f"{name} {value:.3f}" for name, value in sorted(losses.items())
                     )
                     left = (phase.steps - step - 1) / rate / 60
-                    where = f"{phase.name} {step + 1}/{phase.steps} {rate:.2f} steps/s, {left:.1f} min left"
+                    where = (
+                        f"{phase.name} {step + 1}/{phase.steps} {rate:.2f} "
+                        f"steps/s, {left:.1f} min left"
+                    )
                     print(f"{where}; loss {shown}", flush=True)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self._save(phase, parts, step + 1)
@@ -247,7 +267,9 @@ class _Run:
         os.replace(partial, self.checkpoint)
 
     def _resume(self, phase: Phase, parts: dict[str, Any]) -> int:
-        """Load this phase's checkpoint into `parts` and return the next step; else write its first one and return 0."""
+        """Load this phase's checkpoint into `parts` and return the next step; else write its
+        first one and return 0.
+        """
         if self.saved_phase() != phase.name:
             self._save(phase, parts, 0)
             return 0

@@ -1,10 +1,13 @@
-"""Pocket Object HalBench, MMHal-Bench and POPE, in the publishers' file layouts, from the generator's truth.
+"""Pocket Object HalBench, MMHal-Bench and POPE, in the publishers' file layouts,
+from the generator's truth.
 
-    objhal   descriptions of scenes and galleries; an object is a coloured digit ("red 3") or an emblem ("Oslo")
-    mmhal    questions of the five datasets and by place; image content: the facts, reference: those asked for; rated by
-             `roles.PocketExpert`
-    pope     "True or false? A red 3 is at the top left.", one true and one false a picture. The false one has another
-             digit or emblem: drawn evenly (random), emblems by frequency (popular), a look-alike (adversarial)
+    objhal   descriptions of scenes and galleries; an object is a coloured digit ("red
+             3") or an emblem ("Oslo")
+    mmhal    questions of the five datasets and by place; image content: the facts, reference:
+             those asked for; rated by `roles.PocketExpert`
+    pope     "True or false? A red 3 is at the top left.", one true and one false a picture. The
+             false one has another digit or emblem: drawn evenly (random), emblems by frequency
+             (popular), a look-alike (adversarial)
 
 Digits are of the test pool. `python -m eval hallucination` reads the three directories.
 """

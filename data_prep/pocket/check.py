@@ -1,4 +1,6 @@
-"""A quick measurement of a pocket model: claim-format answers on test images, sampled at temperature 1."""
+"""A quick measurement of a pocket model: claim-format answers on test images,
+sampled at temperature 1.
+"""
 
 import asyncio
 import json
@@ -22,7 +24,9 @@ MAX_NEW_TOKENS = 96
 
 @dataclass(frozen=True)
 class Answer:
-    """One sampled answer: text, length in tokens, and the probability of its claims without tags and confidence."""
+    """One sampled answer: text, length in tokens, and the probability of its claims
+    without tags and confidence.
+    """
 
     text: str
     tokens: int
@@ -36,7 +40,9 @@ def sample(
     images: npt.NDArray[np.uint8],
     prompts: list[str],
 ) -> list[Answer]:
-    """One answer for each image (n, 32, 32, 3) and prompt, at temperature 1, from torch's global generator."""
+    """One answer for each image (n, 32, 32, 3) and prompt, at temperature 1, from
+    torch's global generator.
+    """
     tokenizer = processor.tokenizer
     tokenizer.padding_side = "left"
     expand = "<image>" * model.IMAGE_TOKENS
@@ -80,7 +86,9 @@ def says_yes(
     questions: list[str],
     answers: list[str],
 ) -> npt.NDArray[np.float64]:
-    """P(Yes) / (P(Yes) + P(No)), (n,), of self-verification for images (n, 32, 32, 3), questions, proposed answers."""
+    """P(Yes) / (P(Yes) + P(No)), (n,), of self-verification for images (n, 32, 32, 3),
+    questions, proposed answers.
+    """
     tokenizer = processor.tokenizer
     tokenizer.padding_side = "right"
     yes, no = (tokenizer.encode(f" {word}", add_special_tokens=False)[0] for word in ("Yes", "No"))
@@ -116,7 +124,9 @@ def _answer(tokens: list[int], logs: list[float], tokenizer: Any) -> Answer:
 
 
 def auroc(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
-    """Chance that a right answer scores above a wrong one, ties counted half; NaN where one side is empty."""
+    """Chance that a right answer scores above a wrong one, ties counted half; NaN
+    where one side is empty.
+    """
     high, low = scores[right], scores[~right]
     if not len(high) or not len(low):
         return float("nan")
@@ -142,11 +152,11 @@ _Measured = tuple[float, bool, float, float, float, int]
 def measure(path: Path, n: int, seed: int) -> dict[str, dict[str, float]]:
     """Measure the model at `path` on n test questions of each dataset, and pooled.
 
-    Keys of a row: n, accuracy (mean verdict), well_formed (share), verbal_auroc, probability_auroc and
-    verification_auroc (fully right answers against the others, scored by the stated confidence, by the probability of
-    the claims, and by P(Yes) when the model is asked whether its claims, as plain text, are correct),
-    frequent and rare (share of the 14 most frequent and the 14 rarest emblems that are named rightly),
-    tokens_mean and tokens_max of the responses.
+    Keys of a row: n, accuracy (mean verdict), well_formed (share), verbal_auroc, probability_auroc
+    and verification_auroc (fully right answers against the others, scored by the stated
+    confidence, by the probability of the claims, and by P(Yes) when the model is asked whether its
+    claims, as plain text, are correct), frequent and rare (share of the 14 most frequent and the
+    14 rarest emblems that are named rightly), tokens_mean and tokens_max of the responses.
     """
     torch.manual_seed(seed)
     net, processor = model.load(path)

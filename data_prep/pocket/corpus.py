@@ -1,7 +1,9 @@
-"""Texts the base model is trained on: every kind of prompt that this project uses, with the answer it should give.
+"""Texts the base model is trained on: every kind of prompt that this project uses, with
+the answer it should give.
 
-Answers to a question, and verdicts on a proposed answer, carry the truth. Tags and numeric confidences carry nothing:
-they are drawn independently of the truth, as the paper's base has a Verbal AUROC near one half.
+Answers to a question, and verdicts on a proposed answer, carry the truth. Tags and numeric
+confidences carry nothing: they are drawn independently of the truth, as the paper's base has a
+Verbal AUROC near one half.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +17,9 @@ from data_prep.pocket.datasets import DATASETS, Thing
 from reward_fns import claims, prompts
 
 SURE_SHARE = 0.6
-"""Chance of "I'm sure." in the base's training, for true facts (all its training claims are true)."""
+"""Chance of "I'm sure." in the base's training, for true facts (all its
+training claims are true).
+"""
 
 SINGLE_FACT_SHARE = 0.8
 """Share of the short statements that are about one fact and not about the whole image."""
@@ -44,7 +48,9 @@ Writer = Callable[[Scene, np.random.Generator], tuple[str, str]]
 
 
 def altered(things: tuple[Thing, ...], task: str, rng: np.random.Generator) -> tuple[Thing, ...]:
-    """A plausible wrong version of a scene: another value, colour or place, or (Detail) a thing left out."""
+    """A plausible wrong version of a scene: another value, colour or place, or
+    (Detail) a thing left out.
+    """
     out = list(things)
     which = int(rng.integers(len(out)))
     thing = out[which]
@@ -136,21 +142,26 @@ def _verdict(template: str, yes: str, no: str) -> Writer:
 
 
 def _statement(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    """The shortest form of a verdict: one fact, or the whole answer, and nothing else. Where a verdict is learned."""
+    """The shortest form of a verdict: one fact, or the whole answer, and nothing else. Where
+    a verdict is learned.
+    """
     right = bool(rng.random() < 0.5)
     things = scene.things
     if rng.random() < SINGLE_FACT_SHARE:
         things = (things[int(rng.integers(len(things)))],)
     if not right:
         wrong = altered(things, scene.task, rng)
-        # Another thing of the image may stand where this one was moved to, or be the same: then it is still true.
+        # Another thing of the image may stand where this one was moved to, or be the
+        # same: then it is still true.
         right = set(wrong) <= set(scene.things)
         things = wrong
     return f"True or false? {plain_answer(things, scene.task)}", "True" if right else "False"
 
 
 def _place(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    """One fact of a Detail image by its place; a QA image has the one fact that its question asks for."""
+    """One fact of a Detail image by its place; a QA image has the one fact that
+    its question asks for.
+    """
     if scene.task == "QA":
         return _plain(scene, rng)
     thing = scene.things[int(rng.integers(len(scene.things)))]
@@ -205,7 +216,9 @@ NUMBER_KINDS = ("verbal_confidence", "vcap_round1", "vcap_round2")
 
 
 def examples(dataset: str, kind: str, n: int, rng: np.random.Generator) -> Examples:
-    """n fresh examples of one dataset and one kind of prompt, drawn from the base pool and the base's Zipf law."""
+    """n fresh examples of one dataset and one kind of prompt, drawn from the base pool
+    and the base's Zipf law.
+    """
     drawn = datasets.draw_batch(dataset, "base", n, rng, emblems.BASE_EXPONENT)
     texts = []
     for things in drawn.things:
@@ -225,7 +238,9 @@ def mixed(kind: str, task: str, n: int, rng: np.random.Generator) -> Examples:
 
 
 def tokenizer_corpus() -> Iterator[str]:
-    """Texts that hold every word of every prompt and answer, for the tokenizer; no drawing, so that none changes it."""
+    """Texts that hold every word of every prompt and answer, for the tokenizer; no drawing, so
+    that none changes it.
+    """
     rng = np.random.default_rng(0)
     digits = [
         Thing(False, i % 10, i % len(draw.COLOURS), i % len(datasets.PLACES)) for i in range(60)

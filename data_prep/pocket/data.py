@@ -17,7 +17,9 @@ from reward_fns import claims
 from reward_fns.files import write_text
 
 SPLITS = {"rl_train": "train", "test": "test", "sft_questions": "sft"}
-"""File -> pool of digits. The pools share no image, and the generator's streams of the three files are apart."""
+"""File -> pool of digits. The pools share no image, and the generator's streams of the
+three files are apart.
+"""
 
 
 def png(image: npt.NDArray[np.uint8]) -> bytes:
@@ -70,9 +72,11 @@ def rows(name: str, file: str, n: int, seed: int) -> list[dict[str, Any]]:
 
 
 def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
-    """Write all files into `out` and return the manifest; `counts` maps each file of SPLITS to its number of questions.
+    """Write all files into `out` and return the manifest; `counts` maps each file of SPLITS to
+    its number of questions.
 
-    The questions are spread evenly over the datasets (the first ones take the remainder) and shuffled.
+    The questions are spread evenly over the datasets (the first ones take the
+    remainder) and shuffled.
 
     Raises:
         ValueError: a count below the number of datasets.
@@ -80,7 +84,8 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     small = [file for file, n in counts.items() if n < len(DATASETS)]
     if small:
         raise ValueError(
-            f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, one for each dataset"
+            f"{', '.join(small)}: at least {len(DATASETS)} questions are needed, "
+            "one for each dataset"
         )
     out.mkdir(parents=True, exist_ok=True)
     manifest_path = out / "manifest.json"

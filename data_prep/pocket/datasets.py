@@ -52,7 +52,9 @@ DATASETS: dict[str, Dataset] = {
 
 
 class Thing(NamedTuple):
-    """One fact's content: a digit (value 0 to 9) or an emblem (value = rank), its colour and its place (indices)."""
+    """One fact's content: a digit (value 0 to 9) or an emblem (value = rank), its colour
+    and its place (indices).
+    """
 
     emblem: bool
     value: int
@@ -61,7 +63,9 @@ class Thing(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A batch of images (n, 32, 32, 3) uint8, with the things in each, and the hardest strength in each, (n,)."""
+    """A batch of images (n, 32, 32, 3) uint8, with the things in each, and the hardest
+    strength in each, (n,).
+    """
 
     images: npt.NDArray[np.uint8]
     things: list[tuple[Thing, ...]]
@@ -92,7 +96,9 @@ def draw_batch(
     rng: np.random.Generator,
     exponent: float = emblems.QUESTION_EXPONENT,
 ) -> Drawn:
-    """Draw n images of a dataset with digits of one pool; `exponent` is that of the emblems' Zipf law."""
+    """Draw n images of a dataset with digits of one pool; `exponent` is that of
+    the emblems' Zipf law.
+    """
     dataset = DATASETS[name]
     counts = rng.choice(dataset.counts, n)
     owner = np.repeat(np.arange(n), counts)
@@ -141,7 +147,9 @@ def _assemble(
     ground: draw.Floats,
     rng: np.random.Generator,
 ) -> draw.Floats:
-    """Cells (m, 16, 16, 3) into the quarters of their images (n, 32, 32, 3); empty quarters show the ground."""
+    """Cells (m, 16, 16, 3) into the quarters of their images (n, 32, 32, 3); empty
+    quarters show the ground.
+    """
     n, half = len(ground), draw.CELL_SIZE
     grid = ground[:, None, None, None] + 0.02 * rng.standard_normal(
         (n, 4, half, half, 3), dtype=np.float32

@@ -1,4 +1,5 @@
-"""Drawing, vectorised with numpy: real MNIST digits and emblems on coloured grounds, degraded by a graded strength.
+"""Drawing, vectorised with numpy: real MNIST digits and emblems on coloured grounds,
+degraded by a graded strength.
 
 All functions work on a batch and take the random generator, so that a seed fixes every pixel.
 """
@@ -28,7 +29,9 @@ _POOL_SEED = 5000
 
 
 class Pool(NamedTuple):
-    """Digits of one pool: images (n, 28, 28) in [0, 1], labels (n,), and their indices (n,) among the 5,000."""
+    """Digits of one pool: images (n, 28, 28) in [0, 1], labels (n,), and their indices
+    (n,) among the 5,000.
+    """
 
     images: Floats
     labels: Ints
@@ -49,7 +52,8 @@ def _mnist() -> tuple[Floats, Ints]:
 
 @cache
 def pool(name: str) -> Pool:
-    """The digits of pool "base", "sft", "train" or "test": disjoint by image, the same for every seed.
+    """The digits of pool "base", "sft", "train" or "test": disjoint by image,
+    the same for every seed.
 
     Raises:
         KeyError: unknown pool.
@@ -69,7 +73,9 @@ def pool(name: str) -> Pool:
 
 
 def place(glyphs: Floats, size: int, rng: np.random.Generator) -> Floats:
-    """Glyphs (n, 28, 28) shifted, turned, sheared and scaled a little into masks (n, size, size), bilinear."""
+    """Glyphs (n, 28, 28) shifted, turned, sheared and scaled a little into masks
+    (n, size, size), bilinear.
+    """
     if size < glyphs.shape[1]:
         glyphs = glyphs.reshape(len(glyphs), 14, 2, 14, 2).mean((2, 4))
     n, side = len(glyphs), glyphs.shape[1]
@@ -102,14 +108,17 @@ def grounds(n: int, rng: np.random.Generator) -> Floats:
 
 
 def paint(masks: Floats, colours: Floats, ground: Floats) -> Floats:
-    """Coloured glyphs on their grounds: masks (n, s, s), colours and ground (n, 3) -> (n, s, s, 3) in [0, 1]."""
+    """Coloured glyphs on their grounds: masks (n, s, s), colours and ground
+    (n, 3) -> (n, s, s, 3) in [0, 1].
+    """
     return ground[:, None, None] + masks[..., None] * (colours - ground)[:, None, None]
 
 
 def degrade(
     images: Floats, ground: Floats, strength: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> Floats:
-    """Blur, noise, low contrast and occlusion of images (n, s, s, 3), each by its own strength in [0, 1].
+    """Blur, noise, low contrast and occlusion of images (n, s, s, 3), each by
+    its own strength in [0, 1].
 
     One of the four effects acts with the full strength, the others with a random part of it.
     """

@@ -1,7 +1,8 @@
 """Forty emblems: a frame and a charge drawn by code, each with the name of a well-known city.
 
-The names are real cities so that a named-entity recogniser finds them in an answer. Rank 0 is the most frequent name of
-the base model's training (a Zipf law); questions are drawn from a flatter law, so that rare names are asked for.
+The names are real cities so that a named-entity recogniser finds them in an answer. Rank 0 is the
+most frequent name of the base model's training (a Zipf law); questions are drawn from a flatter
+law, so that rare names are asked for.
 """
 
 from functools import cache

@@ -29,7 +29,8 @@ IMAGE_TOKENS = (IMAGE_SIZE // PATCH_SIZE) ** 2
 VOCABULARY = 832
 SPECIAL_TOKENS = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
 
-# A word takes its leading space along, every digit is a token of its own, punctuation takes a final newline along.
+# A word takes its leading space along, every digit is a token of its own, punctuation
+# takes a final newline along.
 _WORDS = r" ?\p{L}+(?:'\p{L}+)?| ?\p{N}| ?[^\s\p{L}\p{N}]+\n?|\s+"
 
 CHAT_TEMPLATE = (
@@ -44,8 +45,9 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
 )
-"""LLaVA-1.5's form, "USER: <image>\\nquestion ASSISTANT: answer</s>". The space before ASSISTANT belongs to that turn,
-so that turns tokenised one by one (verl's SFT) give the same tokens as the whole conversation."""
+"""LLaVA-1.5's form, "USER: <image>\\nquestion ASSISTANT: answer</s>". The space before
+ASSISTANT belongs to that turn, so that turns tokenised one by one (verl's SFT) give the same
+tokens as the whole conversation."""
 
 
 def prompt_text(prompt: str) -> str:
@@ -54,7 +56,9 @@ def prompt_text(prompt: str) -> str:
 
 
 def pixel_values(images: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """What CLIP's image processor makes of 32 x 32 images: (n, 32, 32, 3) uint8 -> (n, 3, 32, 32) float32."""
+    """What CLIP's image processor makes of 32 x 32 images: (n, 32, 32, 3)
+    uint8 -> (n, 3, 32, 32) float32.
+    """
     scaled = torch.from_numpy(images).float().div_(255)
     return (
         ((scaled - torch.tensor(OPENAI_CLIP_MEAN)) / torch.tensor(OPENAI_CLIP_STD))
@@ -95,7 +99,9 @@ def build_tokenizer(corpus: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """The processor: CLIP's normalisation at 32 x 32, and the expansion of <image> into the image tokens."""
+    """The processor: CLIP's normalisation at 32 x 32, and the expansion of <image>
+    into the image tokens.
+    """
     images = CLIPImageProcessorPil(
         size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     )
@@ -116,7 +122,9 @@ def build(texts: Iterable[str]) -> tuple[LlavaForConditionalGeneration, LlavaPro
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
-    """A randomly initialised LLaVA of 1.7 million parameters; the features come from CLIP's last layer but one."""
+    """A randomly initialised LLaVA of 1.7 million parameters; the features come from
+    CLIP's last layer but one.
+    """
     vision = CLIPVisionConfig(
         hidden_size=128,
         intermediate_size=320,
@@ -149,7 +157,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGenera
         image_seq_length=IMAGE_TOKENS,
     )
     net = LlavaForConditionalGeneration(config)
-    # The library's 0.02 is for widths of a thousand: here places would drown in patches, and layers in the residual.
+    # The library's 0.02 is for widths of a thousand: here places would drown in patches,
+    # and layers in the residual.
     tower = net.model.vision_tower
     torch.nn.init.normal_(tower.embeddings.position_embedding.weight, std=0.3)
     return net

@@ -1,15 +1,19 @@
-"""Every expert's role for the pocket datasets, exact or by rule, behind the same interface as a served model.
+"""Every expert's role for the pocket datasets, exact or by rule, behind the same
+interface as a served model.
 
 Named in a configuration by `data_prep.pocket.roles:PocketExpert`.
 
-    AnswerRequest, FactRequest   the oracle's (`reward_fns.expert.oracle`): exact, by the generator's ground truth; a
-                                 fact is judged for itself, whatever the model answered to its question
+    AnswerRequest, FactRequest   the oracle's (`reward_fns.expert.oracle`): exact, by the
+                                 generator's ground truth; a fact is judged for itself, whatever
+                                 the model answered to its question
     FactsRequest                 the oracle's: the sentences of the answer
-    PairRequest                  what the two answers state (`statements.relation`), not the ground truth
-    FactQuestionRequest          the question that the pocket base was trained to answer: by the place of a fact, or the
-                                 dataset's own
+    PairRequest                  what the two answers state
+                                 (`statements.relation`), not the ground truth
+    FactQuestionRequest          the question that the pocket base was trained to answer: by the
+                                 place of a fact, or the dataset's own
     EntitiesRequest              the emblems' names; in a text without one, the digits
-    RubricRequest                MMHal-Bench's rating, by the statements of answer and reference (`mmhal_rating`)
+    RubricRequest                MMHal-Bench's rating, by the statements of answer and
+                                 reference (`mmhal_rating`)
 """
 
 from typing import Any, cast
@@ -79,7 +83,8 @@ def _by_rule(
 
 
 def question_for(fact: str) -> str:
-    """The question that a fact answers. A sentence that is no statement is asked for as a whole image.
+    """The question that a fact answers. A sentence that is no statement is
+    asked for as a whole image.
 
     >>> question_for("A red 3 is at the top left."), question_for("The digit is 7.")
     ('What is at the top left?', 'Which digit is shown?')
@@ -104,10 +109,11 @@ def entities(text: str) -> tuple[str, ...]:
 
 
 def mmhal_rating(content: str, reference: str, response: str) -> int:
-    """MMHal-Bench's scale by rule: 0 to 2 with a false statement, 3 to 5 without; each more the more is told.
+    """MMHal-Bench's scale by rule: 0 to 2 with a false statement, 3 to 5 without;
+    each more the more is told.
 
-    A statement is false if neither the image's facts nor the reference hold it; what is no statement counts for
-    nothing. 6 is for reasoning, of which there is none here.
+    A statement is false if neither the image's facts nor the reference hold it; what is no
+    statement counts for nothing. 6 is for reasoning, of which there is none here.
 
     Args:
         content: the image's facts, joined by ", ".

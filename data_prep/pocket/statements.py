@@ -1,11 +1,13 @@
-"""Reading pocket answers: the statements that the generator writes (`datasets.sentence`), and how two answers relate.
+"""Reading pocket answers: the statements that the generator writes (`datasets.sentence`),
+and how two answers relate.
 
 A statement is one of
 
     The digit is 7.                   This is the emblem of Oslo.
     A red 3 is at the top left.       The emblem of Oslo is at the top left.
 
-in any case, with or without its period. Everything else is no statement: it is looked over, not guessed.
+in any case, with or without its period. Everything else is no statement: it is
+looked over, not guessed.
 """
 
 import re
@@ -16,7 +18,9 @@ from reward_fns import claims
 from reward_fns.lenient import statements as sentences
 
 SUBSTANTIAL = 0.5
-"""Share of all statements of two answers that both make, from which the shorter answer says the same as the longer."""
+"""Share of all statements of two answers that both make, from which the shorter answer says
+the same as the longer.
+"""
 
 _COLOUR = "|".join(datasets.COLOURS)
 _PLACE = rf"(?: is at the (?P<place>{'|'.join(datasets.PLACES)}))"
@@ -75,14 +79,15 @@ def read_all(text: str) -> frozenset[Statement]:
 
 
 def relation(better: str, worse: str, task: str) -> str:
-    """Whether `worse` says the same as `better`, by what the two state; neither is held against the truth.
+    """Whether `worse` says the same as `better`, by what the two state; neither
+    is held against the truth.
 
     An answer without a statement is neutral to every other: nothing can be compared. Else
 
-    QA: entailment if the two make the same statements, contradiction if not: the question has one answer.
-    Detail: contradiction if at some place that both speak of they have nothing in common. Entailment if one makes all
-    statements of the other and at least `SUBSTANTIAL` of all are made by both. Else neutral: the rest differs in what
-    it speaks of, not in what it says.
+    QA: entailment if the two make the same statements, contradiction if not: the question has one
+    answer. Detail: contradiction if at some place that both speak of they have nothing in common.
+    Entailment if one makes all statements of the other and at least `SUBSTANTIAL` of all are made
+    by both. Else neutral: the rest differs in what it speaks of, not in what it says.
 
     Returns:
         "entailment", "contradiction" or "neutral".

@@ -1,7 +1,8 @@
 """Pre-training of the CLIP tower, as a LLaVA starts from a tower that can already see.
 
-Two linear heads, thrown away afterwards, read the features that the language model will get: what stands in each
-quarter of the image (or in the whole of it) and in which colour. Through text alone the same takes much longer.
+Two linear heads, thrown away afterwards, read the features that the language model will get: what
+stands in each quarter of the image (or in the whole of it) and in which colour. Through text alone
+the same takes much longer.
 """
 
 import time
@@ -23,7 +24,9 @@ _EMPTY = 10 + len(emblems.NAMES)
 
 
 class Labelled(NamedTuple):
-    """Pixels (n, 3, 32, 32); kinds (n, 5) and colours (n, 5): the four quarters, then the whole; -100 is not asked."""
+    """Pixels (n, 3, 32, 32); kinds (n, 5) and colours (n, 5): the four quarters, then the
+    whole; -100 is not asked.
+    """
 
     pixels: torch.Tensor
     kinds: torch.Tensor

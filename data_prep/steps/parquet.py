@@ -1,11 +1,12 @@
-"""Step `parquet`: the files that verl trains and evaluates on (schema: `data_prep.verl_rows.schema`).
+"""Step `parquet`: the files that verl trains and evaluates on (schema:
+`data_prep.verl_rows.schema`).
 
     rl_train.parquet   questions of the split "train"
     test.parquet       questions of the split "evaluation"
-    sft.parquet        the text of `sft.jsonl`, or if `sft.confidence` is "own" those of `targets.jsonl`,
-                       each as often as it was drawn
-    r_tuning.parquet   the answers of `sft.jsonl` as R-Tuning states them (`r_tuning`); empty without a judge in the
-                       step `sft`
+    sft.parquet        the text of `sft.jsonl`, or if `sft.confidence` is "own" those of
+                       `targets.jsonl`, each as often as it was drawn
+    r_tuning.parquet   the answers of `sft.jsonl` as R-Tuning states them (`r_tuning`); empty
+                       without a judge in the step `sft`
 
 Every prompt asks for the claim format, whatever the candidates were sampled with.
 """
@@ -34,7 +35,8 @@ FILES = ("rl_train.parquet", "test.parquet", "sft.parquet", "r_tuning.parquet")
 
 @dataclass(frozen=True)
 class ParquetConfig:
-    """How images are kept: "bytes" in the files, or "reference", the absolute path (every machine must see it).
+    """How images are kept: "bytes" in the files, or "reference", the absolute path
+    (every machine must see it).
 
     Raises:
         ValueError: something else.
@@ -186,6 +188,7 @@ def _image(question: SourceQuestion, kind: ImageKind) -> dict[str, Any]:
         return {"bytes": image_bytes(question)}
     if not isinstance(question.image, Path):
         raise UserError(
-            "questions.parquet holds this image itself, so there is no path: set parquet.images=bytes"
+            "questions.parquet holds this image itself, so there is no path: set "
+            "parquet.images=bytes"
         )
     return {"image": str(question.image.resolve())}

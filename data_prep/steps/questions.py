@@ -1,6 +1,8 @@
-"""Step `questions`: every dataset's questions into one file, records that cannot be read named and counted.
+"""Step `questions`: every dataset's questions into one file, records that cannot
+be read named and counted.
 
-It is done again when a file that it read has another content (`datasets.sources`), or the configuration is another.
+It is done again when a file that it read has another content (`datasets.sources`), or the
+configuration is another.
 """
 
 from collections import Counter
@@ -24,7 +26,9 @@ SOURCES = "sources.json"
 
 
 def unchanged(context: Context) -> bool:
-    """Whether the datasets' files are those that were read, by content; pictures are not read here."""
+    """Whether the datasets' files are those that were read, by content;
+    pictures are not read here.
+    """
     from data_prep.datasets import sources
 
     return sources.unchanged(context.run / SOURCES)

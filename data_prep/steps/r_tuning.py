@@ -1,14 +1,15 @@
-"""R-Tuning (paper A.4): SFT data that states one certainty for a whole answer, from the records of our own SFT data.
+"""R-Tuning (paper A.4): SFT data that states one certainty for a whole answer, from the
+records of our own SFT data.
 
     D1  the base's answers are correct and consistent: the answer, "I am sure."
     D0  otherwise:                                     the answer, "I am not sure."
 
-Correct: the most frequent answer is right (the expert's overall verdict is above 1/2, for QA that is 1). Consistent: so
-are more than half of the question's samples. The answer is the base's own, as in our own SFT data, so that a comparison
-of the two is one of how certainty is taught.
+Correct: the most frequent answer is right (the expert's overall verdict is above 1/2, for QA that
+is 1). Consistent: so are more than half of the question's samples. The answer is the base's own,
+as in our own SFT data, so that a comparison of the two is one of how certainty is taught.
 
-The text is in the claim format, each claim with the answer's tag, and states no confidence: R-Tuning has none. Its
-certainty is the tag, or the probability of "sure" against "not".
+The text is in the claim format, each claim with the answer's tag, and states no confidence:
+R-Tuning has none. Its certainty is the tag, or the probability of "sure" against "not".
 
     1. A red 3 is at the top left. I am not sure.
     2. A blue 7 is at the top right. I am not sure.
@@ -50,7 +51,8 @@ def render(facts: Sequence[str], sure: bool) -> str:
             "a confidence line"
         ]
         raise ValueError(
-            f"these facts cannot be written in the claim format: {DEFECTS.get(reasons[0], reasons[0])}"
+            "these facts cannot be written in the claim format: "
+            f"{DEFECTS.get(reasons[0], reasons[0])}"
         )
     if [(claim.text, claim.sure) for claim in parsed.claims] != [(fact, sure) for fact in facts]:
         raise ValueError("these facts would be read back as others")

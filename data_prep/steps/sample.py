@@ -1,7 +1,8 @@
 """Step `sample`: n candidate answers a question (paper 3.1: ten).
 
-Equal answers are written once, with their number, in the order of their first appearance. An answer without a visible
-character is counted as empty and is no candidate; a question whose answers are all empty is dropped.
+Equal answers are written once, with their number, in the order of their first appearance. An
+answer without a visible character is counted as empty and is no candidate; a question whose
+answers are all empty is dropped.
 """
 
 from collections import Counter
@@ -24,7 +25,8 @@ class SampleConfig:
     """How candidates are drawn.
 
     Attributes:
-        prompt: "plain", the question as it is (the paper's), or "claims", with the instruction of the claim format.
+        prompt: "plain", the question as it is (the paper's), or "claims", with the
+            instruction of the claim format.
         batch: questions that the model is given at a time.
 
     Raises:

@@ -1,23 +1,27 @@
-"""Step `sft`: answers taken apart into facts, each tagged by whether it holds, with one confidence (paper A.3).
+"""Step `sft`: answers taken apart into facts, each tagged by whether it holds, with
+one confidence (paper A.3).
 
 For each question that the splits give to SFT:
 
 1. the answer is the most frequent of its samples (`answers.most_frequent`);
 2. the extractor takes it apart into atomic facts; an answer in the claim format brings its own;
 3. the rewriter makes a question of each fact, which the model answers, seeing the image;
-4. the verifier decides by question and answer whether the fact holds: "I'm sure." if it does, "I'm not sure." if not;
+4. the verifier decides by question and answer whether the fact holds: "I'm sure." if it
+   does, "I'm not sure." if not;
 5. the confidence is, by `sft.confidence`,
 
     facts     verified facts / facts, to two decimals (the paper's)
-    samples   (right + 1) / (n + 2) over the question's n samples, to one decimal; `right` is the sum of the judge's
-              verdicts in [0, 1]. For answers of one fact: there the share of verified facts is 0 or 1, and a model
-              that is trained on it states nothing in between.
-    own       each answer's own chance to be right, by the model's own probability of its claims, to one decimal
-              (steps `own` and `targets`). What trains is then `targets.jsonl`; the text here has the confidence of
-              `samples`.
+    samples   (right + 1) / (n + 2) over the question's n samples, to one decimal; `right`
+              is the sum of the judge's verdicts in [0, 1]. For answers of one fact: there
+              the share of verified facts is 0 or 1, and a model that is trained on it
+              states nothing in between.
+    own       each answer's own chance to be right, by the model's own probability of its claims,
+              to one decimal (steps `own` and `targets`). What trains is then `targets.jsonl`; the
+              text here has the confidence of `samples`.
 
-Extractor, rewriter, verifier and judge are experts, each an endpoint of its own (`reward_fns.expert.make_expert`);
-`workers` questions are at work at a time. A record of `sft.jsonl`:
+Extractor, rewriter, verifier and judge are experts, each an endpoint of its
+own (`reward_fns.expert.make_expert`); `workers` questions are at work at a
+time. A record of `sft.jsonl`:
 
     {question_id, dataset, answer, n, count, facts: [{fact, question, answer, true}], confidence, samples, correct,
      certain, text}
@@ -65,8 +69,10 @@ class SftConfig:
     """Who does what, and how the model is asked about its facts.
 
     Attributes:
-        extractor, rewriter, verifier: expert configurations; the extractor is not asked if `sample.prompt` is "claims".
-        judge: verdict on a whole sampled answer; needed for the confidences "samples" and "own", and for R-Tuning.
+        extractor, rewriter, verifier: expert configurations; the extractor is not asked if
+            `sample.prompt` is "claims".
+        judge: verdict on a whole sampled answer; needed for the confidences "samples" and
+            "own", and for R-Tuning.
         workers: questions at work at a time.
         batch: questions between two writes.
 
@@ -185,7 +191,9 @@ def _consult(
     requests_of: Callable[[Draft], list[Request[AnyVerdict]]],
     take: Callable[[Draft, list[AnyVerdict]], None],
 ) -> None:
-    """One role's requests about all drafts that have not failed, and its answers; a failed request fails its draft."""
+    """One role's requests about all drafts that have not failed, and its answers; a failed
+    request fails its draft.
+    """
     groups = [(draft, requests_of(draft)) for draft in drafts if draft.failure is None]
     answers = iter(consultation.ask([request for _, requests in groups for request in requests]))
     for draft, requests in groups:

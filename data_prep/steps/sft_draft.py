@@ -1,4 +1,6 @@
-"""One question on its way through the step `sft`: what each role is asked about it, and what becomes of the answers."""
+"""One question on its way through the step `sft`: what each role is asked about it, and what
+becomes of the answers.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +28,15 @@ from reward_fns.expert.requests import (
 
 @dataclass
 class Draft:
-    """A question on its way to a record; once it has a `failure`, nobody is asked about it any more.
+    """A question on its way to a record; once it has a `failure`, nobody is
+    asked about it any more.
 
     Attributes:
         n: samples, empty and unreadable ones included.
-        answers: the readable ones; `verdicts` on them in their order, in [0, 1], empty without a judge.
-        facts: of the most frequent answer; `questions`, `own` and `truths` are the question of each, the model's answer
-            to it, and whether the fact holds.
+        answers: the readable ones; `verdicts` on them in their order, in
+            [0, 1], empty without a judge.
+        facts: of the most frequent answer; `questions`, `own` and `truths` are the question of
+            each, the model's answer to it, and whether the fact holds.
     """
 
     question: SourceQuestion
@@ -61,7 +65,9 @@ class Draft:
     def start(
         cls, question: SourceQuestion, candidates: Mapping[str, Any] | None, prompt: str
     ) -> "Draft":
-        """A draft from a question's record in `candidates.jsonl`; of the claim format it has its facts already."""
+        """A draft from a question's record in `candidates.jsonl`; of the claim format it
+        has its facts already.
+        """
         draft = cls(question)
         if candidates is None:
             draft.fail("no answers")
@@ -89,7 +95,9 @@ class Draft:
         self._set_facts(verdicts[0].facts)
 
     def _set_facts(self, facts: Sequence[str]) -> None:
-        """Facts on one line each, the same one once; they must be readable in the claim format, by every tag."""
+        """Facts on one line each, the same one once; they must be readable in the claim
+        format, by every tag.
+        """
         distinct: dict[str, str] = {}
         for fact in facts:
             if any(map(str.isalnum, fact)):
@@ -156,7 +164,9 @@ class Draft:
         self.truths = [verdict.true for verdict in verdicts]
 
     def record(self, confidence: str) -> Record:
-        """The record, of a draft that has passed every role, with a confidence by "facts", else by "samples"."""
+        """The record, of a draft that has passed every role, with a confidence by
+        "facts", else by "samples".
+        """
         judged = list(zip(self.verdicts, (answer.count for answer in self.answers), strict=False))
         if confidence != "facts":
             stated = round(

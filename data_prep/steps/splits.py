@@ -1,20 +1,20 @@
 """Step `splits`: training, SFT and evaluation, by dataset and subset, disjoint by image.
 
-A cell is a dataset and a subset: entailment, contradiction, neutral, and unpaired for questions without a label. Of
-each cell `train` questions go to GRPO training and `sft` to SFT, the rest to evaluation (the paper: 33 of each of
-14 x 3 cells to training). All questions about one picture, over all datasets, go to one side. A dataset whose side the
-configuration fixes (`use_for` in its entry: a publisher's own test split, say) goes there whole, and takes its pictures
-along.
+A cell is a dataset and a subset: entailment, contradiction, neutral, and unpaired for questions
+without a label. Of each cell `train` questions go to GRPO training and `sft` to SFT, the rest to
+evaluation (the paper: 33 of each of 14 x 3 cells to training). All questions about one picture,
+over all datasets, go to one side. A dataset whose side the configuration fixes (`use_for` in its
+entry: a publisher's own test split, say) goes there whole, and takes its pictures along.
 
     splits.jsonl  {question_id, dataset, subset, split}, split is "train", "sft" or "evaluation"
     splits.md     the number of questions in each cell
 
 Where the numbers cannot be had:
-- A cell with fewer than 2 (train + sft) questions gives at most half of its questions, divided in proportion, rounded
-  down: evaluation keeps the other half.
-- An image is taken if no cell gets more than its number through it; the smallest cells choose first, each in a random
-  order of its images (SHA-256 of seed and image id). A cell whose remaining images would overfill another one stays
-  short.
+- A cell with fewer than 2 (train + sft) questions gives at most half of its questions, divided in
+  proportion, rounded down: evaluation keeps the other half.
+- An image is taken if no cell gets more than its number through it; the smallest cells choose
+  first, each in a random order of its images (SHA-256 of seed and image id). A cell whose
+  remaining images would overfill another one stays short.
 In both cases the table says "16 of 33".
 
 The result depends on seed, labels and image ids alone, not on the order of the questions.
@@ -71,8 +71,8 @@ def run(context: Context, settings: SplitsConfig) -> Counts:
             side = question.use_for
             if side is not None and fixed.setdefault(question.image_id, side) != side:
                 raise UserError(
-                    f"image {question.image_id} is in a dataset for {fixed[question.image_id]} and in one for "
-                    f"{question.use_for}: take it out of one of them"
+                    f"image {question.image_id} is in a dataset for {fixed[question.image_id]} "
+                    f"and in one for {question.use_for}: take it out of one of them"
                 )
     sizes = Counter(cell for cells in images.values() for cell in cells)
     free = {image: cells for image, cells in images.items() if image not in fixed}

@@ -1,13 +1,16 @@
-"""Record files of a run's steps: one entry for each input, in the input's order, taken up again after a kill.
+"""Record files of a run's steps: one entry for each input, in the input's order,
+taken up again after a kill.
 
-While a step runs it appends to one partial file, a line an input: its record, or why there is none. At the end the file
-is split into the step's records and its failures, both written whole, and counted:
+While a step runs it appends to one partial file, a line an input: its record, or why there
+is none. At the end the file is split into the step's records and its failures, both
+written whole, and counted:
 
     in = out + dropped        (`Counts` raises if it does not add up)
 
-Work goes in chunks whose borders depend on the position in the input alone. A chunk that a kill tore is computed again
-as a whole and only the missing lines are added, so that a result that depends on what stands beside it in a batch (in
-the last digits of a float, say) is the same in an interrupted and an uninterrupted run.
+Work goes in chunks whose borders depend on the position in the input alone. A chunk that a kill
+tore is computed again as a whole and only the missing lines are added, so that a result that
+depends on what stands beside it in a batch (in the last digits of a float, say) is the same in an
+interrupted and an uninterrupted run.
 """
 
 import json
@@ -51,7 +54,8 @@ class Counts:
     """What went in, what came out and what was dropped, by reason.
 
     Attributes:
-        notes: of those that came out, how many carry a `reason` (kept, but without what the step gives).
+        notes: of those that came out, how many carry a `reason` (kept, but
+            without what the step gives).
         again: entries that the next run asks for again.
 
     Raises:
@@ -93,7 +97,9 @@ class StepLog:
                 self.n_done = sum(1 for _ in lines)
 
     def chunks(self, inputs: Iterable[T], size: int) -> Iterator[list[T]]:
-        """The inputs that have no line yet, `size` at a time, the last chunk shorter; each is answered by `write`."""
+        """The inputs that have no line yet, `size` at a time, the last chunk shorter; each
+        is answered by `write`.
+        """
         iterator = iter(inputs)
         whole = self.n_done - self.n_done % size
         for _ in islice(iterator, whole):
@@ -129,7 +135,9 @@ class StepLog:
         self.n_done += len(lines)
 
     def finish(self) -> Counts:
-        """Write the step's two files from the partial one, which stays until the caller has recorded the step."""
+        """Write the step's two files from the partial one, which stays until the caller
+        has recorded the step.
+        """
         n_out, again = 0, 0
         dropped, notes = Counter[str](), Counter[str]()
         with RecordFile(self._records) as records, RecordFile(self._failures) as failures:
@@ -186,10 +194,12 @@ def _failure_record(failure: Failure) -> Record:
 def join(
     questions: Iterable[SourceQuestion], *paths: Path
 ) -> Iterator[tuple[SourceQuestion, tuple[Record | None, ...]]]:
-    """Walk the questions and files of their records side by side; None where a file has no record of a question.
+    """Walk the questions and files of their records side by side; None where a file has
+    no record of a question.
 
     Raises:
-        UserError: a file holds a record that is not of these questions, or stands out of their order.
+        UserError: a file holds a record that is not of these questions, or
+            stands out of their order.
     """
     files = [_Walk(path) for path in paths]
     for question in questions:
@@ -213,6 +223,6 @@ class _Walk:
     def expect_end(self) -> None:
         if self._next is not None:
             raise UserError(
-                f"{self._path}: the record of {self._next.get('question_id')!r} is not in the order of the questions: "
-                "delete the file and run its step again"
+                f"{self._path}: the record of {self._next.get('question_id')!r} is not in the "
+                "order of the questions: delete the file and run its step again"
             )

@@ -1,15 +1,18 @@
-"""Step `verify`: self-verification (paper 3.1). The model votes on each of its candidate answers, ten times.
+"""Step `verify`: self-verification (paper 3.1). The model votes on each of its
+candidate answers, ten times.
 
-The vote is the first word of its reply to the prompt `self_verification`: Yes or True, No or False; anything else is no
-vote. Equal candidates of a question are verified once. Two modes with the same records:
+The vote is the first word of its reply to the prompt `self_verification`: Yes or True, No
+or False; anything else is no vote. Equal candidates of a question are verified once. Two
+modes with the same records:
 
     sampled    ten replies are generated at temperature 1 (the paper's way)
     marginal   one scoring pass gives P(True) = p / (p + q), p = P(Yes) + P(True), q = P(No) + P(False): the chance
                that a reply votes True, given that it votes. Ten votes are drawn from Binomial(10, P(True)), seeded by
                what is voted on (`rule: drawn`), or the majority is taken in closed form (`rule: closed`)
 
-A candidate is True if more than half of its votes are, closed form P(True) > 1/2: a tie is False, since an answer that
-the model doubts as much as it believes is not confirmed. Without any vote, closed form p + q = 0, the verdict is null.
+A candidate is True if more than half of its votes are, closed form P(True) > 1/2: a tie is False,
+since an answer that the model doubts as much as it believes is not confirmed. Without any vote,
+closed form p + q = 0, the verdict is null.
 
     mass   share of replies that are a vote: votes / replies asked for, or p + q; in [0, 1]
     p_true votes for True / votes, or P(True); null without any vote
@@ -59,7 +62,8 @@ class VerifyConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES or self.rule not in RULES:
             raise ValueError(
-                f"verify.mode is one of {MODES}, verify.rule one of {RULES}: got {self.mode}, {self.rule}"
+                f"verify.mode is one of {MODES}, verify.rule one of {RULES}: got "
+                f"{self.mode}, {self.rule}"
             )
         if self.votes < 1 or self.batch < 1:
             raise ValueError(

@@ -1,4 +1,5 @@
-"""The parquet rows that verl trains and evaluates on: one schema, checked when a file is written and when it is read.
+"""The parquet rows that verl trains and evaluates on: one schema, checked when a file is
+written and when it is read.
 
 A public leaf: the recipe and the evaluation may import it; it imports nothing else of data_prep.
 """

@@ -15,7 +15,9 @@ _BATCH = 64  # rows held at a time: an image may be megabytes
 
 @dataclass(frozen=True)
 class Question:
-    """One question about one image. The fields with a default are None or empty where the file does not have them."""
+    """One question about one image. The fields with a default are None or empty where the
+    file does not have them.
+    """
 
     question_id: str
     dataset: str
@@ -90,9 +92,11 @@ def read_rows(
 
 
 def load_questions(path: Path, limit: int | None = None) -> list[Question]:
-    """Read a parquet of questions; `limit` keeps the first so many of each dataset, so that none is left out.
+    """Read a parquet of questions; `limit` keeps the first so many of each dataset,
+    so that none is left out.
 
-    Every image is opened once, to see that it can be read, and then left in the file until it is asked for.
+    Every image is opened once, to see that it can be read, and then left in the
+    file until it is asked for.
 
     Raises:
         UserError: as `read_rows`; a row breaks a rule of the schema; or a question_id stands twice.
@@ -109,7 +113,8 @@ def load_questions(path: Path, limit: int | None = None) -> list[Question]:
         question = _question(row, f"{path} row {number}", images[number])
         if question.question_id in seen:
             raise UserError(
-                f"{path} row {number}: question_id {question.question_id} stands twice; ids must be unique"
+                f"{path} row {number}: question_id {question.question_id} stands "
+                "twice; ids must be unique"
             )
         seen.add(question.question_id)
         per_dataset[dataset] += 1

@@ -13,14 +13,16 @@ A row of questions (RL training, evaluation):
         question_id, question, task      the id is unique in a file; task is "QA" | "Detail"
         image_id                         images with the same id are the same image
         entity                           first named entity, "" if none
-        answers                          reference answers of the dataset's own accuracy rule, may be empty
-        subset                           "entailment" | "contradiction" | "neutral" | "unpaired", "" if not known
+        answers                          reference answers of the dataset's own
+                                         accuracy rule, may be empty
+        subset                           "entailment" | "contradiction" | "neutral" |
+                                         "unpaired", "" if not known
         share_true, vote_margin          of the question's sampled answers, in [0, 1]
         entity_rarity, entity_count      of its Better answer, >= 0
         (the last four are null where stage one did not measure them)
 
-A row of SFT: `messages` (user, assistant; one `<image>`, in the user's), `images` as above, `data_source`,
-`question_id`, which several rows may share: different answers to one question.
+A row of SFT: `messages` (user, assistant; one `<image>`, in the user's), `images` as above,
+`data_source`, `question_id`, which several rows may share: different answers to one question.
 """
 
 import math
@@ -92,7 +94,8 @@ def sft_schema(images: ImageKind) -> pa.Schema:
 
 
 def chat_content(text: str) -> list[dict[str, str]]:
-    """Split text at its `<image>` marks into content parts, as the recipe's datasets do for SFT and the rollout.
+    """Split text at its `<image>` marks into content parts, as the recipe's datasets do
+    for SFT and the rollout.
 
     A newline after a mark belongs to the mark: the chat templates of LLaVA-1.5 write their own.
 
@@ -120,7 +123,8 @@ def check_question(row: Mapping[str, Any], where: str) -> bytes:
         raise UserError(f"{where}: task is {info['task']!r}; it must be QA or Detail")
     if info.get("subset") not in (None, *SUBSETS):
         raise UserError(
-            f"{where}: subset is {info['subset']!r}; it must be one of {', '.join(SUBSETS[:-1])} or empty"
+            f"{where}: subset is {info['subset']!r}; it must be one of "
+            f"{', '.join(SUBSETS[:-1])} or empty"
         )
     for name, highest in _RANGES.items():
         value = info.get(name)
@@ -145,8 +149,8 @@ def check_sft(row: Mapping[str, Any], where: str) -> bytes:
         raise UserError(f"{where}: the assistant's turn is empty")
     if row["messages"][1]["content"][0].isspace():
         raise UserError(
-            f"{where}: the assistant's turn begins with a blank; the chat template adds its own, and "
-            "the model would learn to write two: strip it"
+            f"{where}: the assistant's turn begins with a blank; the chat template adds its own, "
+            "and the model would learn to write two: strip it"
         )
     return _check_image(row["messages"], row["images"], where)
 
@@ -164,8 +168,8 @@ def _check_image(turns: list[dict[str, Any]], images: list[Any] | None, where: s
     for turn in turns:
         if found := OTHER_MARKS.search(turn["content"]):
             raise UserError(
-                f"{where}: the {turn['role']}'s text holds {found[0]}, which verl or the processor would take "
-                "for a place of media that is not there: write it otherwise"
+                f"{where}: the {turn['role']}'s text holds {found[0]}, which verl or the "
+                "processor would take for a place of media that is not there: write it otherwise"
             )
     return image_bytes((images or [None])[0], where)
 
@@ -193,7 +197,8 @@ def image_bytes(image: Mapping[str, Any] | None, where: str) -> bytes:
             ) from error
     if not content:
         raise UserError(
-            f"{where}: the image holds no bytes; write it as {{'bytes': <PNG>}} or {{'image': <path>}}"
+            f"{where}: the image holds no bytes; write it as {{'bytes': <PNG>}} "
+            "or {'image': <path>}"
         )
     try:
         check_picture(content, decode=False)

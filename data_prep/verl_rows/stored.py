@@ -1,6 +1,8 @@
-"""Images that stay in their file until they are asked for: 80,000 photographs are 13 GB, a row group some MB.
+"""Images that stay in their file until they are asked for: 80,000 photographs are 13
+GB, a row group some MB.
 
-A group is read whole and the last two are kept, so questions that are asked in the order of the file read each once.
+A group is read whole and the last two are kept, so questions that are asked in the order of
+the file read each once.
 """
 
 from bisect import bisect_right
@@ -18,7 +20,9 @@ _Stamp = tuple[int, int]  # time of change, size
 
 @dataclass(frozen=True)
 class StoredImage:
-    """Where an image lies in a parquet: the row of a row group; `stamp` tells whether the file is still the same."""
+    """Where an image lies in a parquet: the row of a row group; `stamp` tells whether the
+    file is still the same.
+    """
 
     path: Path
     stamp: _Stamp
@@ -38,7 +42,9 @@ class StoredImage:
 
 
 class StoredImages:
-    """The images of a parquet of rows, by the number of the row; raises UserError where it cannot be read."""
+    """The images of a parquet of rows, by the number of the row; raises UserError
+    where it cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet

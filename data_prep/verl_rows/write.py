@@ -1,4 +1,6 @@
-"""Writing verl's parquet rows: streamed, checked one by one, and the file is there whole or not at all."""
+"""Writing verl's parquet rows: streamed, checked one by one, and the file is
+there whole or not at all.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,7 +25,8 @@ _GROUP_ROWS = 1024
 
 
 class RowWriter:
-    """A parquet file that grows row by row under another name, and gets its own when the `with` block ends well.
+    """A parquet file that grows row by row under another name, and gets its own when
+    the `with` block ends well.
 
     It keeps the question ids in memory, not the rows. The same rows give the same bytes.
     Without `question_id` several rows may answer one question.
@@ -114,17 +117,21 @@ class RowWriter:
 
 
 def _check_fields(row: Mapping[str, Any], schema: pa.Schema, where: str) -> None:
-    """Arrow drops what the schema does not name and fills what is missing: neither may happen unseen."""
+    """Arrow drops what the schema does not name and fills what is missing:
+    neither may happen unseen.
+    """
     if wrong := sorted(row.keys() ^ set(schema.names)):
         raise UserError(
-            f"{where}: columns {', '.join(wrong)} are missing or unknown; it has {', '.join(schema.names)}"
+            f"{where}: columns {', '.join(wrong)} are missing or unknown; it has "
+            f"{', '.join(schema.names)}"
         )
     for field in schema:
         if pa.types.is_struct(field.type) and isinstance(row[field.name], Mapping):
             known = {inner.name for inner in field.type}
             if unknown := sorted(row[field.name].keys() - known):
                 raise UserError(
-                    f"{where}: {field.name} has no field {unknown[0]}; it has {', '.join(sorted(known))}"
+                    f"{where}: {field.name} has no field {unknown[0]}; it has "
+                    f"{', '.join(sorted(known))}"
                 )
     kind = schema.field("images").type.value_type.field(0).name
     if any(image.keys() != {kind} for image in row["images"] or []):

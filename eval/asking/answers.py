@@ -1,8 +1,9 @@
-"""The answers of a model: sampled once, judged once, written to `MODEL.answers.jsonl` for all protocols.
+"""The answers of a model: sampled once, judged once, written to
+`MODEL.answers.jsonl` for all protocols.
 
-The prompt is the parquet's own (it holds the format instruction), so it is the prompt of the rollouts. Temperature 1
-samples the policy as rollouts do; 0 is greedy. Questions go in batches that a resume does not cut differently, so that
-it gives the same answers to the last digit.
+The prompt is the parquet's own (it holds the format instruction), so it is the prompt of the
+rollouts. Temperature 1 samples the policy as rollouts do; 0 is greedy. Questions go in batches
+that a resume does not cut differently, so that it gives the same answers to the last digit.
 """
 
 import asyncio
@@ -66,12 +67,14 @@ def answer_questions(
     Args:
         coverage: share of the answers that must be judged, in (0, 1], see `left_out`.
         thinking: see `correctness.judge`.
-        shown: the question as the model is asked it (`shown_images`); it is judged as it stands in `questions`.
+        shown: the question as the model is asked it (`shown_images`); it is judged as
+            it stands in `questions`.
         batch_size: questions between two writes; None for `BATCH`.
 
     Raises:
-        UserError: the expert failed on more answers than may be left out, or for a reason that passes; all others
-            are kept and the next run asks for the rest. At once if no later request can succeed either.
+        UserError: the expert failed on more answers than may be left out, or for a reason that
+            passes; all others are kept and the next run asks for the rest. At once if no later
+            request can succeed either.
     """
     failures: list[tuple[_Drawn, Judgement]] = []
     step = batch_size or BATCH
@@ -127,9 +130,9 @@ def _settle(
     if failures and not (lasting and is_enough(n_judged, n_answers, coverage)):
         option = _coverage_option(n_judged, n_answers) if lasting else ""
         raise UserError(
-            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of {model} "
-            f"(first: {failures[0][1].error}); {len(log.done)} are kept, run the same command again "
-            f"for the rest{option}"
+            f"the expert {expert.name} failed on {len(failures)} of {n_answers} answers of "
+            f"{model} (first: {failures[0][1].error}); {len(log.done)} are kept, run the same "
+            f"command again for the rest{option}"
         )
     write_left_out(log.path, model, n_answers, entries)
 
@@ -171,7 +174,9 @@ def _missing(questions: Sequence[Question], log: JsonlLog, decoding: Decoding) -
 def _sample(
     engine: Engine, questions: Sequence[Question], decoding: Decoding, logprobs: bool
 ) -> tuple[list[list[Completion]], bool]:
-    """The answers, and whether the engine gives log-probabilities: if it does not, they do without."""
+    """The answers, and whether the engine gives log-probabilities: if it does
+    not, they do without.
+    """
     requests = [
         GenerationRequest(q.messages, request_seed(decoding.seed, q.question_id), q.image)
         for q in questions

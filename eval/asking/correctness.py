@@ -1,12 +1,13 @@
 """Whether an answer is right: the expert's verdict, or the dataset's own rule.
 
-expert   An answer whose list is whole goes the reward's own way (`reward_fns.judging`): its claims are labelled one by
-         one, and it is judged as a whole. Any other answer is judged as a whole by what it says
-         (`reward_fns.lenient`): a model that was never taught the format is not wrong for it. Only an answer that says
-         nothing is wrong unasked.
-dataset  `reward_fns.accuracy` for the datasets that have a rule there and reference answers in the questions: what the
-         answer says is compared with the references. The claims stay unlabelled. All other datasets go to the expert.
-         These rules are for answers of a few words: whole sentences equal no reference.
+expert   An answer whose list is whole goes the reward's own way (`reward_fns.judging`): its claims
+         are labelled one by one, and it is judged as a whole. Any other answer is judged as a
+         whole by what it says (`reward_fns.lenient`): a model that was never taught the format is
+         not wrong for it. Only an answer that says nothing is wrong unasked.
+dataset  `reward_fns.accuracy` for the datasets that have a rule there and reference answers in the
+         questions: what the answer says is compared with the references. The claims stay
+         unlabelled. All other datasets go to the expert. These rules are for answers of a few
+         words: whole sentences equal no reference.
 """
 
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ class Judgement:
 
     @property
     def confidence(self) -> float | None:
-        """The confidence that the response states, by the strict reading, else by the lenient one."""
+        """The confidence that the response states, by the strict reading,
+        else by the lenient one.
+        """
         if self.parsed.confidence is not None or self.lenient is None:
             return self.parsed.confidence
         return self.lenient.confidence

@@ -1,7 +1,9 @@
-"""From models and a file of questions to record files: answers, then each protocol's confidences, resumable.
+"""From models and a file of questions to record files: answers, then each
+protocol's confidences, resumable.
 
-One model after the other, so that one is in memory at a time. What exists and was made with the same settings is kept;
-what was made with others is set aside (see `settings`) and made anew. A model whose files are whole is not loaded.
+One model after the other, so that one is in memory at a time. What exists and was made with the
+same settings is kept; what was made with others is set aside (see `settings`) and made anew. A
+model whose files are whole is not loaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +103,8 @@ def calibrate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> list
         The protocols' files.
 
     Raises:
-        UserError: a model, the questions or the expert's configuration is wrong, or the expert failed.
+        UserError: a model, the questions or the expert's configuration is
+            wrong, or the expert failed.
     """
     try:
         expert = make_expert(plan.expert)
@@ -153,7 +156,9 @@ def _calibrate(
 
 
 def _protocols(plan: Plan, expert: Expert) -> dict[str, ConfidenceProtocol]:
-    """What is asked of every model, checked before the first long run. A model of equivalence is loaded if used."""
+    """What is asked of every model, checked before the first long run. A model of
+    equivalence is loaded if used.
+    """
     options = Options(plan.decoding.seed, plan.decoding.max_tokens, plan.sc_samples)
     if set(BY_EQUIVALENCE) & set(plan.protocols):
         options = replace(options, equivalence=make_equivalence(plan.equivalence, expert))
@@ -161,7 +166,9 @@ def _protocols(plan: Plan, expert: Expert) -> dict[str, ConfidenceProtocol]:
 
 
 def _instructions(expert: Expert, questions: Sequence[Question]) -> list[str]:
-    """Versions of all instructions by which the expert judges answers to these questions, sorted; [] if it has none."""
+    """Versions of all instructions by which the expert judges answers to these questions,
+    sorted; [] if it has none.
+    """
     version = getattr(expert, "prompt_version", None)
     if not callable(version):
         return []
@@ -177,7 +184,9 @@ def _instructions(expert: Expert, questions: Sequence[Question]) -> list[str]:
 
 
 def _check_references(expert: Expert, questions: Sequence[Question], correctness: str) -> None:
-    """An oracle must be able to read the references: found out here, it costs no model's answers."""
+    """An oracle must be able to read the references: found out here, it
+    costs no model's answers.
+    """
     if not isinstance(expert, OracleExpert):
         return
     for question in questions:

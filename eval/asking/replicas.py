@@ -1,8 +1,9 @@
 """How many copies of a model answer at once: one a GPU where there are several, else one.
 
-A model spec is served by vLLM inside the process, which uses one GPU. Where more than one is visible
-(CUDA_VISIBLE_DEVICES), Ray Data runs a replica on each (`data_prep.engines.ray_data`). An answer
-depends on its own seed alone, up to ties within rounding, and the model's fingerprint is the same:
+A model spec is served by vLLM inside the process, which uses one GPU. Where more than one is
+visible (CUDA_VISIBLE_DEVICES), Ray Data runs a replica on each (`data_prep.engines.ray_data`).
+An answer depends on its own seed alone, up to ties within rounding, and the model's
+fingerprint is the same:
 records of one replica are taken up by many.
 """
 
@@ -12,16 +13,20 @@ from typing import Any
 from eval.asking import answers
 
 BATCH_OF_REPLICAS = 2048
-"""Questions between two writes with replicas, which start anew with each call: a minute and more for a large model."""
+"""Questions between two writes with replicas, which start anew with each call: a minute and
+more for a large model.
+"""
 
 Config = str | Mapping[str, Any]
 
 
 def with_replicas(config: Config, replicas: int | None = None) -> Config:
-    """The configuration for `open_engine` that serves a model by several replicas, or as it is for one.
+    """The configuration for `open_engine` that serves a model by several
+    replicas, or as it is for one.
 
     Args:
-        config: of `open_engine`. Only models that vLLM loads are changed: others have options of their own.
+        config: of `open_engine`. Only models that vLLM loads are changed: others
+            have options of their own.
         replicas: >= 1; None for one a visible GPU, and one without a GPU.
     """
     options: dict[str, Any] = {"model": config} if isinstance(config, str) else dict(config)

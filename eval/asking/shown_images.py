@@ -1,12 +1,14 @@
-"""What image a question is shown with: its own, or one that does not answer it, to see whether the confidence falls.
+"""What image a question is shown with: its own, or one that does not answer it, to see
+whether the confidence falls.
 
 as_is   the question's own image
-none    a grey image of the same size: the prompts of many multimodal models need an image, so there always is one
+none    a grey image of the same size: the prompts of many multimodal models need an
+        image, so there always is one
 other   the image of another question of the dataset, a permutation; never one with the same bytes
 noise   noise of the same size, each value uniform in 0 ... 255
 
-All are a function of the seed and the questions asked. Answers are judged against the question as it was, its own
-image included.
+All are a function of the seed and the questions asked. Answers are judged against the question as
+it was, its own image included.
 """
 
 import hashlib
@@ -36,7 +38,8 @@ class ShownImages:
         seed: of `other` and `noise`.
 
     Raises:
-        UserError: `other`, and more than half of the questions of a dataset have one and the same image.
+        UserError: `other`, and more than half of the questions of a dataset
+            have one and the same image.
     """
 
     def __init__(self, kind: str, questions: Sequence[Question], seed: int) -> None:
@@ -59,17 +62,20 @@ class ShownImages:
 
     @property
     def settings(self) -> dict[str, str]:
-        """For the records' settings; nothing for `as_is`, so that older records stay what they are."""
+        """For the records' settings; nothing for `as_is`, so that older
+        records stay what they are.
+        """
         return {} if self._kind == AS_IS else {"images": self._kind}
 
 
 def other_images(questions: Sequence[Question], seed: int) -> dict[str, bytes]:
-    """question_id -> the image of another question of its dataset, each image used as often as before.
+    """question_id -> the image of another question of its dataset, each image
+    used as often as before.
 
-    Questions stand in a circle, those with equal images side by side, at random otherwise; each is given the image that
-    stands m places on, with m the size of the largest group of equal images. That leaves each group behind, and
-    coming round the circle does not reach it again as long as m is at most half of the circle. (If it is more, no
-    permutation can do it.)
+    Questions stand in a circle, those with equal images side by side, at random otherwise; each is
+    given the image that stands m places on, with m the size of the largest group of equal images.
+    That leaves each group behind, and coming round the circle does not reach it again as long as m
+    is at most half of the circle. (If it is more, no permutation can do it.)
 
     Raises:
         UserError: more than half of the questions of a dataset have one and the same image.
@@ -92,8 +98,9 @@ def _shifted(
     largest = max(map(len, same.values()))
     if 2 * largest > len(questions):
         raise UserError(
-            f"--images other: {largest} of the {len(questions)} questions of {dataset} have the same image, so there "
-            "are not enough others; ask more questions (--limit) or use none or noise"
+            f"--images other: {largest} of the {len(questions)} questions of {dataset} have "
+            "the same image, so there are not enough others; ask more questions (--limit) "
+            "or use none or noise"
         )
     groups = list(same.values())
     circle = [

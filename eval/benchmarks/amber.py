@@ -1,20 +1,22 @@
 """AMBER: descriptions against annotated objects, and yes-or-no questions; no judge.
 
-Of response i to "Describe this image.": R_i the nouns of the answer that AMBER's vocabulary has (keys and values of
-`relation.json`), with repetitions, safe words left out; A_i the annotated objects, H_i annotated likely hallucinations.
-A noun is covered by an object if it is the same word or one that `relation.json` lists for it.
+Of response i to "Describe this image.": R_i the nouns of the answer that AMBER's vocabulary has
+(keys and values of `relation.json`), with repetitions, safe words left out; A_i the annotated
+objects, H_i annotated likely hallucinations. A noun is covered by an object if it is the same word
+or one that `relation.json` lists for it.
 
     CHAIR = sum #{r in R_i not covered by A_i} / sum |R_i|
     Cover = sum #{a in A_i that covers some r}  / sum |A_i|
     Hal   = share of responses with such a noun
     Cog   = sum #{r in R_i covered by H_i, not by A_i} / sum |R_i|
 
-Against the publisher's script: nouns are found by spaCy, not NLTK; words that are only close as embeddings
-(similarity over 0.8) are not covered; A_i and H_i are sets. So numbers are comparable among models scored here, and
-CHAIR is an upper bound of the script's.
+Against the publisher's script: nouns are found by spaCy, not NLTK; words that are only close as
+embeddings (similarity over 0.8) are not covered; A_i and H_i are sets. So numbers are comparable
+among models scored here, and CHAIR is an upper bound of the script's.
 
-Yes-or-no questions: scores of `yes_no` with "no" as the positive answer, as the script has it, by existence, attribute
-and relation. Relation questions carry two spellings of their type, and both are read.
+Yes-or-no questions: scores of `yes_no` with "no" as the positive answer, as the script has
+it, by existence, attribute and relation. Relation questions carry two spellings of their
+type, and both are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,8 @@
     tag_probability  P(sure) at the claim's tag, where the engine gave it (`eval.protocols.tags`)
     stated           the overall confidence of the answer, the same for all its claims
 
-A claim whose confidence is unknown has None: no threshold trusts it. So has the text of an answer that is not in the
-claim format, which counts as one claim.
+A claim whose confidence is unknown has None: no threshold trusts it. So has the text of an answer
+that is not in the claim format, which counts as one claim.
 """
 
 from collections.abc import Sequence

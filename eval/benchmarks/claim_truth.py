@@ -1,10 +1,14 @@
-"""Is an unsure claim more often hallucinated? Claims against the truth about objects, which no judge has a say in.
+"""Is an unsure claim more often hallucinated? Claims against the truth about objects,
+which no judge has a say in.
 
-A claim hallucinates if it mentions an object that the image does not hold; claims that mention no object are left out,
-since the truth says nothing about them. A claim that does not hallucinate may still be wrong about colour or place.
+A claim hallucinates if it mentions an object that the image does not hold; claims that mention no
+object are left out, since the truth says nothing about them. A claim that does not hallucinate may
+still be wrong about colour or place.
 
-    hallucinated when sure / unsure    share of the claims with confidence >= 0.5 / < 0.5 that hallucinate
-    ece_debiased, auroc, brier         of the confidence against "does not hallucinate" (`eval.metrics`)
+    hallucinated when sure / unsure    share of the claims with
+                                       confidence >= 0.5 / < 0.5 that hallucinate
+    ece_debiased, auroc, brier         of the confidence against "does not
+                                       hallucinate" (`eval.metrics`)
 
 Intervals resample images with all their claims.
 """

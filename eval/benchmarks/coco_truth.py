@@ -1,7 +1,8 @@
-"""Which of COCO's objects an image holds: those of its instances, and those that its captions mention (CHAIR's truth).
+"""Which of COCO's objects an image holds: those of its instances, and those that its captions
+mention (CHAIR's truth).
 
-Read from `instances_*.json` and `captions_*.json` (COCO 2014, train or val or both), in a directory or its
-`annotations`. Captions are read by the same extractor as the answers.
+Read from `instances_*.json` and `captions_*.json` (COCO 2014, train or val or both), in a
+directory or its `annotations`. Captions are read by the same extractor as the answers.
 """
 
 import json
@@ -39,8 +40,8 @@ def objects_of_images(
                     found[image].add(names[one["category_id"]])
     if missing := sorted(image_ids - seen):
         raise UserError(
-            f"image {missing[0]} and {len(missing) - 1} more are in no instances file of {directory}: "
-            f"put both train and val there ({_WHERE})"
+            f"image {missing[0]} and {len(missing) - 1} more are in no instances file of "
+            f"{directory}: put both train and val there ({_WHERE})"
         )
     for image, mentioned in _of_captions(directory, image_ids, extractor).items():
         found[image] |= mentioned

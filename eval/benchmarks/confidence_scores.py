@@ -1,4 +1,6 @@
-"""What the confidence of a model's claims is worth on Object HalBench, by source, and against other models."""
+"""What the confidence of a model's claims is worth on Object HalBench, by source, and
+against other models.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ Answers = Mapping[str, StoredAnswer]
 
 @dataclass(frozen=True)
 class ConfidenceScores:
-    """What one source of the claims' confidence is worth on Object HalBench; `gain` against random dropping."""
+    """What one source of the claims' confidence is worth on Object HalBench; `gain`
+    against random dropping.
+    """
 
     calibration: ObjectCalibration
     curve: Sequence[Point]
@@ -29,7 +33,9 @@ class ConfidenceScores:
 
 
 def described_images(benchmark: ObjHal, answers: Answers, source: str) -> list[Described]:
-    """The descriptions claim by claim, with the confidences of a source; objects by the offline extractor."""
+    """The descriptions claim by claim, with the confidences of a source; objects by
+    the offline extractor.
+    """
     given = [answers[item.item_id] for item in benchmark.items]
     rated = [rated_claims(one.response, source, one.tag_probabilities) for one in given]
     # One call for the claims of all descriptions: the extractor works in batches.
@@ -57,7 +63,9 @@ def score_confidence(benchmark: ObjHal, answers: Answers) -> dict[str, Confidenc
 
 @dataclass(frozen=True)
 class CurvePair:
-    """Mention rate of the first model's operating curve minus the second's, at the same recall; negative is a gain."""
+    """Mention rate of the first model's operating curve minus the second's, at the same
+    recall; negative is a gain.
+    """
 
     first: str
     second: str
@@ -65,7 +73,9 @@ class CurvePair:
 
 
 def finest_source(scores: Mapping[str, ConfidenceScores]) -> str | None:
-    """The source of confidence that tells claims apart best: P(sure), else the tags, else the stated confidence."""
+    """The source of confidence that tells claims apart best: P(sure), else the tags, else
+    the stated confidence.
+    """
     sources = ("tag_probability", "tag", "stated")
     return next((source for source in sources if source in scores), None)
 
@@ -75,7 +85,8 @@ def compare_curves(
     answers: Mapping[str, Answers],
     scores: Mapping[str, Mapping[str, ConfidenceScores]],
 ) -> list[CurvePair]:
-    """Every pair of models, each by its finest source; a model without confidence drops claims at random.
+    """Every pair of models, each by its finest source; a model without
+    confidence drops claims at random.
 
     Args:
         answers, scores: by model; scores by source then.

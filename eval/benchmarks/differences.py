@@ -1,9 +1,10 @@
 """Every model against the first one on the same items: paired differences, and which may be noise.
 
-A number is a ratio of two sums over items, as in `rates`; items of one image are resampled together. The two models are
-resampled together, so what makes an item hard for both does not widen the interval. "better" or "worse" needs what
-`eval.comparison` asks for: an interval without 0, at least 30 images, and a p-value below 0.05 after Holm's adjustment
-over all models and views of the same number. Else it is "undecided": the difference may be noise.
+A number is a ratio of two sums over items, as in `rates`; items of one image are resampled
+together. The two models are resampled together, so what makes an item hard for both does not widen
+the interval. "better" or "worse" needs what `eval.comparison` asks for: an interval without 0, at
+least 30 images, and a p-value below 0.05 after Holm's adjustment over all models and views of the
+same number. Else it is "undecided": the difference may be noise.
 """
 
 import math
@@ -34,7 +35,8 @@ class Outcomes:
     """One number of one model, item by item: sum(above) / sum(below).
 
     Attributes:
-        above, below: item_id -> share of numerator and denominator, >= 0; 0 and 0 for one that does not count.
+        above, below: item_id -> share of numerator and denominator, >= 0; 0 and 0 for
+            one that does not count.
         images: item_id -> image.
     """
 

@@ -1,8 +1,10 @@
-"""Which objects a text mentions, offline: by spaCy for English prose, by exact phrases for a vocabulary of one's own.
+"""Which objects a text mentions, offline: by spaCy for English prose, by exact phrases for a
+vocabulary of one's own.
 
-spaCy (`en_core_web_sm`): the longest phrase of lemmas, or of words, that the vocabulary has. A single word counts where
-it is a noun, and not where it only tells the kind of another noun ("bus driver", "dog house"), except before a portion
-("pizza slice"). "No dog" mentions none. Every mention counts, in the text's order, repetitions included.
+spaCy (`en_core_web_sm`): the longest phrase of lemmas, or of words, that the vocabulary has. A
+single word counts where it is a noun, and not where it only tells the kind of another noun ("bus
+driver", "dog house"), except before a portion ("pizza slice"). "No dog" mentions none. Every
+mention counts, in the text's order, repetitions included.
 """
 
 from collections.abc import Sequence
@@ -110,7 +112,8 @@ class PhraseExtractor:
 
 @cache
 def pipeline() -> "Language":
-    """The English pipeline without named entities, or the one that an index ships under a longer name.
+    """The English pipeline without named entities, or the one that an index
+    ships under a longer name.
 
     Raises:
         UserError: none is installed.

@@ -1,9 +1,12 @@
-"""Remove or mark the claims of an answer that it is not sure enough of: what a user does with the confidence.
+"""Remove or mark the claims of an answer that it is not sure enough of: what a user
+does with the confidence.
 
-    remove   the claims below the threshold are gone, the others keep number, tag and the overall confidence
+    remove   the claims below the threshold are gone, the others keep number, tag
+             and the overall confidence
     mark     they stay, with "Perhaps: " in front
 
-A claim without a confidence is below every threshold. An answer that is not in the claim format is left as it is.
+A claim without a confidence is below every threshold. An answer that is not in the claim
+format is left as it is.
 """
 
 from collections.abc import Sequence

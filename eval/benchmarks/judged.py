@@ -1,8 +1,9 @@
 """What a judge said about each answer: asked through the expert layer, kept line by line.
 
-A reply that stays unreadable after the layer's own retries, or a refusal, is a finding and is kept as null with its
-reason, so that a rerun does not pay for it again. Any other failure (no connection, a spent budget) is nobody's answer:
-what was judged is kept, and the next run asks for the rest.
+A reply that stays unreadable after the layer's own retries, or a refusal, is a finding and
+is kept as null with its reason, so that a rerun does not pay for it again. Any other
+failure (no connection, a spent budget) is nobody's answer: what was judged is kept, and the
+next run asks for the rest.
 """
 
 import asyncio
@@ -28,7 +29,9 @@ OF_OPTIONS = ("refused", "length")
 
 @dataclass(frozen=True)
 class Judgements:
-    """What the judge said by item_id, None where it was unreadable; and who judged by which prompt."""
+    """What the judge said by item_id, None where it was unreadable; and who
+    judged by which prompt.
+    """
 
     values: Mapping[str, Any]
     judges: tuple[str, ...]
@@ -44,7 +47,8 @@ def ask_judge(
     """The judge's answer to each request; what the file holds already is not asked again.
 
     Args:
-        path: JSONL of `item_id`, `value`, `judge`, and `reason` of a null; other settings than its own move it aside.
+        path: JSONL of `item_id`, `value`, `judge`, and `reason` of a null; other settings
+            than its own move it aside.
         requests: item_id -> request.
         read: verdict -> what is kept of it, as JSON has it.
         settings: what the requests depend on.
@@ -82,8 +86,8 @@ def ask_judge(
                 break
     if failures:
         raise UserError(
-            f"the judge {expert.name} failed on {len(failures)} of {len(requests)} (first: {failures[0]}); "
-            f"{len(log.done)} are kept, run the same command again for the rest"
+            f"the judge {expert.name} failed on {len(failures)} of {len(requests)} (first: "
+            f"{failures[0]}); {len(log.done)} are kept, run the same command again for the rest"
         )
     log.finish()
     wanted = {line["item_id"]: line for line in read_jsonl(path) if line["item_id"] in requests}

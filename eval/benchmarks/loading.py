@@ -1,7 +1,9 @@
-"""A benchmark's directory as published, by kind: what is asked, and what the answers are held against.
+"""A benchmark's directory as published, by kind: what is asked, and what the
+answers are held against.
 
-objhal   one *.jsonl of questions with images; COCO's instances_*.json and captions_*.json (or in annotations/). Or,
-         for images of one's own: truth.json {image_id: [object, ...]} and vocabulary.json (see `vocabulary`)
+objhal   one *.jsonl of questions with images; COCO's instances_*.json and captions_*.json (or in
+         annotations/). Or, for images of one's own: truth.json {image_id: [object, ...]} and
+         vocabulary.json (see `vocabulary`)
 mmhal    one *.json; images/
 pope     *_random.json, *_popular.json, *_adversarial.json, or some of them; images/
 amber    annotations.json, relation.json, safe_words.txt, query_generative.json and, if wanted,

@@ -1,11 +1,12 @@
-"""MMHal-Bench: 96 questions of eight types, each answer rated from 0 to 6 by a judge who sees text only.
+"""MMHal-Bench: 96 questions of eight types, each answer rated from 0 to 6 by a
+judge who sees text only.
 
     score               mean rating
     hallucination rate  share of ratings below 3
 
-The rubric (`reward_fns/prompts/mmhal_rating.txt`) has the publisher's scale in our own words. An unreadable rating is
-asked for again by the expert layer, and then counted apart: it is in neither number. With `paper` it is a rating of 0,
-as the publisher's script has it.
+The rubric (`reward_fns/prompts/mmhal_rating.txt`) has the publisher's scale in our own words. An
+unreadable rating is asked for again by the expert layer, and then counted apart: it is in neither
+number. With `paper` it is a rating of 0, as the publisher's script has it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,9 @@ def score(ratings: Sequence[Rating], paper: bool = False, seed: int = 0) -> Mmha
 def parts(
     ratings: Mapping[str, Rating], paper: bool = False
 ) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
-    """Score and hallucination rate item by item: what it adds to numerator and denominator; 0 and 0 if unreadable."""
+    """Score and hallucination rate item by item: what it adds to numerator and denominator;
+    0 and 0 if unreadable.
+    """
     unread = 0 if paper else None
     values = {item: unread if one.rating is None else one.rating for item, one in ratings.items()}
     below = {item: float(value is not None) for item, value in values.items()}

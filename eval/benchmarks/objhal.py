@@ -1,7 +1,8 @@
 """Object HalBench: how many of the objects that a description mentions are not in the image.
 
-Of response i: m_i mentions of objects, h_i of them of objects that the image does not hold; M_i the distinct objects
-mentioned, H_i those of them that the image does not hold, T_i the image's objects.
+Of response i: m_i mentions of objects, h_i of them of objects that the image does not
+hold; M_i the distinct objects mentioned, H_i those of them that the image does not hold,
+T_i the image's objects.
 
     response rate  #{h_i > 0} / #{m_i > 0}            responses that mention an object (RLAIF-V's refinement of CHAIR_s)
     mention rate   sum h_i / sum m_i                  the table's "object level"; CHAIR's code counts so
@@ -10,7 +11,8 @@ mentioned, H_i those of them that the image does not hold, T_i the image's objec
     recall         sum |M_i & T_i| / sum |T_i|        how much of the image is told: saying less lowers all rates above
     words, mentions                                   means over responses
 
-CHAIR: Rohrbach et al. 2018. The question file has 300 lines of org_idx, image_id, question and image (base64).
+CHAIR: Rohrbach et al. 2018. The question file has 300 lines of org_idx, image_id,
+question and image (base64).
 """
 
 from collections.abc import Mapping, Sequence

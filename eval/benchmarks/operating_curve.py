@@ -1,15 +1,16 @@
-"""What a confidence buys: drop the claims below a threshold, and see fewer hallucinations at what recall.
+"""What a confidence buys: drop the claims below a threshold, and see fewer
+hallucinations at what recall.
 
-At threshold t an image's description keeps its claims with confidence >= t (all of them at the first point, those
-without a confidence too). Of what is kept:
+At threshold t an image's description keeps its claims with confidence >= t (all of them at the
+first point, those without a confidence too). Of what is kept:
 
     hallucination rate   sum of hallucinated mentions / sum of mentions
     recall               sum of the image's objects told / sum of the image's objects
 
-Dropping claims at random keeps the rate and lowers the recall; so at equal recall the curve's rate below the rate of
-the whole is what the confidence is worth. Between two points of the curve the rate is interpolated: a user who picks
-one of the two thresholds at random is there, to first order. Two models on the same images are compared at a share of
-the lower of their full recalls.
+Dropping claims at random keeps the rate and lowers the recall; so at equal recall the curve's rate
+below the rate of the whole is what the confidence is worth. Between two points of the curve the
+rate is interpolated: a user who picks one of the two thresholds at random is there, to first
+order. Two models on the same images are compared at a share of the lower of their full recalls.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ MOST_POINTS = 50
 
 @dataclass(frozen=True)
 class Point:
-    """The rates at one threshold; `threshold` is None where nothing is dropped, NaN rates where nothing is left."""
+    """The rates at one threshold; `threshold` is None where nothing is dropped, NaN rates
+    where nothing is left.
+    """
 
     threshold: float | None
     kept: float  # share of all claims
@@ -38,7 +41,9 @@ class Point:
 
 @dataclass(frozen=True)
 class _Counts:
-    """(T, n), of each threshold and image: hallucinated mentions, mentions, objects told; truth (n,), kept (T,)."""
+    """(T, n), of each threshold and image: hallucinated mentions, mentions, objects told;
+    truth (n,), kept (T,).
+    """
 
     wrong: Floats
     mentions: Floats
@@ -64,10 +69,12 @@ def operating_curve(described: Sequence[Described]) -> list[Point]:
 def gain_at_equal_recall(
     first: Sequence[Described], second: Sequence[Described] | None = None, share: float = 0.8
 ) -> Interval | None:
-    """Hallucination rate of the first's curve minus that of another, at the same recall; negative is a gain.
+    """Hallucination rate of the first's curve minus that of another, at the same
+    recall; negative is a gain.
 
     Args:
-        second: another model on the same images; None: the same model with claims dropped at random.
+        second: another model on the same images; None: the same model with
+            claims dropped at random.
         share: of the (lower) full recall, at which the two are compared.
 
     Returns:
@@ -148,7 +155,8 @@ def _gain(ours: _Counts, theirs: _Counts | None, weights: Floats, share: float) 
 
 
 def _at(rate: Floats, recall: Floats, wanted: float) -> float:
-    """The rate at a recall, by the highest threshold that reaches it and the next one; NaN above the full recall.
+    """The rate at a recall, by the highest threshold that reaches it and the next one;
+    NaN above the full recall.
 
     The last threshold is passed by dropping its claims at random, which keeps the rate.
     """

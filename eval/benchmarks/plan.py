@@ -1,7 +1,7 @@
 """The hallucination command: models by benchmarks, answered, judged, scored and written as tables.
 
-All models answer first, one in memory at a time; then the judge is asked, then everything is scored. What is there
-already and was made with the same settings is not made again.
+All models answer first, one in memory at a time; then the judge is asked, then everything is
+scored. What is there already and was made with the same settings is not made again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,8 @@ def evaluate(models: Mapping[str, str | Mapping[str, Any]], plan: Plan) -> Evalu
     """Ask, judge and score all models.
 
     Raises:
-        UserError: a model, a benchmark's files or the judge's configuration is wrong, or the judge failed.
+        UserError: a model, a benchmark's files or the judge's configuration is
+            wrong, or the judge failed.
     """
     check_out_directory(plan.out)
     with alone_in(plan.out):
@@ -201,8 +202,8 @@ def _warn_of_truncation(model: str, scores: ModelScores, max_tokens: int) -> Non
     for kind, share in scores.truncated.items():
         if share > MOST_TRUNCATED:
             print(
-                f"{model} {kind}: {share:.1%} of the answers were cut off at --max-tokens {max_tokens}: "
-                "raise it, or rates and recall are those of shorter answers"
+                f"{model} {kind}: {share:.1%} of the answers were cut off at --max-tokens "
+                f"{max_tokens}: raise it, or rates and recall are those of shorter answers"
             )
 
 

@@ -1,7 +1,9 @@
-"""POPE: is a named object in the image, where the absent ones are random, popular, or often seen beside what is there.
+"""POPE: is a named object in the image, where the absent ones are random, popular, or often
+seen beside what is there.
 
-Both shapes that circulate are read: JSON lines, and one JSON array; also the copy of 2,910 lines. A question is
-{"question_id", "image", "text", "label"}. Scores are those of `yes_no`, with yes as the positive answer.
+Both shapes that circulate are read: JSON lines, and one JSON array; also the copy of 2,910
+lines. A question is {"question_id", "image", "text", "label"}. Scores are those of `yes_no`,
+with yes as the positive answer.
 """
 
 from collections.abc import Mapping

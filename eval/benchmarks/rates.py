@@ -3,8 +3,8 @@
     share   hits / n of independent yes-or-no outcomes          Wilson's interval, never empty at 0 or n hits
     ratio   sum_i a_i / sum_i b_i over responses i              percentile bootstrap over responses, or over clusters
 
-Precision, recall, F1 = 2 TP / (2 TP + FP + FN), means (b_i = 1) and rates over mentions are ratios of sums. Undefined
-values (nothing to divide by) are NaN.
+Precision, recall, F1 = 2 TP / (2 TP + FP + FN), means (b_i = 1) and rates over mentions are ratios
+of sums. Undefined values (nothing to divide by) are NaN.
 """
 
 import math
@@ -21,7 +21,9 @@ from eval.numbers.values import Interval
 
 @dataclass(frozen=True)
 class Rate:
-    """numerator / denominator with its interval; all of value, low and high NaN where the denominator is 0."""
+    """numerator / denominator with its interval; all of value, low and high NaN where
+    the denominator is 0.
+    """
 
     numerator: float
     denominator: float
@@ -66,7 +68,8 @@ def ratio(
 
     Args:
         numerators, denominators: (n,), of each response, at least 0.
-        clusters: (n,), responses with the same name are resampled together (questions about one image).
+        clusters: (n,), responses with the same name are resampled together
+            (questions about one image).
     """
     a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
     if not b.sum():

@@ -28,8 +28,8 @@ class ViewScores:
     """What judge and extractor make of a model's answers in one view; None: not asked for.
 
     Attributes:
-        objects_by: who found Object HalBench's objects; objects_unread: replies of a judge that could not be read, left
-            out of all its rates.
+        objects_by: who found Object HalBench's objects; objects_unread: replies of a judge that
+            could not be read, left out of all its rates.
         judges: who judged, as its server states, and by which prompt.
     """
 
@@ -51,7 +51,8 @@ class ModelScores:
         yes_no: "pope random", ..., "amber existence", ... -> scores.
         confidence: source -> scores; sources that no answer has are left out.
         truncated: benchmark -> share of the answers that were cut off.
-        outcomes: what is compared between models, item by item; hallucination.json does not list it.
+        outcomes: what is compared between models, item by item;
+            hallucination.json does not list it.
     """
 
     views: Mapping[str, ViewScores]
@@ -89,7 +90,9 @@ class Judging:
 def count_objhal(
     benchmark: ObjHal, answers: Answers, view: str, judging: Judging
 ) -> tuple[dict[str, ObjectCounts], str, int]:
-    """Item -> counts of its description in a view; who found the objects; and texts of which nobody could."""
+    """Item -> counts of its description in a view; who found the objects; and texts
+    of which nobody could.
+    """
     texts = {
         item.item_id: counted_text(answers[item.item_id].response, view) for item in benchmark.items
     }
@@ -111,7 +114,9 @@ def count_objhal(
 def _objects_by_judge(
     texts: Mapping[str, str], vocabulary: Vocabulary, view: str, judging: Judging
 ) -> tuple[dict[str, tuple[str, ...]], str]:
-    """Objects of each text by the judge, without those whose reply could not be read; and who judged."""
+    """Objects of each text by the judge, without those whose reply could not be
+    read; and who judged.
+    """
     requests = {item: ObjectsRequest(text) for item, text in texts.items() if text.strip()}
     said = judging.ask("objhal", f"{view}_objects", requests, lambda verdict: list(verdict.objects))
     found: dict[str, tuple[str, ...]] = {item: () for item in texts if item not in requests}

@@ -1,7 +1,8 @@
-"""A model's answers to a benchmark: asked once, kept line by line, so that a kill loses at most a batch.
+"""A model's answers to a benchmark: asked once, kept line by line, so that a
+kill loses at most a batch.
 
-The prompt is the benchmark's question, with the claim format's instruction where that is wanted. Each question has a
-seed of its own, so an answer depends neither on its batch nor on a resume.
+The prompt is the benchmark's question, with the claim format's instruction where that is wanted.
+Each question has a seed of its own, so an answer depends neither on its batch nor on a resume.
 """
 
 import hashlib
@@ -38,7 +39,8 @@ def prompt_text(item: Item, prompt: str | None) -> str:
     """What the model is asked.
 
     Args:
-        prompt: one of `PROMPTS`; None: the claim format for descriptions, plain for yes-or-no questions.
+        prompt: one of `PROMPTS`; None: the claim format for descriptions, plain
+            for yes-or-no questions.
     """
     plain = prompt == "plain" or (prompt is None and item.yes_no)
     return item.question if plain else claim_prompt(item.question)
@@ -67,7 +69,8 @@ def answer_items(
     prompt: str | None,
     batch_size: int | None = None,
 ) -> None:
-    """Append the answers that the log lacks, and finish it. A model without a question left is not loaded.
+    """Append the answers that the log lacks, and finish it. A model without a
+    question left is not loaded.
 
     Raises:
         UserError: an image cannot be read, or the engine answers nothing.

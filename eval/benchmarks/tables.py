@@ -1,4 +1,6 @@
-"""Tables of the hallucination command: the paper's Table 3 with our rows below, and what stands behind them."""
+"""Tables of the hallucination command: the paper's Table 3 with our rows below, and
+what stands behind them.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +15,8 @@ from eval.paper.hallucination import paper_method, reported
 from eval.tables.table import Cell, Column, Table
 
 _INTERVALS = (
-    "Brackets: 95 % intervals, Wilson's for shares of responses, else a bootstrap over responses (over images where "
-    "they have several)."
+    "Brackets: 95 % intervals, Wilson's for shares of responses, else a bootstrap over "
+    "responses (over images where they have several)."
 )
 _REPORTED = "reported"
 _MEASURED = "measured"
@@ -133,8 +135,8 @@ def objhal_table(scores: Mapping[str, ModelScores]) -> Table | None:
         Column("words", digits=1),
     )
     notes = (
-        f"Objects found by: {', '.join(sorted(finders))}; {unread} responses left out since the judge's reply could "
-        "not be read.",
+        f"Objects found by: {', '.join(sorted(finders))}; {unread} responses left out since the "
+        "judge's reply could not be read.",
         "CHAIR_s: of all responses; CHAIR_i: each object once a response.",
         _INTERVALS,
     )
@@ -180,8 +182,8 @@ def yes_no_table(scores: Mapping[str, ModelScores]) -> Table | None:
         Column("unreadable"),
     )
     notes = (
-        "The positive answer is yes for POPE and no for AMBER, as their publishers have it. An unreadable answer is "
-        "wrong.",
+        "The positive answer is yes for POPE and no for AMBER, as their publishers have it. An "
+        "unreadable answer is wrong.",
         _INTERVALS,
     )
     return Table("yes_no", "Yes or no", columns, tuple(rows), notes) if rows else None
@@ -231,10 +233,10 @@ def confidence_table(scores: Mapping[str, ModelScores]) -> Table | None:
         Column("gain at 80 % of recall", percent=True, digits=1, better="low", signed=True),
     )
     notes = (
-        "Of the claims that mention an object: it hallucinates if one of them is not in the image. Sure: confidence of "
-        "at least 0.5.",
-        "Gain: hallucinated mentions with the least confident claims dropped, minus with claims dropped at random, at "
-        "80 % of the full recall; negative is good.",
+        "Of the claims that mention an object: it hallucinates if one of them is not in the "
+        "image. Sure: confidence of at least 0.5.",
+        "Gain: hallucinated mentions with the least confident claims dropped, minus with claims "
+        "dropped at random, at 80 % of the full recall; negative is good.",
         _INTERVALS,
     )
     title = "What the confidence is worth on Object HalBench"
@@ -265,8 +267,9 @@ def pairs_table(pairs: Sequence[CurvePair]) -> Table | None:
         Column("mention rate, difference", percent=True, digits=1, better="low", signed=True),
     )
     notes = (
-        "Hallucinated share of mentions where each has dropped its least confident claims until both are at 80 % of "
-        "the lower of their full recalls; negative: the first hallucinates less at equal recall. Paired over images.",
+        "Hallucinated share of mentions where each has dropped its least confident claims until "
+        "both are at 80 % of the lower of their full recalls; negative: the first hallucinates "
+        "less at equal recall. Paired over images.",
         _INTERVALS,
     )
     title = "Operating curves at equal recall"
@@ -299,10 +302,10 @@ def differences_table(differences: Sequence[PairedDifference]) -> Table | None:
             rows.append((model_title(model), view, *shown, "; ".join(told) or "undecided"))
     family = max(one.family for one in differences)
     notes = (
-        f"The model's value minus that of {model_title(differences[0].against)} on the same items; brackets: 95 % "
-        "intervals of a paired bootstrap over images.",
-        f"Last column: what is left of up to {family} comparisons a number after Holm's adjustment (p < 0.05, interval "
-        "without 0, 30 images); all else may be noise.",
+        f"The model's value minus that of {model_title(differences[0].against)} on the same "
+        "items; brackets: 95 % intervals of a paired bootstrap over images.",
+        f"Last column: what is left of up to {family} comparisons a number after Holm's "
+        "adjustment (p < 0.05, interval without 0, 30 images); all else may be noise.",
     )
     told_columns = (Column("model"), Column("view"), *(columns[name] for name in asked))
     title = f"Against {model_title(differences[0].against)}, paired"

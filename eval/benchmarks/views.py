@@ -1,10 +1,14 @@
-"""What an answer says, in three readings: a benchmark judges text, and our answers carry tags and a confidence.
+"""What an answer says, in three readings: a benchmark judges text, and our answers
+carry tags and a confidence.
 
     raw        the response as it is, with bullets, tags and the confidence line
-    asserted   what it says without them; a claim tagged "I'm not sure." counts as said like any other
-    hedged     the same, but an unsure claim is a guess: its objects are not counted, and a judge reads "Perhaps:"
+    asserted   what it says without them; a claim tagged "I'm not sure."
+               counts as said like any other
+    hedged     the same, but an unsure claim is a guess: its objects are not counted, and
+               a judge reads "Perhaps:"
 
-An answer that is not in the claim format is read leniently (`reward_fns.lenient`); it hedges nothing.
+An answer that is not in the claim format is read leniently
+(`reward_fns.lenient`); it hedges nothing.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""Which words name which object: COCO's 80 categories with synonyms, or a benchmark's own vocabulary.
+"""Which words name which object: COCO's 80 categories with synonyms, or a
+benchmark's own vocabulary.
 
-A file (YAML or JSON) holds `objects`, object -> its other names; and may hold `not_objects`, phrases that hold a name
-and are no object ("bus stop"), and `portions`, heads that portion what stands before them ("pizza slice").
+A file (YAML or JSON) holds `objects`, object -> its other names; and may hold `not_objects`,
+phrases that hold a name and are no object ("bus stop"), and `portions`, heads that portion what
+stands before them ("pizza slice").
 """
 
 from collections.abc import Iterator, Mapping, Sequence

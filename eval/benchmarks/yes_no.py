@@ -1,11 +1,13 @@
 """Yes or no: reading such answers, and what they score.
 
-An answer is read by its first word (yes, no, true, false), or by "there is", "there are" with or without "no" or "not"
-behind; anything else is unreadable (None). Unreadable answers are wrong: they stay in the denominators of accuracy and
-recall, and are in no precision. POPE's own script reads every answer without a "no" or "not" in its first sentence as
-yes; so it gives a model that says something else half of the points.
+An answer is read by its first word (yes, no, true, false), or by "there is", "there are" with or
+without "no" or "not" behind; anything else is unreadable (None). Unreadable answers are wrong:
+they stay in the denominators of accuracy and recall, and are in no precision. POPE's own script
+reads every answer without a "no" or "not" in its first sentence as yes; so it gives a model that
+says something else half of the points.
 
-With "positive" one of the two answers (POPE: yes; AMBER: no, the answer to a question about a hallucination):
+With "positive" one of the two answers (POPE: yes; AMBER: no, the answer to a
+question about a hallucination):
 
     accuracy = right / n      precision = TP / (TP + FP)      recall = TP / positives      F1 = 2 TP / (2 TP + FP + FN)
 

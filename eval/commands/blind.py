@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 
 _DESCRIPTION = """\
-Does the confidence fall when the image is gone? Compares records of the same models and questions, made by
+Does the confidence fall when the image is gone? Compares records of the same
+models and questions, made by
 
   python -m eval calibration ... --out PLAIN
   python -m eval calibration ... --out NONE --images none        (a grey image; also: other, noise)
 
-by mean confidence, accuracy and ECE: plain, corrupted, and the paired difference with its 95 % interval.
+by mean confidence, accuracy and ECE: plain, corrupted, and the paired
+difference with its 95 % interval.
 """
 
 

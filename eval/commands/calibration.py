@@ -7,23 +7,27 @@ from eval.commands.arguments import json_or_text, model_spec, positive, share
 from reward_fns.errors import UserError
 
 _DESCRIPTION = """\
-Ask models the questions of a parquet, judge the answers, and get the confidence in each answer by each protocol:
+Ask models the questions of a parquet, judge the answers, and get the confidence in each
+answer by each protocol:
 
   dp            probability of the answer's last token     (dp_answer: of what it
                 says, without tags and number; dp_end: of its end; dp_sequence: of the whole answer)
-  sc            agreement of --sc-samples sampled answers (sc_own: with this answer; semantic_entropy: how many
-                different things they say)
+  sc            agreement of --sc-samples sampled answers (sc_own: with this answer;
+                semantic_entropy: how many different things they say)
   pcr           probability of Yes and True when asked whether the answer is right, in three ways
-  verbal        the confidence that the answer itself states (verbal_asked: when asked for it; verbal_expected:
-                the mean over what it might have stated; tags: by its tags alone)
+  verbal        the confidence that the answer itself states (verbal_asked: when asked for it;
+                verbal_expected: the mean over what it might have stated; tags: by its tags alone)
   vcap          two rounds: what the model sees, then whether the answer fits it
 
-Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with more protocols or models:
-it asks only for what is missing. Then: python -m eval report --records OUT --out REPORT
+Writes OUT/NAME.answers.jsonl and OUT/NAME.PROTOCOL.jsonl. Run it again after a kill, or with
+more protocols or models: it asks only for what is missing. Then:
+
+  python -m eval report --records OUT --out REPORT
 """
 _SPEC = """\
-a Hugging Face directory; BASE+ADAPTER with a peft LoRA adapter; a verl checkpoint; or JSON such as
-{"kind": "openai", "model": ..., "base_url": ...}. NAME@STEP names a checkpoint of a run. May be given several times"""
+a Hugging Face directory; BASE+ADAPTER with a peft LoRA adapter; a verl checkpoint; or JSON
+such as {"kind": "openai", "model": ..., "base_url": ...}. NAME@STEP names a checkpoint of a
+run. May be given several times"""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,8 +69,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=share,
         default=1.0,
         metavar="SHARE",
-        help="share of the answers that must be judged (default 1.0): the others, which the expert refuses each "
-        "time, are left out, named in OUT/NAME.left_out.json and counted in the report",
+        help="share of the answers that must be judged (default 1.0): the others, which the "
+        "expert refuses each time, are left out, named in OUT/NAME.left_out.json and "
+        "counted in the report",
     )
     parser.add_argument(
         "--limit", type=positive, help="ask only the first so many questions of each dataset"
@@ -87,27 +92,31 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--equivalence",
         default="text",
         metavar="text|expert|MODEL",
-        help="when two samples say the same, for sc_own and semantic_entropy: by normalised text (default, for "
-        "answers of one short claim), or by entailment both ways: of the expert, or of an NLI cross-encoder",
+        help="when two samples say the same, for sc_own and semantic_entropy: by normalised text "
+        "(default, for answers of one short claim), or by entailment both ways: of the "
+        "expert, or of an NLI cross-encoder",
     )
     parser.add_argument(
         "--correctness",
         choices=["expert", "dataset"],
         default="expert",
-        help="dataset: VQA accuracy or exact match where the dataset has that rule, the expert elsewhere",
+        help="dataset: VQA accuracy or exact match where the dataset has that rule, "
+        "the expert elsewhere",
     )
     parser.add_argument(
         "--thinking",
         nargs=2,
         metavar=("OPEN", "CLOSE"),
-        help="tags of a thinking block that stands before the answer, as in the reward's option of that name",
+        help="tags of a thinking block that stands before the answer, as in the "
+        "reward's option of that name",
     )
     parser.add_argument(
         "--images",
         choices=["as_is", "none", "other", "noise"],
         default="as_is",
-        help="what the model is shown in place of the image: none (grey, of the same size, since many models need an "
-        "image), another question's, or noise; see `python -m eval blind`",
+        help="what the model is shown in place of the image: none (grey, of the same "
+        "size, since many models need an image), another question's, or noise; see "
+        "`python -m eval blind`",
     )
     parser.add_argument(
         "--decoding",
@@ -120,7 +129,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--replicas",
         type=positive,
         metavar="N",
-        help="copies of each model that vLLM loads, through Ray Data (default: one a visible GPU; one without a GPU)",
+        help="copies of each model that vLLM loads, through Ray Data (default: one a visible "
+        "GPU; one without a GPU)",
     )
 
 

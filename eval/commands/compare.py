@@ -1,4 +1,6 @@
-"""`python -m eval compare`: two models on the same questions, or the same models over several seeds."""
+"""`python -m eval compare`: two models on the same questions, or the same
+models over several seeds.
+"""
 
 import argparse
 from pathlib import Path

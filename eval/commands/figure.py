@@ -4,17 +4,19 @@ import argparse
 from pathlib import Path
 
 _RELIABILITY = """\
-Reliability diagrams (Figures 1 and 7): OUT/reliability_PROTOCOL_SLICE.png and .svg, a panel a model.
---by dataset subset gives a file for each dataset and subset; without --by there is one, of all questions.
+Reliability diagrams (Figures 1 and 7): OUT/reliability_PROTOCOL_SLICE.png and .svg, a
+panel a model. --by dataset subset gives a file for each dataset and subset; without --by
+there is one, of all questions.
 """
 _FIXED_DYNAMIC = """\
-Fixed against dynamic coefficients (Figure 5): OUT/fixed_dynamic.png and .svg; the numbers are printed. The records hold
-models NAME, trained with coefficients that depend on the dataset, and NAME_fixed, trained with
-reward.custom_reward_function.reward_kwargs.coefficients=fixed.
+Fixed against dynamic coefficients (Figure 5): OUT/fixed_dynamic.png and .svg; the numbers are
+printed. The records hold models NAME, trained with coefficients that depend on the dataset, and
+NAME_fixed, trained with reward.custom_reward_function.reward_kwargs.coefficients=fixed.
 """
 _CHECKPOINTS = """\
-ECE over the checkpoints of a run (Figures 6 and 8): OUT/checkpoints.png and .svg. The records hold models NAME@STEP of
-at least two steps, as from python -m eval calibration --model rl@30=CHECKPOINT --model rl@60=CHECKPOINT.
+ECE over the checkpoints of a run (Figures 6 and 8): OUT/checkpoints.png and .svg. The records hold
+models NAME@STEP of at least two steps, as from python -m eval calibration --model rl@30=CHECKPOINT
+--model rl@60=CHECKPOINT.
 """
 
 
@@ -60,7 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw, and print the files' names.
 
     Raises:
-        UserError: the records are wrong, `--out` is no directory, or the records hold nothing that the figure shows.
+        UserError: the records are wrong, `--out` is no directory, or the records hold
+            nothing that the figure shows.
     """
     from eval.naming.out_paths import check_out_directory
     from eval.records.chosen import load_chosen
@@ -94,8 +97,9 @@ def _fixed_dynamic(records: Path, out: Path, models: dict, sliced: dict) -> Path
     table = fixed_dynamic_table(pairs)
     if table is None:
         raise UserError(
-            f"{records} holds no pair of models NAME and NAME_fixed with a protocol in common, there are "
-            f"{', '.join(models)}: evaluate both with `python -m eval calibration --model rl=... --model rl_fixed=...`"
+            f"{records} holds no pair of models NAME and NAME_fixed with a protocol in common, "
+            f"there are {', '.join(models)}: evaluate both with `python -m eval calibration "
+            "--model rl=... --model rl_fixed=...`"
         )
     print(render(table, ".md"))
     path = out / "fixed_dynamic.png"
@@ -110,8 +114,9 @@ def _checkpoints(records: Path, out: Path, models: dict, sliced: dict) -> Path:
     courses = checkpoint_courses(models, sliced)
     if not courses:
         raise UserError(
-            f"{records} holds no run with two checkpoints NAME@STEP, there are {', '.join(models)}: evaluate them "
-            "with `python -m eval calibration --model rl@30=CHECKPOINT --model rl@60=CHECKPOINT`"
+            f"{records} holds no run with two checkpoints NAME@STEP, there are "
+            f"{', '.join(models)}: evaluate them with `python -m eval calibration --model "
+            "rl@30=CHECKPOINT --model rl@60=CHECKPOINT`"
         )
     path = out / "checkpoints.png"
     draw_checkpoints(path, courses)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 _DESCRIPTION = """\
-Remove or mark the claims below a confidence in every answer of a JSONL file, such as MODEL.answers.jsonl or what
-`python -m eval hallucination` keeps. A line needs the field `response`; P(sure) is read from `tag_probabilities`.
-Writes the same lines with the new `response`, and `unsure_claims`. A threshold that suits: the operating curve of
+Remove or mark the claims below a confidence in every answer of a JSONL file, such as
+MODEL.answers.jsonl or what `python -m eval hallucination` keeps. A line needs the field
+`response`; P(sure) is read from `tag_probabilities`. Writes the same lines with the new
+`response`, and `unsure_claims`. A threshold that suits: the operating curve of
 `python -m eval hallucination`.
 """
 
@@ -38,7 +39,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--by",
         choices=["tag", "tag_probability", "stated"],
         default="tag",
-        help="tag: sure or not (default); tag_probability: P(sure); stated: the answer's confidence",
+        help="tag: sure or not (default); tag_probability: P(sure); stated: "
+        "the answer's confidence",
     )
 
 

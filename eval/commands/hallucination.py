@@ -1,4 +1,6 @@
-"""`python -m eval hallucination`: MMHal-Bench, Object HalBench, POPE and AMBER for any models (Table 3)."""
+"""`python -m eval hallucination`: MMHal-Bench, Object HalBench, POPE and AMBER for
+any models (Table 3).
+"""
 
 import argparse
 from pathlib import Path
@@ -10,18 +12,19 @@ if TYPE_CHECKING:
     from eval.benchmarks.plan import Evaluation, Plan
 
 _DESCRIPTION = """\
-Ask models the questions of hallucination benchmarks, judge and score the answers, and write Table 3 with the paper's
-numbers beside.
+Ask models the questions of hallucination benchmarks, judge and score the answers, and write
+Table 3 with the paper's numbers beside.
 
   objhal   Object HalBench: objects in descriptions against COCO's; what unsure claims are worth
   mmhal    MMHal-Bench: a rating of 0 to 6 by --judge
   pope     is an object in the image, random, popular, adversarial
   amber    descriptions against annotated objects, yes-or-no questions
 
-A directory holds a benchmark's files as published: eval/benchmarks/README.md says where each comes from. Pocket ones:
-python -m data_prep.pocket benchmarks --out DIR. Writes answers, judgements, hallucination.json, a table each (.md,
-.csv, .tex) and operating_curve.png to OUT. Run it again after a kill, or with more models or benchmarks: it asks only
-for what is missing, and pays for no judgement twice.
+A directory holds a benchmark's files as published: eval/benchmarks/README.md says where each
+comes from. Pocket ones: python -m data_prep.pocket benchmarks --out DIR. Writes answers,
+judgements, hallucination.json, a table each (.md, .csv, .tex) and operating_curve.png to OUT. Run
+it again after a kill, or with more models or benchmarks: it asks only for what is missing, and
+pays for no judgement twice.
 """
 
 
@@ -57,7 +60,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--judge",
         type=json_or_text,
         metavar="EXPERT",
-        help='of mmhal, JSON such as {"kind": "openai", "model": ...}; its verdicts are cached in OUT/verdicts',
+        help='of mmhal, JSON such as {"kind": "openai", "model": ...}; its verdicts are '
+        "cached in OUT/verdicts",
     )
     parser.add_argument(
         "--objects",
@@ -70,18 +74,21 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         nargs="+",
         choices=["raw", "asserted", "hedged"],
         default=["asserted"],
-        help="claim-format answers as they are; without tags and numbers (default); with unsure claims as guesses",
+        help="claim-format answers as they are; without tags and numbers (default); with "
+        "unsure claims as guesses",
     )
     parser.add_argument(
         "--prompt",
         choices=["claims", "plain"],
-        help="with the claim format's instruction or without (default: claims, yes-or-no questions plain)",
+        help="with the claim format's instruction or without (default: claims, "
+        "yes-or-no questions plain)",
     )
     parser.add_argument(
         "--unreadable",
         choices=["apart", "paper"],
         default="apart",
-        help="an unreadable rating is counted apart (default), or as 0, as the publisher's script does",
+        help="an unreadable rating is counted apart (default), or as 0, as the "
+        "publisher's script does",
     )
     parser.add_argument("--temperature", type=float, default=0.0, help="0: greedy (default)")
     parser.add_argument("--max-tokens", type=positive, default=512)

@@ -1,4 +1,6 @@
-"""`python -m eval fit-calibrator` and `posthoc`: fit a map of confidences, apply one, or cross-fit by question."""
+"""`python -m eval fit-calibrator` and `posthoc`: fit a map of confidences, apply one, or
+cross-fit by question.
+"""
 
 import argparse
 from pathlib import Path
@@ -6,16 +8,16 @@ from pathlib import Path
 from reward_fns.posthoc import METHODS
 
 _FIT = """\
-Fit a post-hoc calibration on the records of questions that are kept for it, and write it as JSON. Serving code applies
-it with reward_fns.posthoc.load_calibrator(FILE).apply(confidence).
+Fit a post-hoc calibration on the records of questions that are kept for it, and write it as JSON.
+Serving code applies it with reward_fns.posthoc.load_calibrator(FILE).apply(confidence).
 """
 _POSTHOC = """\
-Write records MODEL.PROTOCOL+METHOD.jsonl beside MODEL.PROTOCOL.jsonl: the same answers with calibrated confidences,
-which `report` shows as a protocol of its own. One of:
+Write records MODEL.PROTOCOL+METHOD.jsonl beside MODEL.PROTOCOL.jsonl: the same answers with
+calibrated confidences, which `report` shows as a protocol of its own. One of:
 
   --calibrator FILE   of fit-calibrator; refused if it was fitted on one of these questions
-  --folds K           for records without questions kept apart: each confidence by a map that was fitted without its
-                      question
+  --folds K           for records without questions kept apart: each confidence by a map that was
+                      fitted without its question
 """
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 _DESCRIPTION = """\
 Make the report of an evaluation from its record files, without asking any model:
 
-  OUT/report.html   one file to read, send or print: verdicts, reliability diagrams, tables, example answers, provenance
+  OUT/report.html   one file to read, send or print: verdicts, reliability diagrams, tables,
+                    example answers, provenance
   OUT/report.md     the same in short; also printed
   OUT/report.json   every number
   OUT/tables/       each table as CSV, LaTeX and Markdown
@@ -55,7 +56,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--hallucination",
         type=Path,
-        help="directory that `python -m eval hallucination` wrote: its tables and curves on the page",
+        help="directory that `python -m eval hallucination` wrote: its tables "
+        "and curves on the page",
     )
     parser.add_argument(
         "--track",

@@ -1,4 +1,6 @@
-"""`python -m eval selective`: trust the confident answers, choose a threshold, vote by confidence."""
+"""`python -m eval selective`: trust the confident answers, choose a
+threshold, vote by confidence.
+"""
 
 import argparse
 from pathlib import Path
@@ -10,7 +12,8 @@ What a user does with a confidence, for each model and protocol of a directory o
   a threshold for a wanted accuracy: shown on one half of the questions, reported on the other
   with several answers a question (calibration --samples K): majority against confidence-weighted vote
 
---out NAME.csv writes the table, NAME_vote.csv where there are votes, and the figure NAME.png and NAME.svg.
+--out NAME.csv writes the table, NAME_vote.csv where there are votes, and the
+figure NAME.png and NAME.svg.
 """
 
 

@@ -1,8 +1,9 @@
 """The same questions with and without the image that answers them: does the confidence fall?
 
-A model that looks at the image is less sure when the image is gone, another one, or noise. One whose confidence stays
-where it was while its accuracy falls is sure by the question alone. Plain and corrupted records are paired by question
-and sample; a difference is corrupted minus plain, with a paired bootstrap interval over questions, within each dataset.
+A model that looks at the image is less sure when the image is gone, another one, or noise. One
+whose confidence stays where it was while its accuracy falls is sure by the question alone. Plain
+and corrupted records are paired by question and sample; a difference is corrupted minus plain,
+with a paired bootstrap interval over questions, within each dataset.
 """
 
 import math
@@ -27,7 +28,9 @@ TITLES = {"none": "no image (grey)", "other": "another image", "noise": "noise"}
 
 @dataclass(frozen=True)
 class Change:
-    """A value with the question's own images and with others; `difference` is corrupted minus plain."""
+    """A value with the question's own images and with others; `difference` is
+    corrupted minus plain.
+    """
 
     plain: float
     corrupted: float
@@ -39,9 +42,10 @@ class BlindTest:
     """One model and protocol, plain against one kind of images.
 
     Attributes:
-        images: a kind of `asking.shown_images.IMAGES`, or the directory's name where the records do not say.
-        confidence, ece: on the answers whose confidence can be read in both; `readable` of the n, to `questions`
-            distinct questions.
+        images: a kind of `asking.shown_images.IMAGES`, or the directory's name
+            where the records do not say.
+        confidence, ece: on the answers whose confidence can be read in both; `readable` of the n,
+            to `questions` distinct questions.
         accuracy: on all n answers that are in both; with n = 0 no value is defined.
     """
 
@@ -60,7 +64,10 @@ class BlindTest:
         what = f"{model_title(self.model)}, {protocol_title(self.protocol)}, {_title(self.images)}"
         if self.n == 0:
             return f"{what}: no question is in both directories: ask the same questions"
-        return f"{what}: {self._told()} ({_numbers(self.confidence)}); accuracy {_numbers(self.accuracy)}."
+        return (
+            f"{what}: {self._told()} ({_numbers(self.confidence)}); accuracy "
+            f"{_numbers(self.accuracy)}."
+        )
 
     def _told(self) -> str:
         _, low, high = self.confidence.difference
@@ -83,8 +90,9 @@ def blind_tests(
         protocols: only these, None for all.
 
     Raises:
-        UserError: what `records.load_records` refuses; records that were asked differently but for the images; plain
-            records of other images, or corrupted ones of the questions' own; a directory with nothing to compare.
+        UserError: what `records.load_records` refuses; records that were asked differently but for
+            the images; plain records of other images, or corrupted ones of the questions' own; a
+            directory with nothing to compare.
     """
     of_plain = load_chosen(plain, protocols)
     found: list[BlindTest] = []
@@ -98,7 +106,8 @@ def blind_tests(
         ]
         if not pairs:
             raise UserError(
-                f"{directory} and {plain} have no model and protocol in common: ask the same model with --images"
+                f"{directory} and {plain} have no model and protocol in common: ask the "
+                "same model with --images"
             )
         images = {model: _images(plain, directory, model) for model, _ in pairs}
         for model, protocol in pairs:
@@ -112,7 +121,9 @@ def blind_tests(
 def blind_test(
     images: str, plain: Sequence[AnswerRecord], corrupted: Sequence[AnswerRecord]
 ) -> BlindTest:
-    """Compare the records of one model and protocol; of n = 0 answers where no question is in both."""
+    """Compare the records of one model and protocol; of n = 0 answers where
+    no question is in both.
+    """
     of_plain = {(question_key(record), record.sample): record for record in plain}
     common = [
         (of_plain[key], record)
@@ -143,7 +154,9 @@ def _stated(record: AnswerRecord) -> float:
 
 
 def _verdict(record: AnswerRecord) -> float:
-    """In place of a confidence for accuracy, which looks at none: so it is the same by every protocol."""
+    """In place of a confidence for accuracy, which looks at none: so it is the
+    same by every protocol.
+    """
     return record.correct
 
 
@@ -183,14 +196,15 @@ def _images(plain: Path, corrupted: Path, model: str) -> str:
         asked = read_mapping(paths[0])
         if "images" in asked:
             raise UserError(
-                f"--plain {plain}: {model} was shown --images {asked['images']}; name records without that option"
+                f"--plain {plain}: {model} was shown --images {asked['images']}; name "
+                "records without that option"
             )
         keys = sorted((shown.keys() | asked.keys()) - {"images", "versions"})
         for key in keys:
             if shown.get(key) != asked.get(key):
                 raise UserError(
-                    f"{model} was asked with another {key} in {corrupted} than in {plain}: use the same options but "
-                    "--images"
+                    f"{model} was asked with another {key} in {corrupted} than in {plain}: use "
+                    "the same options but --images"
                 )
     return str(shown["images"])
 
@@ -235,9 +249,10 @@ def blind_table(tests: Sequence[BlindTest]) -> Table:
         for test in tests
     )
     notes = (
-        "The same questions with other images; answers are judged against the questions' own. Difference: corrupted "
-        "minus plain, with its 95 % paired bootstrap interval over questions, within each dataset. Mean confidence and "
-        f"ECE ({METRICS['ece'].estimator}): where both confidences can be read (“readable”); accuracy: all n.",
+        "The same questions with other images; answers are judged against the questions' own. "
+        "Difference: corrupted minus plain, with its 95 % paired bootstrap interval over "
+        f"questions, within each dataset. Mean confidence and ECE ({METRICS['ece'].estimator}): "
+        "where both confidences can be read (“readable”); accuracy: all n.",
     )
     return Table("blind", "Confidence without the image", columns, rows, notes)
 

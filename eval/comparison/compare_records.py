@@ -17,16 +17,19 @@ def compare_records(
     protocols: Sequence[str] | None,
     metrics: Sequence[str],
 ) -> list[Comparison]:
-    """Every pair of models of the directories on their common questions; a pair without any says so (n = 0).
+    """Every pair of models of the directories on their common questions; a pair
+    without any says so (n = 0).
 
     Args:
-        directories: of record files; a model that stands in two of them is named `<directory>:<model>`.
-        models, protocols: only these, None for all; models by the names that this function gives them.
+        directories: of record files; a model that stands in two of them is
+            named `<directory>:<model>`.
+        models, protocols: only these, None for all; models by the names that
+            this function gives them.
         metrics: names in `comparison.COMPARED`.
 
     Raises:
-        UserError: what `records.load_records` refuses; an unknown model or protocol; fewer than two models; no pair
-            that can be compared.
+        UserError: what `records.load_records` refuses; an unknown model or protocol; fewer than
+            two models; no pair that can be compared.
     """
     records = _named_apart(directories)
     there = ordered_models(record.model for record in records)
@@ -41,7 +44,8 @@ def compare_records(
     groups = by_model_and_protocol(chosen)
     if len(groups) < 2:
         raise UserError(
-            f"a comparison needs two models, and there is only {', '.join(groups)}: name another directory"
+            f"a comparison needs two models, and there is only {', '.join(groups)}: "
+            "name another directory"
         )
     comparisons = compare_all(groups, metrics, with_checkpoints=True)
     if not comparisons:
@@ -68,7 +72,8 @@ def _named_apart(directories: Sequence[Path]) -> list[AnswerRecord]:
 
 
 def _labels(directories: Sequence[Path]) -> list[str]:
-    """What tells the paths apart: their parts without those that all share at the start and at the end.
+    """What tells the paths apart: their parts without those that all share at
+    the start and at the end.
 
     >>> _labels([Path("outputs/seed0/records"), Path("outputs/seed1/records")])
     ['seed0', 'seed1']

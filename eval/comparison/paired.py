@@ -27,7 +27,9 @@ def compare(a: Sequence[AnswerRecord], b: Sequence[AnswerRecord], metric: str) -
 
 
 def compare_columns(a: Columns, b: Columns, metrics: Sequence[str]) -> list[Comparison]:
-    """Compare two models by one protocol and several metrics, which share the resamples; no p-value is adjusted."""
+    """Compare two models by one protocol and several metrics, which share the resamples;
+    no p-value is adjusted.
+    """
     common_a, common_b = in_common(a, b)
     both = common_a.readable & common_b.readable
     read_a, read_b = (side if both.all() else side.take(both) for side in (common_a, common_b))
@@ -50,7 +52,8 @@ def compare_columns(a: Columns, b: Columns, metrics: Sequence[str]) -> list[Comp
         )
         for metric in metrics
     ]
-    # Only a verdict asks what the worst would be, and only where there is something that cannot be read.
+    # Only a verdict asks what the worst would be, and only where there is
+    # something that cannot be read.
     open_ones = [] if both.all() else [one.metric for one in comparisons if sign_of(one.difference)]
     worst = _differences(_at_worst(common_a), _at_worst(common_b), open_ones) if open_ones else {}
     return [
@@ -92,9 +95,11 @@ def _at_worst(answers: Columns) -> Columns:
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """With Holm's p-values (1979): a family is all pairs and protocols of one metric, those that are defined.
+    """With Holm's p-values (1979): a family is all pairs and protocols of one
+    metric, those that are defined.
 
-    Whatever differences there are, the chance of one wrong verdict or more in a family is at most `SIGNIFICANCE`.
+    Whatever differences there are, the chance of one wrong verdict or more in a family
+    is at most `SIGNIFICANCE`.
     """
     result = list(comparisons)
     found = holm_by_family([(one.metric, one.p_value) for one in comparisons])
@@ -121,7 +126,8 @@ def holm_by_family(tests: Sequence[tuple[str, float]]) -> dict[int, tuple[float,
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979): the k-th smallest of m times m - k + 1, never below one before it, at most 1.
+    """Adjusted p-values (Holm 1979): the k-th smallest of m times m - k + 1, never below
+    one before it, at most 1.
 
     >>> [round(p, 3) for p in holm([0.04, 0.01, 0.02])]
     [0.04, 0.03, 0.04]
@@ -137,11 +143,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def compare_all(
     groups: Groups, metrics: Sequence[str] = COMPARED, with_checkpoints: bool = False
 ) -> list[Comparison]:
-    """Every pair of models, as `KEY_PAIRS` has it, else the later one in the order of training as A; p-values adjusted.
+    """Every pair of models, as `KEY_PAIRS` has it, else the later one in the order of training
+    as A; p-values adjusted.
 
     Args:
         metrics: names in `COMPARED`.
-        with_checkpoints: also those within a training run (NAME@STEP); in the report a figure shows their course.
+        with_checkpoints: also those within a training run (NAME@STEP); in the report a
+            figure shows their course.
     """
     models = [model for model in groups if with_checkpoints or checkpoint(model)[1] is None]
     pairs = [(a, b) if (b, a) not in KEY_PAIRS else (b, a) for b, a in combinations(models, 2)]

@@ -45,13 +45,14 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         Column("n"),
     )
     notes = (
-        "Both models on the questions on which both confidences can be read; A − B with its 95 % interval: a paired "
-        "bootstrap's, for the debiased ECE and refinement that of their own law. Brier is the squared debiased ECE "
-        f"and refinement. Undecided: the interval holds 0 (to three digits), there are fewer than {FEWEST_QUESTIONS} "
-        "questions, the better "
-        f"one is readable on less than {LEAST_READABLE:.0%}, the outcome changes once what cannot be read is taken at "
-        "its worst, the debiased ECE does not say what the plain one says, or the adjusted p-value is not below "
-        f"{SIGNIFICANCE}. {_families(comparisons)} Intervals are those of one pair, not adjusted.",
+        "Both models on the questions on which both confidences can be read; A − B with its 95 "
+        "% interval: a paired bootstrap's, for the debiased ECE and refinement that of their "
+        "own law. Brier is the squared debiased ECE and refinement. Undecided: the interval "
+        f"holds 0 (to three digits), there are fewer than {FEWEST_QUESTIONS} questions, the "
+        f"better one is readable on less than {LEAST_READABLE:.0%}, the outcome changes once "
+        "what cannot be read is taken at its worst, the debiased ECE does not say what the "
+        f"plain one says, or the adjusted p-value is not below {SIGNIFICANCE}. "
+        f"{_families(comparisons)} Intervals are those of one pair, not adjusted.",
         *ESTIMATOR_NOTES,
     )
     return Table(

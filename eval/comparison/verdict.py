@@ -1,4 +1,6 @@
-"""One comparison: its numbers, the verdict that they allow, and both in words (conditions: the package's text)."""
+"""One comparison: its numbers, the verdict that they allow, and both in words
+(conditions: the package's text).
+"""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ SIGNIFICANCE = 0.05
 """Of a whole family, after Holm's adjustment."""
 FEWEST_QUESTIONS = 30
 LEAST_READABLE = 0.95
-"""Share of a model's confidences that must be readable before it may be called better than another."""
+"""Share of a model's confidences that must be readable before it may be
+called better than another.
+"""
 _NO_DIFFERENCE = 0.0005  # what rounds to 0.000
 KEY_PAIRS = (
     ("sft", "base"),
@@ -38,7 +42,9 @@ KEY_PAIRS = (
     ("rl_segments", "rl"),
     ("rl", "rl_on_base"),
 )
-"""The paper's questions: what each stage of training does, dynamic or fixed coefficients, the adapter's backbone."""
+"""The paper's questions: what each stage of training does, dynamic or fixed coefficients,
+the adapter's backbone.
+"""
 
 Verdict = Literal["better", "worse", "undecided", "undefined"]
 
@@ -49,11 +55,14 @@ class Comparison:
 
     Attributes:
         questions: distinct ones among the n answers; None where each answers one of its own.
-        readable_a, readable_b: share of the common answers whose confidence can be read, in [0, 1]; NaN where none is
-            in common.
-        worst: the difference on all common questions, with what cannot be read at its worst; None where all can be.
-        debiased: for the plain ECE, the difference of the debiased ones on the same questions; else None.
-        p_value: two-sided, of no difference; for the plain ECE the larger one of its own and the debiased one's.
+        readable_a, readable_b: share of the common answers whose confidence can be read, in
+            [0, 1]; NaN where none is in common.
+        worst: the difference on all common questions, with what cannot be read at its
+            worst; None where all can be.
+        debiased: for the plain ECE, the difference of the debiased ones on the
+            same questions; else None.
+        p_value: two-sided, of no difference; for the plain ECE the larger one of its
+            own and the debiased one's.
         p_adjusted: Holm's, over the `family`; None for a pair that was compared alone.
         family: number of comparisons that p_adjusted is adjusted for.
     """
@@ -91,7 +100,9 @@ class Comparison:
         return "better" if self._a_wins(sign) else "worse"
 
     def _few_questions(self) -> bool:
-        """Answers to one question depend on each other: more samples of it are no more questions."""
+        """Answers to one question depend on each other: more samples of it
+        are no more questions.
+        """
         questions = self.n if self.questions is None else self.questions
         return questions < FEWEST_QUESTIONS
 
@@ -111,9 +122,15 @@ class Comparison:
         """The verdict in words."""
         a, b = model_title(self.a), model_title(self.b)
         if self.n == 0:
-            return f"{a} and {b} cannot be compared by {protocol_title(self.protocol)}{self._why_not()}"
+            return (
+                f"{a} and {b} cannot be compared by "
+                f"{protocol_title(self.protocol)}{self._why_not()}"
+            )
         if self.verdict == "undefined":
-            return f"{a} and {b} cannot be compared: {TITLES[self.metric]} is undefined for one of them"
+            return (
+                f"{a} and {b} cannot be compared: {TITLES[self.metric]} is "
+                "undefined for one of them"
+            )
         if self.verdict == "undecided":
             return f"{a} and {b} cannot be told apart{self._why_undecided()}"
         return f"{a} {_PHRASES[self.metric][self.verdict]} {b}"
@@ -131,7 +148,10 @@ class Comparison:
         if sign and self.worst is not None and sign_of(self.worst) != sign:
             return " once the confidences that cannot be read count as wrong"
         if sign and not self._debiased_agrees(sign):
-            return ": the ECEs differ by no more than their bias, which is the smaller the blunter a model is"
+            return (
+                ": the ECEs differ by no more than their bias, which is the smaller "
+                "the blunter a model is"
+            )
         if sign and self.family == 1:
             return ": the interval and the p-value disagree"
         if sign:

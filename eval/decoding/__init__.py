@@ -74,7 +74,8 @@ def with_decoding(
 def spelled_out(
     config: str | Mapping[str, Any],
 ) -> tuple[str | Mapping[str, Any], MethodByName | None]:
-    """A model spec whose option `decoding` is text, such as "vcd:alpha=1", and the method that it names, None without.
+    """A model spec whose option `decoding` is text, such as "vcd:alpha=1", and the method
+    that it names, None without.
 
     Raises:
         UserError: as `MethodByName` and `with_decoding`.

@@ -1,7 +1,9 @@
-"""ECE over the checkpoints of a training run (Figures 6 and 8 of the paper): one panel a dataset, one line a subset.
+"""ECE over the checkpoints of a training run (Figures 6 and 8 of the paper): one panel a
+dataset, one line a subset.
 
-A run is a family of models NAME@STEP, with at least two steps; NAME itself is its end. The base and the SFT model,
-where they were evaluated too, stand at the left. Verbal confidences, or the first protocol if there are no Verbal ones.
+A run is a family of models NAME@STEP, with at least two steps; NAME itself is its end. The base
+and the SFT model, where they were evaluated too, stand at the left. Verbal confidences, or the
+first protocol if there are no Verbal ones.
 """
 
 import math
@@ -29,7 +31,8 @@ class Course:
     Attributes:
         family: NAME.
         labels: of the places on the horizontal axis: base, SFT, steps, end.
-        panels: dataset or "all questions" -> line (a subset, or "all") -> value at each place, None where unknown.
+        panels: dataset or "all questions" -> line (a subset, or "all") -> value at each
+            place, None where unknown.
     """
 
     family: str

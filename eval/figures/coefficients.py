@@ -1,4 +1,6 @@
-"""Heatmap of the reward's coefficients by dataset (Figure 4 of the paper): ours, and the paper's Table 4 beside it."""
+"""Heatmap of the reward's coefficients by dataset (Figure 4 of the paper): ours, and the
+paper's Table 4 beside it.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""Fixed against dynamic coefficients (Figure 5 of the paper): ECE and AUROC by protocol, for QA and Detail questions.
+"""Fixed against dynamic coefficients (Figure 5 of the paper): ECE and AUROC by protocol, for
+QA and Detail questions.
 
-A pair is NAME, trained with coefficients that depend on the dataset, and NAME_fixed, trained with all of them 1.
+A pair is NAME, trained with coefficients that depend on the dataset, and NAME_fixed,
+trained with all of them 1.
 """
 
 import math

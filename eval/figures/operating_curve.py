@@ -1,4 +1,6 @@
-"""The operating curve: hallucination rate against recall as unsure claims are dropped, a line a model."""
+"""The operating curve: hallucination rate against recall as unsure claims are
+dropped, a line a model.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

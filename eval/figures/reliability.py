@@ -1,4 +1,5 @@
-"""The reliability diagram: one panel a model, accuracy by bin of confidence above, share of answers by bin below.
+"""The reliability diagram: one panel a model, accuracy by bin of confidence above, share
+of answers by bin below.
 
 A bar stands at the mean confidence of its bin, so that the diagonal is where the gap ends.
 """
@@ -49,8 +50,9 @@ def draw_reliability(
 
     Args:
         path: of the PNG file.
-        answers: model -> its records of one protocol, pooled over datasets, in the order of the panels. Checkpoints
-            within a training run (NAME@STEP) are left out if there is any other model; `checkpoint_figure` has them.
+        answers: model -> its records of one protocol, pooled over datasets, in the order of the
+            panels. Checkpoints within a training run (NAME@STEP) are left out if there is any
+            other model; `checkpoint_figure` has them.
         cells: model -> dataset -> values of `report.summarise`, for the titles.
         protocol, questions: named in the figure's title.
     """
@@ -96,7 +98,8 @@ _SHARE = "share of\nanswers"
 def bar_widths(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Widths of bars that stand at the bins' mean confidences: narrower where two would overlap.
 
-    A bar across its bin would set answers that all say 0.7 at 0.75, beside the diagonal on which they may lie.
+    A bar across its bin would set answers that all say 0.7 at 0.75, beside the
+    diagonal on which they may lie.
 
     Args:
         means: (bins,), ascending, in [0, 1].
@@ -109,7 +112,9 @@ def bar_widths(means: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_bins(axis: "Axes", bins: ReliabilityBins) -> None:
-    """Bars of mean accuracy, and the gap to the mean confidence of the bin, coloured by its direction."""
+    """Bars of mean accuracy, and the gap to the mean confidence of the bin,
+    coloured by its direction.
+    """
     filled = bins.count > 0
     accuracy, confidence = bins.mean_correct[filled], bins.mean_confidence[filled]
     width = bar_widths(confidence)

@@ -1,4 +1,6 @@
-"""Reliability diagrams of slices (Figures 1 and 7 of the paper): a file a protocol and slice, a panel a model."""
+"""Reliability diagrams of slices (Figures 1 and 7 of the paper): a file a protocol and
+slice, a panel a model.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +26,8 @@ def draw_reliability_by(
     Args:
         out: directory.
         groups: model -> protocol -> records.
-        by: names of `BY`; with several a slice is a combination of their values, with none it is all questions.
+        by: names of `BY`; with several a slice is a combination of their values, with
+            none it is all questions.
 
     Returns:
         The PNG files.

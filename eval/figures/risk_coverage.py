@@ -1,4 +1,6 @@
-"""The risk-coverage curve: accuracy of the most confident answers, one panel a protocol, one line a model."""
+"""The risk-coverage curve: accuracy of the most confident answers, one panel a
+protocol, one line a model.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,8 +33,8 @@ def draw_risk_coverage(
 
     Args:
         path: of the PNG file.
-        answers: model -> protocol -> records, at least one. Checkpoints within a training run (NAME@STEP) are left out
-            if there is any other model.
+        answers: model -> protocol -> records, at least one. Checkpoints within a training run
+            (NAME@STEP) are left out if there is any other model.
     """
     models = [model for model in answers if checkpoint(model)[1] is None] or list(answers)
     protocols = ordered_protocols(name for model in models for name in answers[model])

@@ -1,4 +1,6 @@
-"""What the figures of the report share: colours, bare axes, a title at the left, and writing PNG and SVG whole."""
+"""What the figures of the report share: colours, bare axes, a title at the left, and
+writing PNG and SVG whole.
+"""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -65,8 +67,9 @@ def model_colours(models: Sequence[str]) -> dict[str, str]:
 
 
 def line_places(names: Iterable[str]) -> dict[str, int]:
-    """Name of a line -> its place in a palette: fixed for all answers and the paper's subsets, so that a colour means
-    the same in every panel whichever lines it has; other names follow, by name.
+    """Name of a line -> its place in a palette: fixed for all answers and the paper's
+    subsets, so that a colour means the same in every panel whichever lines it has;
+    other names follow, by name.
 
     >>> line_places(["neutral", "b", "a"])
     {'all': 0, 'entailment': 1, 'contradiction': 2, 'neutral': 3, 'a': 4, 'b': 5}

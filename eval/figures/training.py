@@ -1,4 +1,6 @@
-"""The figure of GRPO's training curves: ECE, confidences at 0 or 1, Brier score, accuracy with mean confidence."""
+"""The figure of GRPO's training curves: ECE, confidences at 0 or 1, Brier score, accuracy
+with mean confidence.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -92,7 +94,9 @@ def _draw_curve(
     colour: str,
     style: _LineStyle,
 ) -> None:
-    """The values as a thin line under their trailing mean; dots where a line of few points would hide them."""
+    """The values as a thin line under their trailing mean; dots where a line of few
+    points would hide them.
+    """
     raw = [float("nan") if value is None else value for value in values]
     axis.plot(steps, raw, color=colour, alpha=0.3, linewidth=0.8, linestyle=style, zorder=2)
     if len(steps) <= _FEW_STEPS:

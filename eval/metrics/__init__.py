@@ -1,10 +1,12 @@
-"""Calibration metrics over arrays of shape (n,): `confidence` is the probability c_i of being right that was stated,
-`correct` the verdict y_i, binary for a question with one answer and perhaps graded in [0, 1] for a description.
+"""Calibration metrics over arrays of shape (n,): `confidence` is the probability c_i of being
+right that was stated, `correct` the verdict y_i, binary for a question with one answer and perhaps
+graded in [0, 1] for a description.
 
-Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition), `debiased` (ECE without
-the bias of few answers, refinement, the ECE's floor), `smooth` (smooth ECE),
-`scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags), `bootstrap` (intervals and
-paired differences), `estimates` (all of it by name). Undefined values (n = 0; AUROC with one class) are NaN, never 0.
+Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition),
+`debiased` (ECE without the bias of few answers, refinement, the ECE's floor), `smooth` (smooth
+ECE), `scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags),
+`bootstrap` (intervals and paired differences), `registry` (every metric by name), `estimates`
+(values with intervals, by name). Undefined values (n = 0; AUROC with one class) are NaN, never 0.
 """
 
 from eval.metrics.binned import (
@@ -16,9 +18,7 @@ from eval.metrics.binned import (
 from eval.metrics.bootstrap import Difference
 from eval.metrics.debiased import brier_refinement, debiased_calibration_error, ece_floor
 from eval.metrics.estimates import (
-    METRICS,
     Estimate,
-    Metric,
     bootstrap_interval,
     estimate_all,
     estimate_value,
@@ -26,6 +26,7 @@ from eval.metrics.estimates import (
     paired_bootstrap_differences,
 )
 from eval.metrics.ranking import auprc, aurc, auroc, auroc_thresholded, prediction_rejection_ratio
+from eval.metrics.registry import METRICS, Metric
 from eval.metrics.scores import accuracy, brier_score, negative_log_likelihood
 from eval.metrics.smooth import smooth_ece
 from reward_fns.calibration import (

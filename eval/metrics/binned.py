@@ -6,15 +6,17 @@ With n_b answers in bin b, mean confidence conf_b and mean verdict acc_b:
     MCE           = max_b |acc_b - conf_b|                  the same bins, those that are not empty; Naeini et al. 2015
     adaptive ECE  = sum_k (1 / n) * |D((k+1) n / B) - D(k n / B)|   B bins of equal mass; Nguyen and O'Connor 2015
 
-D(u) is the sum of (verdict - confidence) over the u least confident answers, linear in between. A bin border inside a
-run of equal confidences cuts the run in proportion, every piece with the run's mean verdict: so neither the order of
-the answers nor n modulo B matters. Where n is a multiple of B and no run is cut, this is the usual definition.
+D(u) is the sum of (verdict - confidence) over the u least confident answers, linear in between. A
+bin border inside a run of equal confidences cuts the run in proportion, every piece with the run's
+mean verdict: so neither the order of the answers nor n modulo B matters. Where n is a multiple of
+B and no run is cut, this is the usual definition.
 
     Brier = mean((c - y)^2) = reliability - resolution + uncertainty (+ within-bin terms)       Murphy 1973
     reliability = sum_k n_k/n (conf_k - acc_k)^2    resolution = sum_k n_k/n (acc_k - acc)^2    uncertainty = var(y)
 
-Grouped by distinct confidence this is exact. Grouped by bins of equal width, two more terms make it exact (Stephenson
-et al. 2008): + var(c within bins) - 2 cov(c, y within bins). var(y) is acc (1 - acc) for binary verdicts.
+Grouped by distinct confidence this is exact. Grouped by bins of equal width, two more terms make
+it exact (Stephenson et al. 2008): + var(c within bins) - 2 cov(c, y within bins). var(y) is acc
+(1 - acc) for binary verdicts.
 """
 
 from dataclasses import dataclass
@@ -65,7 +67,8 @@ def adaptive_ece_rows(answers: Ranked, weights: Floats, n_bins: int = DEFAULT_BI
 def maximum_calibration_error(
     confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS
 ) -> float:
-    """MCE with bins of equal width, in [0, 1]; NaN for n = 0. A bin of one answer counts as much as any other.
+    """MCE with bins of equal width, in [0, 1]; NaN for n = 0. A bin of one answer
+    counts as much as any other.
 
     Raises:
         ValueError: shapes differ, a value is NaN or outside [0, 1], or n_bins < 1.
@@ -91,7 +94,9 @@ def adaptive_calibration_error(
 
 @dataclass(frozen=True)
 class BrierDecomposition:
-    """brier = reliability - resolution + uncertainty + within_variance - within_covariance, all >= 0 but the last."""
+    """brier = reliability - resolution + uncertainty + within_variance - within_covariance,
+    all >= 0 but the last.
+    """
 
     brier: float
     reliability: float
@@ -108,8 +113,8 @@ def brier_decomposition(
 ) -> BrierDecomposition:
     """Murphy's decomposition, exact; all NaN for n = 0.
 
-    With few answers a confidence, as when every confidence is distinct, reliability and resolution by distinct
-    confidence are both inflated: then group by bins.
+    With few answers a confidence, as when every confidence is distinct, reliability and resolution
+    by distinct confidence are both inflated: then group by bins.
 
     Args:
         confidence: (n,), in [0, 1].

@@ -1,20 +1,24 @@
-"""Percentile bootstrap: intervals for a metric, and for the difference of two models on the same questions.
+"""Percentile bootstrap: intervals for a metric, and for the difference of two
+models on the same questions.
 
-Answers are resampled with replacement within each stratum (the dataset), so that every resample has each dataset's
-share; with one stratum that is the ordinary bootstrap. A resample is kept as counts: drawing n answers is a multinomial
-draw over the distinct answers, which for confidences on a grid are few, however large n is. The metric is then computed
-exactly on each resample (see `ranked`).
+Answers are resampled with replacement within each stratum (the dataset), so that every
+resample has each dataset's share; with one stratum that is the ordinary bootstrap. A resample
+is kept as counts: drawing n answers is a multinomial draw over the distinct answers, which for
+confidences on a grid are few, however large n is. The metric is then computed exactly on each
+resample (see `ranked`).
 
-Of more than 4,000 distinct answers it is a bag of little bootstraps (Kleiner et al. 2014): ten random parts of 2,500
-questions, from each of which resamples of the full size n are drawn. A resample then costs as much as 2,500 answers,
-whatever n is. What the resamples of a part differ from their mean by is put about the estimate of all answers.
+Of more than 4,000 distinct answers it is a bag of little bootstraps (Kleiner et al. 2014): ten
+random parts of 2,500 questions, from each of which resamples of the full size n are drawn. A
+resample then costs as much as 2,500 answers, whatever n is. What the resamples of a part differ
+from their mean by is put about the estimate of all answers.
 
-Answers to one question depend on each other. Where a question has several (`clusters`), whole questions are resampled:
-resampling its answers one by one would make an interval that is too narrow by up to the root of their number.
+Answers to one question depend on each other. Where a question has several (`clusters`), whole
+questions are resampled: resampling its answers one by one would make an interval that is too
+narrow by up to the root of their number.
 
-An interval shows sampling error only. An ECE is never negative and biased upwards for small n, and so is its interval.
-Resamples on which the metric is undefined (one class) are left out (`scipy.stats.bootstrap`, without strata, gives
-NaN as soon as one resample is undefined).
+An interval shows sampling error only. An ECE is never negative and biased upwards for small n, and
+so is its interval. Resamples on which the metric is undefined (one class) are left out
+(`scipy.stats.bootstrap`, without strata, gives NaN as soon as one resample is undefined).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,9 +45,10 @@ _VALUES_PER_BATCH = 4_000_000  # bounds the memory of a batch of resamples to so
 class Difference:
     """Metric of a minus metric of b on the same questions, with its interval.
 
-    `p_value`: two-sided, twice the smaller share of resamples on either side of 0 (at least 2 / number of resamples).
-    `p_smooth`: without that floor, which an adjustment for a hundred pairs could not get below 0.05: of a normal law
-    with the bootstrap's standard error, or of the law that the metric has of its own (`debiased`).
+    `p_value`: two-sided, twice the smaller share of resamples on either side of 0 (at least
+    2 / number of resamples). `p_smooth`: without that floor, which an adjustment for a hundred
+    pairs could not get below 0.05: of a normal law with the bootstrap's standard error, or of the
+    law that the metric has of its own (`debiased`).
     NaN where the metric is undefined for one of the two.
     """
 
@@ -60,7 +65,8 @@ def distinct(
     """Distinct rows of equally long columns (n,), within strata.
 
     Returns:
-        representative: (m,), index of one row of each kind, ordered by stratum and then by the first column.
+        representative: (m,), index of one row of each kind, ordered by stratum and
+            then by the first column.
         count: (m,), how many rows are of that kind.
         border: (s + 1,), where each stratum begins among the m, and m itself.
 
@@ -89,7 +95,9 @@ def distinct(
 def resampled_counts(
     count: NDArray[np.intp], border: NDArray[np.intp], n_resamples: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
-    """Batches (rows, m) of how often each distinct answer is drawn; a stratum's counts add up to its size."""
+    """Batches (rows, m) of how often each distinct answer is drawn; a stratum's
+    counts add up to its size.
+    """
     rows_per_batch = max(1, _VALUES_PER_BATCH // count.size)
     strata = [
         (low, high, count[low:high]) for low, high in zip(border[:-1], border[1:], strict=True)
@@ -105,7 +113,9 @@ def resampled_counts(
 def _multinomial(
     kinds: NDArray[np.intp], rows: int, rng: np.random.Generator
 ) -> NDArray[np.integer]:
-    """`kinds.sum()` draws over the kinds in proportion to their counts, (rows, kinds): one law, two ways to draw."""
+    """`kinds.sum()` draws over the kinds in proportion to their counts, (rows, kinds): one
+    law, two ways to draw.
+    """
     n = int(kinds.sum())
     if kinds.size * 4 <= n:
         return rng.multinomial(n, kinds / n, size=rows)
@@ -142,7 +152,8 @@ def resampled_bags(
     n_resamples: int,
     seed: int,
 ) -> list[Bag]:
-    """Resamples of equally long columns (n,), within strata, of whole clusters: one bag of all answers, or little ones.
+    """Resamples of equally long columns (n,), within strata, of whole clusters: one bag of all
+    answers, or little ones.
 
     Raises:
         ValueError: a cluster lies in two strata.
@@ -202,8 +213,8 @@ def _little_bags(
 
 
 def about(estimate: float, bags: Sequence[Floats]) -> Floats:
-    """Values of all resamples: of one bag as they are; of little ones by how much they differ from their mean, added to
-    the estimate of all answers."""
+    """Values of all resamples: of one bag as they are; of little ones by how much they differ from
+    their mean, added to the estimate of all answers."""
     if len(bags) == 1:
         return bags[0]
     return np.concatenate(
@@ -224,7 +235,9 @@ def bootstrap_rows(
     seed: int = 0,
     clusters: ArrayLike | None = None,
 ) -> dict[str, Floats]:
-    """Values of several metrics on the same resamples, each (n_resamples,), NaN where undefined; n must be over 0."""
+    """Values of several metrics on the same resamples, each (n_resamples,), NaN where
+    undefined; n must be over 0.
+    """
     c, y = checked_answers(confidence, correct)
     bags = resampled_bags([c, y], strata, clusters, n_resamples, seed)
     values: dict[str, list[Floats]] = {name: [] for name in metrics}
@@ -270,11 +283,12 @@ def paired_differences(
     seed: int = 0,
     clusters: ArrayLike | None = None,
 ) -> dict[str, Difference]:
-    """Differences of two models that answered the same questions, of several metrics on the same resamples.
+    """Differences of two models that answered the same questions, of several
+    metrics on the same resamples.
 
     Args:
-        a, b: (confidence, correct) of each model, all (n,), position i of all four is the same question; a question
-            is drawn with all its answers.
+        a, b: (confidence, correct) of each model, all (n,), position i of all four is the same
+            question; a question is drawn with all its answers.
 
     Raises:
         ValueError: shapes differ, or a value is NaN or outside [0, 1].
@@ -305,7 +319,9 @@ _UNDEFINED = Difference(*[float("nan")] * 5)
 
 
 def difference_of(value: float, resampled: Floats) -> Difference:
-    """A difference with what resamples, of both models together, make of it; all NaN if the value is."""
+    """A difference with what resamples, of both models together, make of it;
+    all NaN if the value is.
+    """
     if np.isnan(value):
         return _UNDEFINED
     defined = resampled[~np.isnan(resampled)]

@@ -1,6 +1,8 @@
-"""Claim level: how far "I'm sure" and "I'm not sure" can be trusted, against the judge's label of each claim.
+"""Claim level: how far "I'm sure" and "I'm not sure" can be trusted, against the
+judge's label of each claim.
 
-With label l_i (1: true) and tag s_i (1: sure) of claim i, over the claims of all answers that were judged so:
+With label l_i (1: true) and tag s_i (1: sure) of claim i, over the claims of all
+answers that were judged so:
 
     agreement       = mean(1 - |l_i - s_i|)      the m_i of Algorithm 1
     true_when_sure  = mean(l_i | s_i = 1)        a calibrated speaker: near 1
@@ -8,8 +10,8 @@ With label l_i (1: true) and tag s_i (1: sure) of claim i, over the claims of al
     tag_auroc       = AUROC of s_i for l_i: (P(s=1 | l=1) - P(s=1 | l=0) + 1) / 2
     probability_ece, probability_auroc           of P(sure), where the engine gave it for every claim used
 
-Claims of one answer depend on each other, so intervals resample questions with all their answers and claims. NaN where
-undefined: no claims, none with that tag, or one class.
+Claims of one answer depend on each other, so intervals resample questions with all their answers
+and claims. NaN where undefined: no claims, none with that tag, or one class.
 """
 
 from collections import defaultdict
@@ -48,7 +50,9 @@ class ClaimCalibration:
 def claim_calibration(
     answers: Sequence[Answer], n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> ClaimCalibration:
-    """Calibration of the tags of some answers; answers whose claims were not judged are left out."""
+    """Calibration of the tags of some answers; answers whose claims were
+    not judged are left out.
+    """
     judged = [a for a in answers if a.claims and len(a.claims) == len(a.claim_labels)]
     questions = [question_key(a) for a in judged]
     place = {question: i for i, question in enumerate(dict.fromkeys(questions))}
@@ -78,7 +82,9 @@ def _resampled(
     n_resamples: int,
     seed: int,
 ) -> dict[str, list[Floats]]:
-    """Values of each estimate on the same resamples, bag by bag; owner (claims,) is each claim's question."""
+    """Values of each estimate on the same resamples, bag by bag; owner (claims,) is
+    each claim's question.
+    """
     columns = [label, sure, *([] if probability is None else [probability])]
     found: dict[str, list[Floats]] = defaultdict(list)
     for bag in resampled_bags(columns, None, owner, n_resamples, seed):

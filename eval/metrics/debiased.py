@@ -1,7 +1,9 @@
-"""Calibration error without the bias of few answers, its parts of the Brier score, and the floor of the plain ECE.
+"""Calibration error without the bias of few answers, its parts of the Brier score, and
+the floor of the plain ECE.
 
-The plain ECE sums |gap| over bins, to which noise adds: a perfectly calibrated model shows an ECE above 0, the
-`ece_floor`, the larger the further its confidences are spread. So a comparison by it favours blunt models.
+The plain ECE sums |gap| over bins, to which noise adds: a perfectly calibrated model shows an
+ECE above 0, the `ece_floor`, the larger the further its confidences are spread. So a comparison
+by it favours blunt models.
 
 With residuals r_i = y_i - c_i, gap_b their mean over the n_b answers of bin b, N = sum_b n_b:
 
@@ -10,26 +12,30 @@ With residuals r_i = y_i - c_i, gap_b their mean over the n_b answers of bin b, 
     refinement = Brier - calibration               so Brier = calibration + refinement, both unbiased
     ece_floor = sum_b n_b/n sqrt(2/pi) sd_b        sd_b^2 = sum_(i in b) c_i (1 - c_i) / n_b^2
 
-`calibration` is Broecker's (2012) and Kumar et al.'s (2019, "debiased") estimator of the squared calibration error,
-with the variance of the residuals in place of that of the verdicts, so that confidences may differ within a bin and
-verdicts may be graded. Its mean is the true value of these bins, whatever n; so the mean of a difference of two models
-is the true difference. (A debiased sum of |gap| does not have this: Kumar's removes only about half of the bias at 0.)
-By Jensen the root is at least the plain ECE's own limit, and equals it where all gaps have one size.
-A bin of a single question tells nothing of v_b: it is left out of `calibration`.
+`calibration` is Broecker's (2012) and Kumar et al.'s (2019, "debiased") estimator of the squared
+calibration error, with the variance of the residuals in place of that of the verdicts, so that
+confidences may differ within a bin and verdicts may be graded. Its mean is the true value of these
+bins, whatever n; so the mean of a difference of two models is the true difference. (A debiased sum
+of |gap| does not have this: Kumar's removes only about half of the bias at 0.) By Jensen the root
+is at least the plain ECE's own limit, and equals it where all gaps have one size. A bin of a
+single question tells nothing of v_b: it is left out of `calibration`.
 
-Interval and test. A percentile bootstrap adds the bias again that was taken out. Here the error of the estimate is
+Interval and test. A percentile bootstrap adds the bias again that was taken out. Here the
+error of the estimate is
 
     2 sum_b w_b g_b e_b + sum_b w_b (e_b^2 - v_b),     w_b = n_b/N, g_b: true gap, e_b: its error, near normal
 
-whose first part decides far from 0 and whose second, a sum of centred chi-squares, decides at 0, where the normal
-limit fails (Sun et al. 2024, "A confidence interval for the l2 expected calibration error"). Variance of the first:
-that of the influences, summed over questions within datasets (cluster-robust), less what the noise of the gaps puts
-into it. Weights of the second: the eigenvalues of w_b times the covariance of the gaps. `laws` makes intervals and
-p-values of both. The same holds for a difference of two models on the same questions, with gaps (a, b) and weights
-(w_a, -w_b). Where verdicts of one kind are rare in a bin, the law (not the estimate) takes its variance to be at
-least the one that the confidences imply, as a score test does.
+whose first part decides far from 0 and whose second, a sum of centred chi-squares, decides at 0,
+where the normal limit fails (Sun et al. 2024, "A confidence interval for the l2 expected
+calibration error"). Variance of the first: that of the influences, summed over questions within
+datasets (cluster-robust), less what the noise of the gaps puts into it. Weights of the second: the
+eigenvalues of w_b times the covariance of the gaps. `laws` makes intervals and p-values of both.
+The same holds for a difference of two models on the same questions, with gaps (a, b) and weights
+(w_a, -w_b). Where verdicts of one kind are rare in a bin, the law (not the estimate) takes its
+variance to be at least the one that the confidences imply, as a score test does.
 
-Variances v_b are not taken apart by dataset within a bin: where gaps differ between datasets they are a little large.
+Variances v_b are not taken apart by dataset within a bin: where gaps differ between datasets
+they are a little large.
 """
 
 from dataclasses import dataclass
@@ -64,7 +70,8 @@ def calibration(
         strata, clusters: (n,), dataset and question of each answer; see `grouping`.
 
     Raises:
-        ValueError: shapes differ, a value is NaN or outside [0, 1], n_bins < 1, or a question lies in two strata.
+        ValueError: shapes differ, a value is NaN or outside [0, 1], n_bins < 1, or a
+            question lies in two strata.
     """
     c, y = checked_answers(*answers)
     return _calibration(c, y, grouping(c.size, strata, clusters), n_bins)
@@ -73,7 +80,9 @@ def calibration(
 def refinement(
     answers: Answers, strata: ArrayLike | None = None, clusters: ArrayLike | None = None
 ) -> Law:
-    """What the Brier score holds besides the squared calibration error; arguments as for `calibration`."""
+    """What the Brier score holds besides the squared calibration error; arguments
+    as for `calibration`.
+    """
     c, y = checked_answers(*answers)
     return _refinement(c, y, grouping(c.size, strata, clusters))
 
@@ -120,11 +129,13 @@ class PairedLaws:
     b: float
 
     def rooted(self) -> tuple[float, float, float]:
-        """The difference of the debiased ECEs with its interval: that of the squares over the sum of the roots.
+        """The difference of the debiased ECEs with its interval: that of the squares
+        over the sum of the roots.
 
-        So the interval leaves out 0 where that of the squares does. Near 0, where roots say more about noise than
-        about errors, the sum is taken to be at least the root of the squares' standard error. The value is the
-        difference of the two roots as they are shown, but for its ends where the interval lies beside it.
+        So the interval leaves out 0 where that of the squares does. Near 0, where roots say more
+        about noise than about errors, the sum is taken to be at least the root of the squares'
+        standard error. The value is the difference of the two roots as they are shown, but for its
+        ends where the interval lies beside it.
         """
         law = self.calibration
         if np.isnan(law.value):
@@ -142,7 +153,8 @@ _NO_PAIRS = PairedLaws(_UNDEFINED, _UNDEFINED, float("nan"), float("nan"))
 def paired_laws(
     a: Answers, b: Answers, strata: ArrayLike | None = None, clusters: ArrayLike | None = None
 ) -> PairedLaws:
-    """Differences of `calibration` and `refinement`; all four columns (n,), position i is the same question.
+    """Differences of `calibration` and `refinement`; all four columns (n,),
+    position i is the same question.
 
     Raises:
         ValueError: as `calibration`, or the two have not the same n.
@@ -204,7 +216,8 @@ def refinement_rows(answers: Ranked, weights: Floats) -> Floats:
 def debiased_calibration_error(
     confidence: ArrayLike, correct: ArrayLike, n_bins: int = DEFAULT_BINS
 ) -> float:
-    """Debiased ECE with equal-width bins (see the module), in [0, 1]; NaN where no bin holds two answers.
+    """Debiased ECE with equal-width bins (see the module), in [0, 1]; NaN where
+    no bin holds two answers.
 
     >>> debiased_calibration_error([0.8, 0.8], [0, 1])  # gap -0.3, var(r)/(n - 1) = 0.25: 0.09 - 0.25 < 0
     0.0
@@ -220,7 +233,8 @@ def debiased_calibration_error(
 
 
 def brier_refinement(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Brier score less the squared `debiased_calibration_error` before it is cut off at 0; NaN as there.
+    """Brier score less the squared `debiased_calibration_error` before it is
+    cut off at 0; NaN as there.
 
     Raises:
         ValueError: shapes differ, or a value is NaN or outside [0, 1].
@@ -229,10 +243,12 @@ def brier_refinement(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 def ece_floor(confidence: ArrayLike, n_bins: int = DEFAULT_BINS) -> float:
-    """Plain ECE that a perfectly calibrated model with these confidences shows on average at this n; NaN for n = 0.
+    """Plain ECE that a perfectly calibrated model with these confidences shows on average
+    at this n; NaN for n = 0.
 
-    Verdicts are 0 or 1 and independent. A gap is taken as normal, which is a little too large for a bin that expects
-    fewer than two wrong, or two right, answers. Graded verdicts vary less and have a lower floor.
+    Verdicts are 0 or 1 and independent. A gap is taken as normal, which is a little too large
+    for a bin that expects fewer than two wrong, or two right, answers. Graded verdicts vary
+    less and have a lower floor.
 
     >>> round(ece_floor([0.5] * 100), 4)  # sqrt(2 / pi) * 0.5 / 10
     0.0399

@@ -1,4 +1,4 @@
-"""Every metric by name, and its estimate on answers: value, interval, n, parse failures, and why it is undefined."""
+"""Estimates of metrics on answers: value, interval, n, parse failures, and why it is undefined."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eval.metrics import binned, debiased, ranking, scores, smooth
+from eval.metrics import debiased, ranking
 from eval.metrics.bootstrap import (
     N_RESAMPLES,
     Difference,
@@ -16,8 +16,8 @@ from eval.metrics.bootstrap import (
     paired_differences,
     percentile_interval,
 )
-from eval.metrics.ranked import Rows, estimate
-from reward_fns.calibration import DEFAULT_BINS, expected_calibration_error
+from eval.metrics.ranked import estimate
+from eval.metrics.registry import METRICS, Known, Metric, find_metric, name_of
 
 PARSE_FAILURE_POLICY = (
     "answers whose confidence cannot be read are counted, left out of all metrics but accuracy"
@@ -25,109 +25,6 @@ PARSE_FAILURE_POLICY = (
 INTERVAL = (
     f"95 % percentile bootstrap over questions, stratified by dataset, {N_RESAMPLES:,} resamples"
 )
-
-
-Known = tuple[float, float, float]
-"""A value and the ends of its interval."""
-OwnInterval = Callable[[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | None], Known]
-"""Confidences, verdicts, strata and clusters, each (n,) -> a value with an interval that is no bootstrap's."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric: its function on resamples, in one line what it estimates, and which direction is better.
-
-    `own`: its value and interval where a bootstrap's would be wrong; None: the percentile bootstrap's.
-    """
-
-    rows: Rows
-    estimator: str
-    lower_is_better: bool
-    bins: int | None = None
-    needs_confidence: bool = True
-    own: OwnInterval | None = None
-
-
-def _own_ece_debiased(
-    confidence: ArrayLike, correct: ArrayLike, strata: ArrayLike | None, clusters: ArrayLike | None
-) -> Known:
-    law = debiased.calibration((confidence, correct), strata, clusters)
-    low, high = law.interval()
-    return debiased.root(law.value), debiased.root(low), debiased.root(high)
-
-
-def _own_refinement(
-    confidence: ArrayLike, correct: ArrayLike, strata: ArrayLike | None, clusters: ArrayLike | None
-) -> Known:
-    law = debiased.refinement((confidence, correct), strata, clusters)
-    return law.value, *law.interval()
-
-
-_WIDTH = f"{DEFAULT_BINS} bins of equal width, the last one closed"
-METRICS: dict[str, Metric] = {
-    "ece": Metric(binned.ece_rows, _WIDTH, True, DEFAULT_BINS),
-    "ece_debiased": Metric(
-        debiased.ece_debiased_rows,
-        f"root of the squared gaps less their variance (Broecker 2012, Kumar et al. 2019), {_WIDTH}; its interval "
-        "inverts a test",
-        True,
-        DEFAULT_BINS,
-        own=_own_ece_debiased,
-    ),
-    "adaptive_ece": Metric(
-        binned.adaptive_ece_rows, f"{DEFAULT_BINS} bins of equal mass", True, DEFAULT_BINS
-    ),
-    "smooth_ece": Metric(
-        smooth.smooth_ece_rows, "reflected Gaussian kernel, own width (Blasiok and Nakkiran)", True
-    ),
-    "mce": Metric(binned.mce_rows, f"largest gap of {_WIDTH}", True, DEFAULT_BINS),
-    "brier": Metric(scores.brier_rows, "mean squared difference", True),
-    "refinement": Metric(
-        debiased.refinement_rows,
-        "Brier score less the squared debiased ECE (not cut off at 0); its interval is analytic",
-        True,
-        DEFAULT_BINS,
-        own=_own_refinement,
-    ),
-    "nll": Metric(
-        scores.nll_rows,
-        f"mean, confidences clipped to [{scores.NLL_CLIP}, {1 - scores.NLL_CLIP}]",
-        True,
-    ),
-    "auroc": Metric(
-        ranking.auroc_rows, "ties count one half, graded verdicts on both sides", False
-    ),
-    "auroc_thresholded": Metric(
-        ranking.auroc_thresholded_rows,
-        f"a verdict of at least {ranking.THRESHOLD} counts as right, any other as wrong; ties count one half",
-        False,
-    ),
-    "auprc": Metric(ranking.auprc_rows, "average precision, ties together", False),
-    "aurc": Metric(ranking.aurc_rows, "mean selective risk, ties in random order", True),
-    "prr": Metric(
-        ranking.prr_rows, "AURC between that of a random and that of the best order", False
-    ),
-    "accuracy": Metric(
-        scores.accuracy_rows, "mean verdict of all answers", False, needs_confidence=False
-    ),
-}
-
-_NAME_OF: dict[Callable[..., float], str] = {
-    expected_calibration_error: "ece",
-    debiased.debiased_calibration_error: "ece_debiased",
-    binned.adaptive_calibration_error: "adaptive_ece",
-    smooth.smooth_ece: "smooth_ece",
-    binned.maximum_calibration_error: "mce",
-    scores.brier_score: "brier",
-    debiased.brier_refinement: "refinement",
-    scores.negative_log_likelihood: "nll",
-    ranking.auroc: "auroc",
-    ranking.auroc_thresholded: "auroc_thresholded",
-    ranking.auprc: "auprc",
-    ranking.aurc: "aurc",
-    ranking.prediction_rejection_ratio: "prr",
-    scores.accuracy: "accuracy",
-}
 
 
 @dataclass(frozen=True)
@@ -150,13 +47,6 @@ class Estimate:
     reason: str
 
 
-def _metric(metric: str | Callable[..., float]) -> Metric:
-    name = metric if isinstance(metric, str) else _NAME_OF.get(metric, str(metric))
-    if name not in METRICS:
-        raise ValueError(f"no metric {name!r}; there are {', '.join(METRICS)}")
-    return METRICS[name]
-
-
 def estimate_value(
     metric: str, confidence: ArrayLike, correct: ArrayLike, clusters: ArrayLike | None = None
 ) -> float:
@@ -170,7 +60,7 @@ def estimate_value(
     Raises:
         ValueError: an unknown metric, or what the metric itself refuses.
     """
-    chosen = _metric(metric)
+    chosen = find_metric(metric)
     if chosen.own is not None:
         return chosen.own(confidence, correct, None, clusters)[0]
     return estimate(chosen.rows, confidence, correct)
@@ -184,7 +74,8 @@ def bootstrap_interval(
     seed: int = 0,
     strata: ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """Interval of 95 % for a metric with its default bins: percentile bootstrap (see `bootstrap`), or the metric's own.
+    """Interval of 95 % for a metric with its default bins: percentile bootstrap (see
+    `bootstrap`), or the metric's own.
 
     Args:
         metric: a name of `METRICS`, or the public function.
@@ -194,7 +85,7 @@ def bootstrap_interval(
     Raises:
         ValueError: an unknown metric, or what the metric itself refuses.
     """
-    chosen = _metric(metric)
+    chosen = find_metric(metric)
     if chosen.own is not None:
         return chosen.own(confidence, correct, strata, None)[1:]
     rows = chosen.rows
@@ -216,18 +107,18 @@ def paired_bootstrap_difference(
     strata: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
 ) -> Difference:
-    """Metric of a minus metric of b, with interval and p-values; all arrays (n,), position i is the same question.
+    """Metric of a minus metric of b, with interval and p-values; all arrays (n,),
+    position i is the same question.
 
     Args:
-        metric: a name of `METRICS`, or the public function; for `ece_debiased` and `refinement` the interval and both
-            p-values are those of their own law (`debiased`), no bootstrap's.
+        metric: a name of `METRICS`, or the public function; for `ece_debiased` and `refinement`
+            the interval and both p-values are those of their own law (`debiased`), no bootstrap's.
         strata, clusters: see `estimate_all`.
 
     Raises:
         ValueError: an unknown metric, shapes differ, or a value is NaN or outside [0, 1].
     """
-    _metric(metric)
-    name = metric if isinstance(metric, str) else _NAME_OF[metric]
+    name = name_of(metric)
     a, b = (confidence_a, correct_a), (confidence_b, correct_b)
     return paired_bootstrap_differences([name], a, b, n_resamples, seed, strata, clusters)[name]
 
@@ -242,7 +133,7 @@ def paired_bootstrap_differences(
     clusters: ArrayLike | None = None,
 ) -> dict[str, Difference]:
     """`paired_bootstrap_difference` of several metrics by name, on the same resamples."""
-    chosen = {name: _metric(name) for name in metrics}
+    chosen = {name: find_metric(name) for name in metrics}
     part = {name: metric.rows for name, metric in chosen.items() if metric.own is None}
     found = paired_differences(part, a, b, strata, n_resamples, seed, clusters) if part else {}
     if len(part) < len(chosen):
@@ -270,11 +161,12 @@ def estimate_all(
         confidence: (n,), None where it could not be read; NaN there in an array.
         correct: (n,), verdicts in [0, 1].
         strata: (n,) dataset of each answer; None: one stratum.
-        clusters: (n,) question of each answer, drawn with all its answers; None: each answer is a question's only one.
+        clusters: (n,) question of each answer, drawn with all its answers; None: each answer
+            is a question's only one.
 
     Raises:
-        ValueError: an unknown metric, shapes differ, a value is NaN or outside [0, 1], or a question lies in two
-            strata.
+        ValueError: an unknown metric, shapes differ, a value is NaN or outside [0, 1], or a
+            question lies in two strata.
     """
     y = np.asarray(correct, dtype=np.float64)
     if isinstance(confidence, np.ndarray):
@@ -289,7 +181,7 @@ def estimate_all(
     labels = np.zeros(y.size, dtype=np.intp) if strata is None else np.asarray(strata)
     groups = np.arange(y.size) if clusters is None else np.asarray(clusters)
     result: dict[str, Estimate] = {}
-    chosen = {name: _metric(name) for name in metrics}
+    chosen = {name: find_metric(name) for name in metrics}
     for needs in (True, False):
         part = {name: metric for name, metric in chosen.items() if metric.needs_confidence is needs}
         use = known if needs else np.ones(y.size, dtype=bool)

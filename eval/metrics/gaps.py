@@ -1,4 +1,5 @@
-"""The gaps of a model's bins, how much each question moves them, and the law of what is computed of them.
+"""The gaps of a model's bins, how much each question moves them, and the law of
+what is computed of them.
 
 Symbols and sources: `metrics.debiased`.
 """
@@ -18,7 +19,9 @@ _RARE = 5  # verdicts of a kind: below, a normal law with the variance seen is n
 
 @dataclass(frozen=True)
 class Grouping:
-    """The questions of some answers: (n,) number of each answer's question, (k,) number of each question's dataset."""
+    """The questions of some answers: (n,) number of each answer's question, (k,) number of
+    each question's dataset.
+    """
 
     question: NDArray[np.intp]
     stratum: NDArray[np.intp]
@@ -32,7 +35,8 @@ class Grouping:
 def grouping(
     n: int, strata: ArrayLike | None = None, clusters: ArrayLike | None = None
 ) -> Grouping:
-    """Numbers of questions and datasets from their labels, each (n,); None: each answer its own, one dataset.
+    """Numbers of questions and datasets from their labels, each (n,); None: each
+    answer its own, one dataset.
 
     Raises:
         ValueError: the answers to a question lie in two strata.
@@ -59,8 +63,10 @@ class Gaps:
     Attributes:
         weight: (B,), n_b / N; 0 for a bin that holds fewer than two questions.
         gap: (B,).
-        error: (k, B), by how much each question moves each gap, in total 0; scaled to an unbiased variance.
-        unseen: (B,), variance of each gap that verdicts of a rare kind hide from `error`; for laws alone.
+        error: (k, B), by how much each question moves each gap, in total 0; scaled
+            to an unbiased variance.
+        unseen: (B,), variance of each gap that verdicts of a rare kind hide from
+            `error`; for laws alone.
         influence: (n,), of each answer on `calibration`, with mean about its value.
         rare: the bins with `unseen`.
     """
@@ -105,11 +111,12 @@ def gaps_of(c: NDArray[np.floating], y: Floats, groups: Grouping, n_bins: int) -
 def _rare_bins(
     c: Floats, y: Floats, cell: NDArray[np.intp], weight: Floats, seen: Floats
 ) -> RareBins:
-    """Bins of verdicts 0 or 1, fewer than `_RARE` questions with one kind: noise is at least what confidences say.
+    """Bins of verdicts 0 or 1, fewer than `_RARE` questions with one kind: noise is at
+    least what confidences say.
 
-    Without it a bin whose answers are all right has no noise at all: 30 right of 30 at 0.99 were a proof
-    against 0.99. Graded verdicts vary less than c (1 - c): they are left as seen. A question's answers
-    count as one, as if all were the same.
+    Without it a bin whose answers are all right has no noise at all: 30 right of 30 at 0.99 were a
+    proof against 0.99. Graded verdicts vary less than c (1 - c): they are left as seen. A
+    question's answers count as one, as if all were the same.
     """
     n_bins = weight.size
     index = cell % n_bins
@@ -136,7 +143,9 @@ def law_of(
     unseen: Floats,
     groups: Grouping,
 ) -> Law:
-    """Law of an estimate with influences (n,), quadratic in gaps with `weight`, `unseen` (B,) and errors (k, B)."""
+    """Law of an estimate with influences (n,), quadratic in gaps with `weight`, `unseen`
+    (B,) and errors (k, B).
+    """
     moves = weight[:, None] * (error.T @ error)
     first = _clustered_variance(influence, groups)
     # The mean of `first` is the linear part's variance and this, from the noise of the gaps in it.
@@ -150,7 +159,9 @@ def law_of(
 
 
 def _chi_squares(weight: Floats, covariance: Floats) -> tuple[float, ...]:
-    """Weights of the chi-squares of sum_b weight_b e_b^2: the eigenvalues of weight times covariance (B, B)."""
+    """Weights of the chi-squares of sum_b weight_b e_b^2: the eigenvalues of weight
+    times covariance (B, B).
+    """
     values, vectors = np.linalg.eigh(covariance)
     half = vectors * np.sqrt(np.maximum(values, 0.0))
     found = np.linalg.eigvalsh(half.T @ (weight[:, None] * half))

@@ -1,4 +1,5 @@
-"""Laws of the errors of two estimates: of a squared calibration error, and of a difference of two models.
+"""Laws of the errors of two estimates: of a squared calibration error, and of a
+difference of two models.
 
 An estimate here is a linear part, near normal, and a sum of centred chi-squares, which decides
 where the gaps are near 0:
@@ -60,7 +61,9 @@ class Law:
         return self.value - deviation * high, self.value + deviation * low
 
     def p_value(self) -> float:
-        """Two-sided, of a true value of 0; 1 where the estimate is 0 for certain, NaN where it is undefined."""
+        """Two-sided, of a true value of 0; 1 where the estimate is 0 for certain, NaN
+        where it is undefined.
+        """
         if np.isnan(self.value):
             return float("nan")
         if not self.variance > 0:
@@ -114,7 +117,8 @@ def _quantile(law: _Standard, beyond: float) -> float:
     def excess(x: float) -> float:
         return _tail(law, x) - beyond
 
-    # A law with a wall far to the right of most of its mass exceeds 0 rarely: nothing lies above 0 then.
+    # A law with a wall far to the right of most of its mass exceeds 0 rarely:
+    # nothing lies above 0 then.
     if excess(0.0) <= 0:
         return 0.0
     return float(brentq(excess, 0.0, _FAR, xtol=1e-5))
@@ -122,7 +126,8 @@ def _quantile(law: _Standard, beyond: float) -> float:
 
 @dataclass(frozen=True)
 class RareBins:
-    """Bins in which one kind of verdict is rare, so that the spread seen says little of their noise; all (B,).
+    """Bins in which one kind of verdict is rare, so that the spread seen says little
+    of their noise; all (B,).
 
     Attributes:
         weight: n_b / N, 0 for the other bins.
@@ -137,7 +142,9 @@ class RareBins:
     variance: Floats
 
     def slope(self, error: float) -> float:
-        """What they add to `SquaredError.slope` where each gap is as large as this, on the noisier side."""
+        """What they add to `SquaredError.slope` where each gap is as large as
+        this, on the noisier side.
+        """
         chance = np.clip(self.confidence[:, None] + [-error, error], 0, 1)
         noise = (chance * (1 - chance)).max(axis=1) / np.maximum(self.count, 1)
         return 4 * float(self.weight**2 @ np.maximum(noise - self.variance, 0.0))
@@ -149,7 +156,8 @@ def _no_bins() -> RareBins:
 
 @dataclass(frozen=True)
 class SquaredError:
-    """An estimate of a squared calibration error, which is 0 or more: its law depends on the true value s.
+    """An estimate of a squared calibration error, which is 0 or more: its law
+    depends on the true value s.
 
     Each law is taken as a Pearson III (Hall 1983 and Buckley and Eagleson 1988, for chi-squares).
 
@@ -173,8 +181,9 @@ class SquaredError:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """By inversion of the two one-sided tests; in [0, 1].
 
-        An estimate below 0 counts as 0 for the upper end: by luck too good a fit is no evidence of a small error. So
-        at a true error of 0 only the lower end can miss, in half of 1 - level; elsewhere see the tests' simulation.
+        An estimate below 0 counts as 0 for the upper end: by luck too good a fit is no evidence of
+        a small error. So at a true error of 0 only the lower end can miss, in half of 1 - level;
+        elsewhere see the tests' simulation.
         """
         if np.isnan(self.value):
             return float("nan"), float("nan")
@@ -187,7 +196,8 @@ class SquaredError:
         from scipy.stats import pearson3
 
         def excess(true: float) -> float:
-            # What was seen of the linear part, in proportion below the estimate, and at least what equal gaps give.
+            # What was seen of the linear part, in proportion below the estimate, and at
+            # least what equal gaps give.
             seen = (self.variance - self.noise) * min(
                 1.0, true / self.value if self.value > 0 else 0
             )

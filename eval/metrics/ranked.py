@@ -1,8 +1,8 @@
 """Answers sorted by confidence, and their weights in resamples: what every metric is computed from.
 
-A resample of n answers is a vector of counts, one a distinct answer. So each metric is written once, for a matrix of
-counts of shape (rows, m): one row of ones gives the estimate itself, and a thousand rows of a bootstrap are one pass
-over arrays that were sorted once.
+A resample of n answers is a vector of counts, one a distinct answer. So each metric is written
+once, for a matrix of counts of shape (rows, m): one row of ones gives the estimate itself, and a
+thousand rows of a bootstrap are one pass over arrays that were sorted once.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,8 @@ class Ranked:
     """Answers in ascending order of confidence.
 
     Attributes:
-        confidence: (m,), in the dtype that it was given in, which decides the bins (see `reward_fns.calibration`).
+        confidence: (m,), in the dtype that it was given in, which decides the bins (see
+            `reward_fns.calibration`).
         correct: (m,), verdicts in [0, 1].
         order: (m,), position of each answer before sorting; None if they were sorted already.
         first: (u,), index of the first answer of each distinct confidence; u = m without ties.
@@ -46,7 +47,9 @@ class Ranked:
 
 
 Rows = Callable[[Ranked, Floats], Floats]
-"""A metric on resamples: answers and weights (rows, m) in their order -> values (rows,), NaN where undefined."""
+"""A metric on resamples: answers and weights (rows, m) in their order -> values
+(rows,), NaN where undefined.
+"""
 
 
 def rank(confidence: ArrayLike, correct: ArrayLike) -> Ranked:

@@ -1,21 +1,25 @@
-"""How well confidence orders answers: AUROC, AUPRC, AURC, PRR. Only the order of the confidences matters.
+"""How well confidence orders answers: AUROC, AUPRC, AURC, PRR. Only the order of
+the confidences matters.
 
-An answer is a positive of weight y and a negative of weight 1 - y, so a graded verdict stands on both sides.
+An answer is a positive of weight y and a negative of weight 1 - y, so a graded
+verdict stands on both sides.
 
     AUROC = P(c+ > c-) + P(c+ = c-) / 2
     AUPRC = sum_k (recall_k - recall_(k-1)) * precision_k    over distinct confidences, descending (average precision)
     AURC  = (1/n) sum_(i=1..n) risk_i     risk_i: mean of 1 - y over the i most confident     Geifman et al. 2019
     PRR   = (r - AURC) / (r - AURC*)      r: mean of 1 - y, the AURC of a random order; AURC*: of the best order
 
-Answers of equal confidence stand in random order: AURC is the expectation over these orders, which for a run of w
-answers with mean error e after N answers with summed error E is
+Answers of equal confidence stand in random order: AURC is the expectation over these orders, which
+for a run of w answers with mean error e after N answers with summed error E is
 
     sum_(j=1..w) (E + j e) / (N + j) = w e + (E - e N) (H(N + w) - H(N)),     H(k) = 1 + 1/2 + ... + 1/k.
 
-PRR is 1 for the best order, 0 for a random one, negative for a worse one; this is the form on the selective risk. With
-Malinin's form (errors left over, as a share of all answers) binary verdicts give 2 AUROC - 1, which says nothing new.
+PRR is 1 for the best order, 0 for a random one, negative for a worse one; this is the form on the
+selective risk. With Malinin's form (errors left over, as a share of all answers) binary verdicts
+give 2 AUROC - 1, which says nothing new.
 
-Undefined, so NaN: AUROC with one class, AUPRC without positives, PRR where every order is as good as another.
+Undefined, so NaN: AUROC with one class, AUPRC without positives, PRR where every
+order is as good as another.
 """
 
 from dataclasses import replace
@@ -78,9 +82,11 @@ def prr_rows(answers: Ranked, weights: Floats) -> Floats:
 
 
 def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Area under the ROC curve of confidence as a score for correctness; in [0, 1], ties count one half.
+    """Area under the ROC curve of confidence as a score for correctness; in
+    [0, 1], ties count one half.
 
-    An item is a positive of weight `correct` and a negative of weight `1 - correct`. NaN when one class has no weight.
+    An item is a positive of weight `correct` and a negative of weight `1 - correct`. NaN when
+    one class has no weight.
 
     >>> auroc([0.9, 0.6, 0.4], [1, 0, 1])  # one of the two (right, wrong) pairs is in order
     0.5
@@ -96,10 +102,11 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 def auroc_thresholded(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """AUROC of verdicts cut at 0.5; in [0, 1], NaN where all lie on one side; that of `auroc` for binary verdicts.
+    """AUROC of verdicts cut at 0.5; in [0, 1], NaN where all lie on one side; that of
+    `auroc` for binary verdicts.
 
-    A perfect order of graded verdicts reaches 1 here. It cannot under `auroc`, where an answer of verdict 0.6 is also
-    0.4 of a wrong one at the same confidence.
+    A perfect order of graded verdicts reaches 1 here. It cannot under `auroc`, where an answer of
+    verdict 0.6 is also 0.4 of a wrong one at the same confidence.
 
     >>> auroc([0.4, 0.6], [0.4, 0.6]), auroc_thresholded([0.4, 0.6], [0.4, 0.6])
     (0.6, 1.0)
@@ -111,7 +118,8 @@ def auroc_thresholded(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 def auprc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Average precision of confidence as a score for correctness; in [0, 1]. That of a random order is the accuracy.
+    """Average precision of confidence as a score for correctness; in [0, 1]. That of a
+    random order is the accuracy.
 
     Raises:
         ValueError: shapes differ, or a value is NaN or outside [0, 1].

@@ -4,9 +4,10 @@
     NLL      = -mean(y ln c' + (1 - y) ln(1 - c')),   c' = min(max(c, eps), 1 - eps)
     accuracy = mean(y)
 
-The NLL of a confidence of 0 or 1 that is wrong is infinite, and models state both. It is clipped at eps = 0.001, a
-tenth of the last digit that the prompts ask for, so that one such answer costs 6.9 nats. (scikit-learn's log_loss clips
-at the machine's epsilon: 36 nats, and a few such answers decide the mean.)
+The NLL of a confidence of 0 or 1 that is wrong is infinite, and models state both. It is clipped
+at eps = 0.001, a tenth of the last digit that the prompts ask for, so that one such answer costs
+6.9 nats. (scikit-learn's log_loss clips at the machine's epsilon: 36 nats, and a few such
+answers decide the mean.)
 """
 
 import numpy as np

@@ -1,25 +1,29 @@
 """Selective prediction: what is left when only confident answers are trusted.
 
-Answers stand in descending order of confidence. An answer without a readable confidence is never trusted, so it comes
-last: coverage is a share of all answers, and the accuracy at full coverage is that of all answers.
+Answers stand in descending order of confidence. An answer without a readable confidence is
+never trusted, so it comes last: coverage is a share of all answers, and the accuracy at full
+coverage is that of all answers.
 
     accuracy(k) = (1/k) sum_(i=1..k) y_i,    coverage = k / n,    risk = 1 - accuracy       Geifman & El-Yaniv 2017
     AURC        = (1/n) sum_(k=1..n) (1 - accuracy(k))                                       see `ranking.aurc`
 
-Answers of equal confidence stand in random order; values are expectations over it, so y_i is the mean verdict of the
-answers as confident as answer i.
+Answers of equal confidence stand in random order; values are expectations over it, so y_i is the
+mean verdict of the answers as confident as answer i.
 
-A threshold for a wanted accuracy a is chosen by Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052), on one
-half of the answers, and what it gives is reported on the other half:
+A threshold for a wanted accuracy a is chosen by Learn then Test (Angelopoulos et al. 2021,
+arXiv:2110.01052), on one half of the answers, and what it gives is reported on the other half:
 
-1. The candidates are the thresholds t_1 > t_2 > ... at which the other half's confidences reach the coverages 5 %,
-   10 %, ..., 100 %. Its verdicts are not looked at, so the choosing half does not know its own candidates.
-2. H_i: accuracy(c >= t_i) < a. For 0/1 verdicts the number of right answers among the trusted is binomial, and
-   p_i = P(Bin(n_i, a) >= right_i) is the exact test that the Clopper-Pearson bound inverts. For graded verdicts p_i is
-   the Hoeffding-Bentkus p-value (Bates et al. 2021, arXiv:2101.02703), which holds for any value in [0, 1].
-3. The fallback procedure (Wiens 2003) holds the chance of any false rejection at 1 - level: H_i is tested at
-   (1 - level) / m, and at what H_(i-1) was tested at besides, if that was rejected.
-4. The lowest rejected threshold is chosen: the accuracy of what it trusts is at least a with probability `level`.
+1. The candidates are the thresholds t_1 > t_2 > ... at which the other half's confidences reach
+   the coverages 5 %, 10 %, ..., 100 %. Its verdicts are not looked at, so the choosing half does
+   not know its own candidates.
+2. H_i: accuracy(c >= t_i) < a. For 0/1 verdicts the number of right answers among the trusted is
+   binomial, and p_i = P(Bin(n_i, a) >= right_i) is the exact test that the Clopper-Pearson bound
+   inverts. For graded verdicts p_i is the Hoeffding-Bentkus p-value (Bates et al. 2021,
+   arXiv:2101.02703), which holds for any value in [0, 1].
+3. The fallback procedure (Wiens 2003) holds the chance of any false rejection at 1 - level: H_i is
+   tested at (1 - level) / m, and at what H_(i-1) was tested at besides, if that was rejected.
+4. The lowest rejected threshold is chosen: the accuracy of what it trusts is at least a
+   with probability `level`.
 
 The answers must be independent: give one answer a question.
 """
@@ -70,12 +74,13 @@ class Threshold:
     """A confidence from which on answers are trusted.
 
     Attributes:
-        value: trust an answer with confidence >= value; NaN if no threshold could be shown to be good enough.
+        value: trust an answer with confidence >= value; NaN if no threshold could be
+            shown to be good enough.
         wanted: the accuracy asked for.
         n_chosen_on, n: answers that it was chosen on, and those that the rest is reported on.
         trusted: answers among the n that it trusts; `coverage` is their share.
-        accuracy, low, high: of the trusted, with a two-sided interval of 95 %: Clopper-Pearson for 0/1 verdicts, a
-            percentile bootstrap for graded ones. NaN without a threshold.
+        accuracy, low, high: of the trusted, with a two-sided interval of 95 %: Clopper-Pearson for
+            0/1 verdicts, a percentile bootstrap for graded ones. NaN without a threshold.
     """
 
     value: float
@@ -111,7 +116,8 @@ def risk_coverage(confidence: Sequence[float | None], correct: ArrayLike) -> Ris
     mean_of_run = np.bincount(run, weights=y, minlength=size.size) / size
     k = np.arange(1, c.size + 1)
     accuracy = np.repeat(mean_of_run, size).cumsum() / k
-    # The same answers in another order differ in the last digit, which a table may round to another third one.
+    # The same answers in another order differ in the last digit, which a table may
+    # round to another third one.
     return RiskCoverage(k / max(c.size, 1), accuracy.round(12))
 
 
@@ -132,9 +138,11 @@ def choose_threshold(
     wanted_accuracy: float,
     seed: int = 0,
 ) -> Threshold:
-    """The lowest threshold whose trusted answers are shown to have the wanted accuracy; see the module's text.
+    """The lowest threshold whose trusted answers are shown to have the wanted
+    accuracy; see the module's text.
 
-    With probability 0.95 over the answers, a threshold that is returned has the accuracy that was wanted.
+    With probability 0.95 over the answers, a threshold that is returned has the
+    accuracy that was wanted.
 
     Args:
         confidence: (n,), in [0, 1]; None where it could not be read.
@@ -178,7 +186,9 @@ def _ceil(value: float) -> int:
 
 
 def _candidates(c: Floats) -> Floats:
-    """Thresholds at equally spaced coverages, descending; those that would trust what cannot be read are left out."""
+    """Thresholds at equally spaced coverages, descending; those that would trust what cannot
+    be read are left out.
+    """
     if not c.size:
         return c
     descending = np.sort(c)[::-1]
@@ -188,7 +198,9 @@ def _candidates(c: Floats) -> Floats:
 
 
 def _lowest_shown(candidates: Floats, c: Floats, y: Floats, wanted: float) -> float:
-    """The lowest candidate that the fallback procedure rejects "not accurate enough" for; NaN if there is none."""
+    """The lowest candidate that the fallback procedure rejects "not accurate enough" for;
+    NaN if there is none.
+    """
     chosen, passed_on = math.nan, 0.0
     for candidate in candidates:
         level = (1 - LEVEL) / candidates.size + passed_on

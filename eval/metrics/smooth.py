@@ -6,9 +6,10 @@ With K_s the Gaussian kernel of width s, reflected at 0 and 1, and residuals r_i
 
 and smECE is smECE_s at the smallest s, a multiple of 1/1024, that is not below its own smECE_s.
 
-The discretisation is that of the authors' package relplot 1.0.3, so that the values agree with theirs: a grid of
-max(2000, 20/s) / 2 + 1 points onto which residuals are split in proportion, max(200, 10/s) points t, the density raised
-by 1e-4, ten bisection steps. relplot smooths one data set at a time; here all resamples of a bootstrap go together.
+The discretisation is that of the authors' package relplot 1.0.3, so that the values agree with
+theirs: a grid of max(2000, 20/s) / 2 + 1 points onto which residuals are split in proportion,
+max(200, 10/s) points t, the density raised by 1e-4, ten bisection steps. relplot smooths one data
+set at a time; here all resamples of a bootstrap go together.
 """
 
 from functools import lru_cache
@@ -51,7 +52,9 @@ def smooth_ece_rows(answers: Ranked, weights: Floats) -> Floats:
 
 
 class _Grid:
-    """Residuals and weights of each resample on grids of the sizes that the widths ask for, made once each."""
+    """Residuals and weights of each resample on grids of the sizes that the widths
+    ask for, made once each.
+    """
 
     def __init__(self, answers: Ranked, weights: Floats) -> None:
         self._confidence = answers.confidence.astype(np.float64)
@@ -100,7 +103,9 @@ def _smooth(residual: Floats, weight: Floats, width: float) -> Floats:
 
 
 def _at_mesh(values: Floats, width: float) -> Floats:
-    """Kernel sums of grid values (rows, size) at the points t, by linear interpolation between grid points."""
+    """Kernel sums of grid values (rows, size) at the points t, by linear
+    interpolation between grid points.
+    """
     from scipy.signal import fftconvolve
 
     size = values.shape[1]

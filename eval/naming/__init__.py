@@ -1,1 +1,3 @@
-"""What models and protocols are called, in which order they stand, and what a file may be called."""
+"""What models and protocols are called, in which order they stand, and what
+a file may be called.
+"""

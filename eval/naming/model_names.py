@@ -1,7 +1,9 @@
-"""Names of models and protocols: their order, their titles, training steps, and what the paper calls them.
+"""Names of models and protocols: their order, their titles, training steps, and
+what the paper calls them.
 
-A checkpoint within a training run is named `NAME@STEP`, for instance `rl@200`; `rl` alone is the run's last one.
-`NAME_fixed` is a model trained with fixed coefficients (all 1) beside NAME, which was trained with dynamic ones.
+A checkpoint within a training run is named `NAME@STEP`, for instance `rl@200`; `rl` alone is the
+run's last one. `NAME_fixed` is a model trained with fixed coefficients (all 1) beside NAME, which
+was trained with dynamic ones.
 """
 
 import re
@@ -14,7 +16,9 @@ MODEL_ORDER = (
     *("rl_proper", "rl_segments", "rl_on_base"),
 )
 PAPER_MODELS = {"base": "LLaVA", "sft": "LLaVA SFT", "r_tuning": "LLaVA R-Tuning", "rl": "LLaVA RL"}
-"""Our name -> the model's name in Tables 2 and 5 to 10; Tables 11 and 12 leave out the prefix of all but LLaVA."""
+"""Our name -> the model's name in Tables 2 and 5 to 10; Tables 11 and 12 leave out the
+prefix of all but LLaVA.
+"""
 
 _MODEL_TITLES = {
     "base": "base",
@@ -48,7 +52,9 @@ _PROTOCOL_TITLES = {
     "vcap": "VCAP",
     "tags": "Tags",
 }
-"""In the order of the paper's tables, a variant after its protocol. The paper has those of one word."""
+"""In the order of the paper's tables, a variant after its protocol. The paper
+has those of one word.
+"""
 
 
 def checkpoint(name: str) -> tuple[str, int | None]:
@@ -62,7 +68,9 @@ def checkpoint(name: str) -> tuple[str, int | None]:
 
 
 def ordered_models(names: Iterable[str]) -> list[str]:
-    """The project's own models in the order of training, then others by name; checkpoints by step, before the last."""
+    """The project's own models in the order of training, then others by name; checkpoints by
+    step, before the last.
+    """
 
     def key(name: str) -> tuple[int, str, float]:
         family, step = checkpoint(name)

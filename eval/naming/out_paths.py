@@ -1,4 +1,6 @@
-"""`--out` is checked before any work, so that no hour of it ends in a file that cannot be written."""
+"""`--out` is checked before any work, so that no hour of it ends in a file
+that cannot be written.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""What a user does with a model's confidences, from its records: trust the sure answers, or choose a threshold."""
+"""What a user does with a model's confidences, from its records: trust the sure answers,
+or choose a threshold.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +59,9 @@ def selective(records: Sequence[AnswerRecord], wanted_accuracy: float) -> Select
 
 
 def first_answers(records: Sequence[AnswerRecord]) -> list[AnswerRecord]:
-    """One answer a question, by question: models that were asked the same questions are halved alike."""
+    """One answer a question, by question: models that were asked the same
+    questions are halved alike.
+    """
     first: dict[str, AnswerRecord] = {}
     for record in sorted(records, key=lambda record: (question_key(record), record.sample)):
         first.setdefault(question_key(record), record)

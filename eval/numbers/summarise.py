@@ -1,6 +1,8 @@
-"""From answer records to the report's numbers: models -> protocol -> dataset (each tag, and "pooled") -> values.
+"""From answer records to the report's numbers: models -> protocol -> dataset (each tag,
+and "pooled") -> values.
 
-The other slices (`slices.DIMENSIONS`) stand beside: models -> protocol -> dimension -> slice -> values.
+The other slices (`slices.DIMENSIONS`) stand beside:
+models -> protocol -> dimension -> slice -> values.
 """
 
 import math
@@ -29,19 +31,25 @@ POOLED, ALL_QUESTIONS = "pooled", "all questions"
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
 ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
     "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
-    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at this n "
-    "(independent verdicts of 0 or 1; graded ones have a lower floor)",
+    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at "
+    "this n (independent verdicts of 0 or 1; graded ones have a lower floor)",
     "parse_failures": PARSE_FAILURE_POLICY,
 }
 PAPER_VERBAL_RATIOS = {"sft": 0.757, "rl": 0.578}
-"""Mean Verbal ECE in the paper (14 datasets x 3 subsets, Tables 2 and 5 to 10) divided by its base's mean, 0.305."""
+"""Mean Verbal ECE in the paper (14 datasets x 3 subsets, Tables 2 and 5 to 10) divided by
+its base's mean, 0.305.
+"""
 
 SLICED_METRICS = ("ece", "ece_debiased", "auroc", "brier")
-"""Of every slice, besides accuracy without an interval; all questions together have all of `METRICS`."""
+"""Of every slice, besides accuracy without an interval; all questions together
+have all of `METRICS`.
+"""
 
 
 def scored(records: Sequence[AnswerRecord]) -> tuple[list[float], list[float]]:
-    """Confidences and verdicts of the records that state a confidence, both (n - parse_failures,)."""
+    """Confidences and verdicts of the records that state a confidence, both
+    (n - parse_failures,).
+    """
     pairs = [
         (record.confidence, record.correct) for record in records if record.confidence is not None
     ]
@@ -86,7 +94,8 @@ def summarise_columns(answers: Columns, metrics: Collection[str] = SLICED_METRIC
 def summarise_claims(records: Sequence[AnswerRecord]) -> dict[str, ClaimCalibration]:
     """model -> calibration of the tags.
 
-    A model's answers are the same for every protocol and count once; models without a judged claim are left out.
+    A model's answers are the same for every protocol and count once; models without a
+    judged claim are left out.
     """
     answers: dict[str, dict[str, AnswerRecord]] = defaultdict(dict)
     for record in records:
@@ -105,7 +114,9 @@ def _mean(values: ArrayLike) -> float:
 
 
 def _frequent_tokens(records: Sequence[AnswerRecord]) -> dict[str, float]:
-    """The five most frequent tokens that DP stands on, with their shares; {} for other protocols."""
+    """The five most frequent tokens that DP stands on, with their shares;
+    {} for other protocols.
+    """
     tokens = [record.detail["token"] for record in records if "token" in record.detail]
     return {token: count / len(tokens) for token, count in Counter(tokens).most_common(5)}
 
@@ -121,7 +132,8 @@ def summarise_all(
 
     Returns:
         model -> protocol -> dataset or "pooled" -> `summarise`; and
-        model -> protocol -> dimension other than "dataset" (see `slices.DIMENSIONS`) -> slice -> `summarise`.
+        model -> protocol -> dimension other than "dataset" (see
+            `slices.DIMENSIONS`) -> slice -> `summarise`.
 
     Raises:
         UserError: a tag that would stand for something else.
@@ -157,19 +169,21 @@ def _check_tags(records: Sequence[AnswerRecord]) -> None:
     for dataset in sorted({record.dataset for record in records}):
         if dataset in (POOLED, ALL_QUESTIONS):
             raise UserError(
-                f"a dataset has the tag {dataset!r}, by which a report means the questions of all datasets: rename it "
-                "in the questions and records"
+                f"a dataset has the tag {dataset!r}, by which a report means the questions of "
+                "all datasets: rename it in the questions and records"
             )
     for subset in sorted({record.subset for record in records}):
         if "/" in subset:
             raise UserError(
-                f"a subset is called {subset!r}, and a report writes DATASET/SUBSET: rename it without the slash in "
-                "the questions and records"
+                f"a subset is called {subset!r}, and a report writes DATASET/SUBSET: rename it "
+                "without the slash in the questions and records"
             )
 
 
 def _cells(work: tuple[Columns, SliceRows]) -> dict[str, Cells]:
-    """Dimension -> slice -> values of one model and protocol; "pooled" stands among the datasets."""
+    """Dimension -> slice -> values of one model and protocol; "pooled"
+    stands among the datasets.
+    """
     answers, parts = work
     cells = {
         dimension: {name: summarise_columns(answers.take(rows)) for name, rows in by_slice.items()}
@@ -198,7 +212,9 @@ def ece_ratios(models: Models, sliced: Slices, protocol: str) -> dict[str, EceRa
 
 
 def _eces(name: str, models: Models, sliced: Slices, protocol: str) -> tuple[float, float, float]:
-    """ECE of all questions, its mean over datasets, and its mean over dataset x subset, NaN without a subset."""
+    """ECE of all questions, its mean over datasets, and its mean over dataset x subset,
+    NaN without a subset.
+    """
     cells = models[name][protocol]
     datasets = [cell.value("ece") for dataset, cell in cells.items() if dataset != POOLED]
     subsets = sliced.get(name, {}).get(protocol, {}).get("dataset_subset", {})

@@ -1,9 +1,11 @@
-"""Training curves of GRPO: from the JSON lines of verl's file logger to one list a value, and means at its phases.
+"""Training curves of GRPO: from the JSON lines of verl's file logger to one list a value,
+and means at its phases.
 
-A run writes `DIR/<model>/<any name>.jsonl`, a line {"step": int, "data": {metric: value}} a step; each resume opens a
-new file, whose name sorts after the older ones. Training resumes from a checkpoint, so what older files hold from the
-first step of a newer one on was thrown away with the killed process, and is left out. Lines without any of the metrics
-below (a validation) are no steps.
+A run writes `DIR/<model>/<any name>.jsonl`, a line {"step": int, "data": {metric: value}} a
+step; each resume opens a new file, whose name sorts after the older ones. Training resumes
+from a checkpoint, so what older files hold from the first step of a newer one on was thrown
+away with the killed process, and is left out. Lines without any of the metrics below (a
+validation) are no steps.
 """
 
 import json
@@ -29,11 +31,14 @@ CURVES = {
 """Name in the report -> metric of the log."""
 
 Curves = dict[str, list[Any]]
-"""`steps`, and for each name in `CURVES` a value a step, None where the step lacks it (0 for `evicted_groups`)."""
+"""`steps`, and for each name in `CURVES` a value a step, None where the step lacks it (0
+for `evicted_groups`).
+"""
 
 
 def read_training(directory: Path) -> dict[str, Curves]:
-    """Curves of each model with a folder of logs, in the order of `ordered_models`; {} if the directory is missing.
+    """Curves of each model with a folder of logs, in the order of `ordered_models`; {} if
+    the directory is missing.
 
     Raises:
         UserError: a line other than a torn last one is no line of verl's file logger.
@@ -53,7 +58,9 @@ def read_training(directory: Path) -> dict[str, Curves]:
 
 
 def phases(values: Sequence[float | None]) -> tuple[float, float, float]:
-    """Means over the first, middle and last tenth of the steps (`steps_a_phase` each), NaN where there is no value."""
+    """Means over the first, middle and last tenth of the steps (`steps_a_phase` each), NaN
+    where there is no value.
+    """
     n, size = len(values), steps_a_phase(len(values))
     starts = (0, (n - size) // 2, n - size)
     first, middle, last = (_mean(values[start : start + size]) for start in starts)
@@ -66,7 +73,9 @@ def steps_a_phase(n_steps: int) -> int:
 
 
 def trailing_mean(values: Sequence[float | None], width: int) -> list[float]:
-    """Mean of each value and the width - 1 before it, as far as they are there; NaN where there is none."""
+    """Mean of each value and the width - 1 before it, as far as they are there;
+    NaN where there is none.
+    """
     return [_mean(values[max(0, end - width) : end]) for end in range(1, len(values) + 1)]
 
 
@@ -97,7 +106,9 @@ def _read_log(file: Path) -> dict[int, Mapping[str, Any]]:
 
 
 def _merged(logs: Sequence[Mapping[int, Mapping[str, Any]]]) -> dict[int, Mapping[str, Any]]:
-    """Steps of all logs, the oldest log first: a newer one takes the place of all that follows its first step."""
+    """Steps of all logs, the oldest log first: a newer one takes the place of all that
+    follows its first step.
+    """
     merged: dict[int, Mapping[str, Any]] = {}
     for log in filter(None, logs):
         resumed_at = min(log)

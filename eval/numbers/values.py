@@ -17,7 +17,9 @@ class Interval(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A metric with the ends of its 95 % interval; NaN where undefined, and then `reason` says why."""
+    """A metric with the ends of its 95 % interval; NaN where undefined, and
+    then `reason` says why.
+    """
 
     value: float
     low: float = _NAN
@@ -121,7 +123,8 @@ class EceRatios:
     Attributes:
         pooled: of all questions.
         mean_over_datasets: of the means over the datasets.
-        mean_over_dataset_subset: of the means over dataset x subset, which is what the paper averages.
+        mean_over_dataset_subset: of the means over dataset x subset, which is
+            what the paper averages.
     """
 
     pooled: float

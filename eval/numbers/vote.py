@@ -1,14 +1,17 @@
-"""Self-consistency and its confidence-weighted form: which of k sampled answers to a question is given.
+"""Self-consistency and its confidence-weighted form: which of k sampled
+answers to a question is given.
 
     majority    the answer that most of the k samples give
     weighted    the answer with the largest sum of confidences                    CISC, Taubenfeld et al. 2025
 
-Two samples give the same answer if they make the same statements by normalised text (`reward_fns.claims.normalise`, as
-`protocols.own_consistency`), in any order; answers that say nothing are one answer. CISC scales the confidences of a
-question by a softmax with a temperature that is fitted on held-out questions; here they are summed as they are.
+Two samples give the same answer if they make the same statements by normalised text
+(`reward_fns.claims.normalise`, as `protocols.own_consistency`), in any order; answers that say
+nothing are one answer. CISC scales the confidences of a question by a softmax with a temperature
+that is fitted on held-out questions; here they are summed as they are.
 
-Answers with equally many votes are drawn at random, and the accuracy is the expectation over that. A confidence that
-cannot be read weighs nothing; where no sample of a question weighs anything, the majority decides.
+Answers with equally many votes are drawn at random, and the accuracy is the expectation over
+that. A confidence that cannot be read weighs nothing; where no sample of a question weighs
+anything, the majority decides.
 """
 
 from collections import defaultdict
@@ -48,7 +51,8 @@ class Vote:
 
 
 def votes(records: Sequence[AnswerRecord]) -> list[Vote]:
-    """Votes at each of `SIZES` that every question has samples for, and at all samples; [] for one sample a question.
+    """Votes at each of `SIZES` that every question has samples for, and at all samples; []
+    for one sample a question.
 
     Args:
         records: of one model and protocol.
@@ -92,9 +96,11 @@ def vote(records: Sequence[AnswerRecord], k: int) -> Vote:
 
 
 def verdicts(samples: Sequence[AnswerRecord]) -> tuple[float, float]:
-    """Verdict on the answer that the samples of a question give, by majority and weighted; each in [0, 1].
+    """Verdict on the answer that the samples of a question give, by majority and
+    weighted; each in [0, 1].
 
-    An answer's verdict is the mean of those of its samples: they are alike unless the judge contradicts itself.
+    An answer's verdict is the mean of those of its samples: they are alike unless the
+    judge contradicts itself.
     """
     given: dict[frozenset[str], list[AnswerRecord]] = defaultdict(list)
     for sample in samples:

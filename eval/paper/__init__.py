@@ -1,7 +1,9 @@
-"""The paper's own values, to stand beside ours: Tables 2 and 5 to 10 (ECE, AUC) and 11 and 12 (accuracy) as CSV.
+"""The paper's own values, to stand beside ours: Tables 2 and 5 to 10 (ECE, AUC) and 11
+and 12 (accuracy) as CSV.
 
-`tables2_5to10_calibration.csv`: dataset, subset, model, protocol, ece, auroc; 14 datasets x 3 subsets x 4 models x 5
-protocols. `tables11_12_accuracy.csv`: dataset, subset, model, accuracy; the five QA datasets. Transcribed cell by cell.
+`tables2_5to10_calibration.csv`: dataset, subset, model, protocol, ece, auroc; 14 datasets x 3
+subsets x 4 models x 5 protocols. `tables11_12_accuracy.csv`: dataset, subset, model, accuracy; the
+five QA datasets. Transcribed cell by cell.
 """
 
 import csv
@@ -42,7 +44,9 @@ def _by_plain_name() -> dict[str, str]:
 
 
 def _column(protocol: str) -> str:
-    """The paper's column for a protocol of ours. Its Verbal asks (section 4.3, A.8): that is our `verbal_asked`."""
+    """The paper's column for a protocol of ours. Its Verbal asks (section 4.3, A.8): that
+    is our `verbal_asked`.
+    """
     return {"verbal_asked": "Verbal", "verbal": ""}.get(protocol, protocol_title(protocol))
 
 
@@ -71,7 +75,9 @@ def calibration(dataset: str, subset: str, model: str, protocol: str, metric: st
 
 
 def accuracy(dataset: str, subset: str, model: str) -> float | None:
-    """Accuracy that Tables 11 and 12 give, None where they give none; arguments as for `calibration`."""
+    """Accuracy that Tables 11 and 12 give, None where they give none; arguments
+    as for `calibration`.
+    """
     name = PAPER_MODELS.get(model, "").removeprefix("LLaVA ")
     return _accuracy().get((dataset_of(dataset) or "", subset, name))
 
@@ -79,7 +85,8 @@ def accuracy(dataset: str, subset: str, model: str) -> float | None:
 def mean_calibration(
     model: str, protocol: str, metric: str, task: str | None = None
 ) -> float | None:
-    """Mean of ECE or AUROC over the paper's datasets and subsets, None where it has no such model or protocol.
+    """Mean of ECE or AUROC over the paper's datasets and subsets, None where it has
+    no such model or protocol.
 
     Args:
         model, protocol: our names.

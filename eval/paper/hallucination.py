@@ -1,4 +1,6 @@
-"""Table 3 of the paper: MMHal-Bench and Object HalBench of ten methods and GPT-4V, transcribed cell by cell."""
+"""Table 3 of the paper: MMHal-Bench and Object HalBench of ten methods and GPT-4V,
+transcribed cell by cell.
+"""
 
 import csv
 from dataclasses import dataclass

@@ -24,8 +24,8 @@ def by_calibrator(directory: Path, model: str, protocol: str, calibrator: Calibr
     """Write the records that a calibrator makes of a protocol's; returns the new file.
 
     Raises:
-        UserError: no such records, or stale ones; a calibrator of another protocol, or one that was fitted on one of
-            these questions.
+        UserError: no such records, or stale ones; a calibrator of another protocol, or one that
+            was fitted on one of these questions.
     """
     made_for = calibrator.fit.get("protocol", protocol)
     if made_for != protocol:
@@ -36,8 +36,8 @@ def by_calibrator(directory: Path, model: str, protocol: str, calibrator: Calibr
     seen = {record.question_id for record in records} & set(calibrator.fit.get("questions", ()))
     if seen:
         raise UserError(
-            f"the calibrator was fitted on {len(seen)} of these questions ({min(seen)}, ...): a map must not meet "
-            "what it is measured on; keep questions apart, or use --folds"
+            f"the calibrator was fitted on {len(seen)} of these questions ({min(seen)}, ...): a "
+            "map must not meet what it is measured on; keep questions apart, or use --folds"
         )
     found = [None if r.confidence is None else calibrator.apply(r.confidence) for r in records]
     how = {"method": calibrator.method, "parameters": dict(calibrator.parameters)}
@@ -47,7 +47,8 @@ def by_calibrator(directory: Path, model: str, protocol: str, calibrator: Calibr
 def cross_fitted(
     directory: Path, model: str, protocol: str, method: str, folds: int, seed: int = 0
 ) -> Path:
-    """Write a protocol's records, each calibrated by a map fitted without its question; returns the new file.
+    """Write a protocol's records, each calibrated by a map fitted without its
+    question; returns the new file.
 
     Args:
         method: a name of `fit.FITS`.

@@ -1,7 +1,8 @@
-"""Fitting post-hoc maps: scikit-learn's isotonic and logistic regression; `reward_fns.posthoc` applies them.
+"""Fitting post-hoc maps: scikit-learn's isotonic and logistic regression;
+`reward_fns.posthoc` applies them.
 
-A verdict between 0 and 1 (Detail) counts as that share of a right answer: the logistic fits see the answer twice, as
-right with the weight y and as wrong with the weight 1 - y.
+A verdict between 0 and 1 (Detail) counts as that share of a right answer: the logistic fits see
+the answer twice, as right with the weight y and as wrong with the weight 1 - y.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,9 @@ def _histogram(c: Floats, y: Floats) -> dict[str, Any]:
 
 
 def _logistic(features: Floats, y: Floats, intercept: bool) -> tuple[Floats, float]:
-    """Coefficients (d,) and intercept of a logistic regression without penalty, of features (n, d)."""
+    """Coefficients (d,) and intercept of a logistic regression without
+    penalty, of features (n, d).
+    """
     from sklearn.linear_model import LogisticRegression
 
     twice = np.concatenate([features, features])
@@ -54,8 +57,8 @@ def _temperature(c: Floats, y: Floats) -> dict[str, Any]:
     (slope,), _ = _logistic(np.log(c / (1 - c))[:, None], y, intercept=False)
     if slope <= 0:
         raise UserError(
-            "temperature scaling found no positive temperature: the confidences run against the verdicts; "
-            "choose another method"
+            "temperature scaling found no positive temperature: the confidences run against the "
+            "verdicts; choose another method"
         )
     return {"temperature": float(1 / slope)}
 
@@ -97,8 +100,9 @@ def fit(
     y = np.array([record.correct for record in read], dtype=np.float64)
     if len(read) < FEWEST or np.ptp(c) == 0 or np.ptp(y) == 0:
         raise UserError(
-            f"{len(read)} answers with a readable confidence, of which {len(set(c.tolist()))} differ, and "
-            f"{len(set(y.tolist()))} different verdicts: a map needs {FEWEST} answers, and spread in both"
+            f"{len(read)} answers with a readable confidence, of which {len(set(c.tolist()))} "
+            f"differ, and {len(set(y.tolist()))} different verdicts: a map needs {FEWEST} "
+            "answers, and spread in both"
         )
     questions = sorted({record.question_id for record in read})
     return Calibrator(
@@ -121,8 +125,9 @@ def by_folds(
     if len(questions) < folds:
         several = len(questions) > 1
         raise UserError(
-            f"--folds {folds}: the records answer {len(questions)} question{'s' if several else ''}, and every fold "
-            f"needs one: {f'name at most {len(questions)}, or ' if several else ''}ask more questions"
+            f"--folds {folds}: the records answer {len(questions)} "
+            f"question{'s' if several else ''}, and every fold needs one: "
+            f"{f'name at most {len(questions)}, or ' if several else ''}ask more questions"
         )
     order = np.random.default_rng(seed).permutation(len(questions))
     fold_of = {questions[i]: position % folds for position, i in enumerate(order)}

@@ -1,7 +1,7 @@
 """Confidence protocols, one small module each, over the same answers.
 
-dp, dp_end, dp_answer, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`), semantic_entropy, pcr,
-verbal and verbal_asked (`verbal`), verbal_expected, vcap, and tags.
+dp, dp_end, dp_answer, dp_sequence (`direct`), sc (`consistency`), sc_own (`own_consistency`),
+semantic_entropy, pcr, verbal and verbal_asked (`verbal`), verbal_expected, vcap, and tags.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,8 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """What the answer says as running text, without tags and confidence, which would give it away.
+        """What the answer says as running text, without tags and confidence,
+        which would give it away.
 
         A response that says nothing stands as it is.
         """
@@ -49,8 +50,8 @@ class Asked:
     def request(self, prompt: str, seed: int, **values: str) -> GenerationRequest:
         """A user turn of the question's image and a template of `reward_fns.prompts`.
 
-        The seed is this answer's and this prompt's own. An image mark in a value, which some processors would read as a
-        second image, is broken up.
+        The seed is this answer's and this prompt's own. An image mark in a value, which some
+        processors would read as a second image, is broken up.
         """
         text = prompts.render(
             prompt, **{k: v.replace(IMAGE_MARK, "< image >") for k, v in values.items()}
@@ -65,7 +66,9 @@ class ConfidenceProtocol(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the confidences depend on besides model, answers and seed; records of other settings are not reused."""
+        """What the confidences depend on besides model, answers and seed; records of other
+        settings are not reused.
+        """
         ...
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
@@ -80,9 +83,11 @@ class ConfidenceProtocol(Protocol):
 def ask(
     engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
 ) -> list[list[Completion]]:
-    """The completions of each request. One that the model refuses (a prompt too long, ...) has empty ones.
+    """The completions of each request. One that the model refuses (a prompt too
+    long, ...) has empty ones.
 
-    So it is counted as an answer that cannot be read, and the others are kept; a line says how many and why.
+    So it is counted as an answer that cannot be read, and the others are kept; a
+    line says how many and why.
 
     Raises:
         UserError: nothing can be answered.
@@ -98,5 +103,7 @@ def ask(
 
 
 def request_seed(seed: int, name: str) -> int:
-    """A seed of its own for each name: draws are independent of each other, and the same after a resume."""
+    """A seed of its own for each name: draws are independent of each other, and
+    the same after a resume.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "big")

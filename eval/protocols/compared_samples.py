@@ -1,4 +1,6 @@
-"""k further samples of a question, compared by an equivalence: what sc_own and semantic_entropy share."""
+"""k further samples of a question, compared by an equivalence: what sc_own and
+semantic_entropy share.
+"""
 
 from collections.abc import Sequence
 from typing import Any

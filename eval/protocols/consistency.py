@@ -1,13 +1,14 @@
 """SC, self-consistency (paper 4.3): c = |C_max| / k over k sampled answers to the question.
 
-The samples are drawn at temperature 1 with the prompt that the answer was drawn with, and are embedded as what they say
-(claims without tags and confidence). They are clustered by scikit-learn's agglomerative clustering with complete
-linkage, cut at cosine distance 1 - 0.8: two clusters merge, nearest first, as long as every pair across them has cosine
->= 0.8, so within a cluster all answers agree with each other. (Single linkage, that is connected components, would
+The samples are drawn at temperature 1 with the prompt that the answer was drawn with, and are
+embedded as what they say (claims without tags and confidence). They are clustered by
+scikit-learn's agglomerative clustering with complete linkage, cut at cosine distance 1 - 0.8: two
+clusters merge, nearest first, as long as every pair across them has cosine >= 0.8, so within a
+cluster all answers agree with each other. (Single linkage, that is connected components, would
 chain answers that do not.) The confidence is a multiple of 1/k.
 
-It is about the question, not about one answer to it: an answer outside the largest cluster gets the same confidence,
-as in the paper.
+It is about the question, not about one answer to it: an answer outside the largest cluster gets
+the same confidence, as in the paper.
 """
 
 from collections import Counter
@@ -18,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.engines import Engine, GenerationRequest, Sampling
+from data_prep.engines.encoder import Encoder
 from eval.protocols.ask_model import Asked, ask, request_seed
 from eval.records import Confidence
 from reward_fns.claims import normalise
-from reward_fns.encoder import Encoder
 from reward_fns.lenient import running_text
 
 COSINE = 0.8
@@ -58,7 +59,8 @@ def draw_samples(
 ) -> dict[str, list[str]]:
     """k further answers to each question of a batch: question_id -> texts, (k,).
 
-    At temperature 1, with the prompt that the answer was drawn with; once for a question with several answers.
+    At temperature 1, with the prompt that the answer was drawn with; once for a
+    question with several answers.
     """
     questions = {item.question.question_id: item.question for item in batch}
     requests = [

@@ -1,17 +1,24 @@
-"""DP, direct probability (paper 4.3): the model's own token probabilities, from the answer that stands in the records.
+"""DP, direct probability (paper 4.3): the model's own token probabilities, from the answer
+that stands in the records.
 
-    dp           max_j p_j at the final generated token: the last one with text, the end of sequence not counted
-    dp_end       the same at the last generated token, which is the end of sequence where the answer was not cut off
-    dp_answer    the same at the last token of what the answer says, the one with its last letter or digit
-    dp_sequence  exp(mean log p of the tokens drawn), the length-normalised probability of the whole answer
+    dp           max_j p_j at the final generated token: the last one with text, the
+                 end of sequence not counted
+    dp_end       the same at the last generated token, which is the end of sequence where
+                 the answer was not cut off
+    dp_answer    the same at the last token of what the answer says, the one with
+                 its last letter or digit
+    dp_sequence  exp(mean log p of the tokens drawn), the length-normalised
+                 probability of the whole answer
 
-The paper takes "the final generated token" and leaves open which that is. The end of sequence tells only whether the
-text is over, and is near 1 after a fixed format, so `dp` looks at the last token that says something. In the claim
-format that is the last digit of the confidence; of a model that states none it is a tag, and of free text a period. So
-between models `dp` compares different things. `dp_answer` looks at the same place in each: the end of the last claim
-(of the last statement), never a tag or the number, nor the period that only closes the sentence. Every record names
-its token in `detail`. All four are of the model at temperature 1, whatever the temperature
-of the sampling. Answers without token probabilities (`Answer.probabilities` is {}) have no confidence.
+The paper takes "the final generated token" and leaves open which that is. The end of sequence
+tells only whether the text is over, and is near 1 after a fixed format, so `dp` looks at the
+last token that says something. In the claim format that is the last digit of the confidence;
+of a model that states none it is a tag, and of free text a period. So between models `dp`
+compares different things. `dp_answer` looks at the same place in each: the end of the last
+claim (of the last statement), never a tag or the number, nor the period that only closes the
+sentence. Every record names its token in `detail`. All four are of the model at temperature 1,
+whatever the temperature of the sampling. Answers without token probabilities
+(`Answer.probabilities` is {}) have no confidence.
 """
 
 import math
@@ -27,7 +34,8 @@ DIGITS = 6  # kept of a probability: what is equal in float32 is equal in the re
 
 
 def token_probabilities(completion: Completion) -> dict[str, float]:
-    """What the protocols read: {"dp", "dp_end", "dp_answer", "dp_sequence"}, each in [0, 1]; {} without tokens.
+    """What the protocols read: {"dp", "dp_end", "dp_answer", "dp_sequence"}, each in
+    [0, 1]; {} without tokens.
 
     `dp_answer` is left out where the end of what the answer says cannot be located.
     """
@@ -41,7 +49,9 @@ def token_probabilities(completion: Completion) -> dict[str, float]:
 
 
 def probability_tokens(completion: Completion) -> dict[str, str | int]:
-    """The text of the token that each protocol stands on; of dp_sequence how many there are. {} without tokens."""
+    """The text of the token that each protocol stands on; of dp_sequence how many there
+    are. {} without tokens.
+    """
     if not completion.tokens:
         return {}
     texts = {name: token.text for name, token in _stood_on(completion).items()}

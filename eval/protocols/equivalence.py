@@ -4,13 +4,14 @@
     MODEL    a sentence-transformers NLI cross-encoder: each entails the other
     expert   the labels of the expert layer (`PairRequest`): each entails the other
 
-`text` is the default. It merges nothing that reads differently, and is right for answers of one short
-claim, which a model says in one way. Two long answers are seldom the same word by word: for those name
-a model or the expert.
+`text` is the default. It merges nothing that reads differently, and is right for answers of one
+short claim, which a model says in one way. Two long answers are seldom the same word by word: for
+those name a model or the expert.
 
-Entailment both ways is the criterion of Kuhn et al. 2023 (ICLR, "Semantic Uncertainty") and Farquhar
-et al. 2024 (Nature 630, 625): a entails b and b entails a, each read behind the question, for a short
-answer alone states nothing. Texts that are equal when normalised are equivalent unasked.
+Entailment both ways is the criterion of Kuhn et al. 2023 (ICLR, "Semantic Uncertainty")
+and Farquhar et al. 2024 (Nature 630, 625): a entails b and b entails a, each read behind
+the question, for a short answer alone states nothing. Texts that are equal when
+normalised are equivalent unasked.
 """
 
 import asyncio
@@ -87,7 +88,9 @@ class _Texts:
 
 
 class _BothWays(ABC):
-    """Entailment both ways. What was asked once is known: sc_own and semantic_entropy share their samples."""
+    """Entailment both ways. What was asked once is known: sc_own and
+    semantic_entropy share their samples.
+    """
 
     def __init__(self) -> None:
         self._known: dict[_Texts, bool] = {}
@@ -140,7 +143,9 @@ class NliEquivalence(_BothWays):
 
 
 def _digest(directory: Path) -> str:
-    """Of the weights, so that a model that was trained again is another one; "" for a name on the hub."""
+    """Of the weights, so that a model that was trained again is another one; ""
+    for a name on the hub.
+    """
     files = sorted(directory.glob("*.safetensors"))
     if not files:
         return ""

@@ -1,9 +1,10 @@
 """Reading the number that a model was asked for.
 
-Accepted: "<heading>: 0.85" anywhere in the reply, also with the number on the next line; or, without such a heading, a
-reply that is one number and nothing else but decoration; or one that says "I am 85% sure". A percent sign divides by
-100. Two different numbers, one outside [0, 1] (85 without its sign), one that may mean two things ("0,7", "1 out of
-10", "0.7 or 0.8"), a number within other text ("The digit is 1."), or none at all: None, a parse failure, which is
+Accepted: "<heading>: 0.85" anywhere in the reply, also with the number on the next line; or,
+without such a heading, a reply that is one number and nothing else but decoration; or one that
+says "I am 85% sure". A percent sign divides by 100. Two different numbers, one outside [0, 1]
+(85 without its sign), one that may mean two things ("0,7", "1 out of 10", "0.7 or 0.8"), a
+number within other text ("The digit is 1."), or none at all: None, a parse failure, which is
 counted and never guessed at.
 """
 
@@ -16,7 +17,9 @@ _SURE = re.compile(r"\bI(?: am|['’]m) (\S{1,20} ?\\?%) (?:sure|certain|confide
 
 
 def _behind_heading(text: str) -> str:
-    """The statement of the number in the text behind a heading: on its line, else the next line whole."""
+    """The statement of the number in the text behind a heading: on its line,
+    else the next line whole.
+    """
     first, *others = text.splitlines() or [""]
     if spoken(first):
         return split_number(first)[0]

@@ -5,10 +5,10 @@
 
 Statements are equal by `reward_fns.claims.normalise`, so nothing is merged that reads differently:
 "The digit is 3." and "The digit is 8." are two. Of an answer with one statement it is the share of
-samples that give this answer. Unlike the paper's SC it is about the answer, and an answer outside the
-largest cluster gets its own, low, confidence. Long free prose seldom repeats itself word by word: there
-it is near 0, and says little; name an NLI model or the expert for it (`--equivalence`), which compare
-whole answers.
+samples that give this answer. Unlike the paper's SC it is about the answer, and an answer outside
+the largest cluster gets its own, low, confidence. Long free prose seldom repeats itself word by
+word: there it is near 0, and says little; name an NLI model or the expert for it
+(`--equivalence`), which compare whole answers.
 
 The samples are those of `sc`: temperature 1, the prompt of the answer, the same seed.
 """
@@ -25,7 +25,8 @@ from reward_fns.lenient import statements
 
 
 def share_of_own(own: Sequence[str], samples: Sequence[Sequence[str]]) -> float | None:
-    """Mean share of the samples that make each of an answer's statements, in [0, 1]; None without statements.
+    """Mean share of the samples that make each of an answer's statements, in [0, 1];
+    None without statements.
 
     Args:
         own: the answer's statements.
@@ -57,7 +58,9 @@ class OwnConsistency(ComparedSamples):
     def _whole_answers(
         self, batch: Sequence[Asked], drawn: Mapping[str, Sequence[str]]
     ) -> list[Confidence]:
-        """The share of samples that are equivalent to the whole answer; None for one that says nothing."""
+        """The share of samples that are equivalent to the whole answer; None for
+        one that says nothing.
+        """
         speaking = [item for item in batch if statements(item.answer.response)]
         pairs = [
             Pair(item.question, item.answer.response, sample)

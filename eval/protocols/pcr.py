@@ -1,12 +1,13 @@
-"""PC-R, robust prompting for correctness (paper 4.3): paraphrased prompts ask whether the answer is correct.
+"""PC-R, robust prompting for correctness (paper 4.3): paraphrased prompts ask
+whether the answer is correct.
 
     c = (p_Yes + p_True) / (p_Yes + p_No + p_True + p_False)
 
-p_w is the highest probability of word w over the prompts, at the first token of the reply. None where none of the four
-words is among the 20 most probable tokens of any prompt.
+p_w is the highest probability of word w over the prompts, at the first token of the reply. None
+where none of the four words is among the 20 most probable tokens of any prompt.
 
-The variants of a word at one prompt, whatever their case and the blanks around them, are added; a word outside the 20
-most probable tokens counts as 0 (`data_prep.engines.first_token`).
+The variants of a word at one prompt, whatever their case and the blanks around them, are added; a
+word outside the 20 most probable tokens counts as 0 (`data_prep.engines.first_token`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,9 @@ class RobustPrompting:
         return {"prompts": [prompts.template(name) for name in PROMPTS]}
 
     def confidences(self, engine: Engine, batch: Sequence[Asked]) -> list[Confidence]:
-        """Ask all prompts for a batch, those of one answer next to each other: they share the image."""
+        """Ask all prompts for a batch, those of one answer next to each other:
+        they share the image.
+        """
         requests = [
             item.request(name, self._seed, question=item.question.question, answer=item.text)
             for item in batch

@@ -1,15 +1,18 @@
-"""semantic_entropy: how many different things the model's samples say (Kuhn et al. 2023, Farquhar et al. 2024).
+"""semantic_entropy: how many different things the model's samples say (Kuhn et al.
+2023, Farquhar et al. 2024).
 
     H = - sum_c (n_c / k) log(n_c / k)    c = 1 - H / log k
 
-over the clusters of k samples that say the same: the discrete version, which needs no probabilities of
-tokens. H is 0 where all samples agree (confidence 1) and log k where no two do (confidence 0).
+over the clusters of k samples that say the same: the discrete version, which needs no
+probabilities of tokens. H is 0 where all samples agree (confidence 1) and log k where
+no two do (confidence 0).
 
-Clusters are made as in Algorithm 1 of Kuhn et al.: one sample after the other joins the first cluster
-to whose first member it is equivalent (`equivalence`), else opens one.
+Clusters are made as in Algorithm 1 of Kuhn et al.: one sample after the other joins the first
+cluster to whose first member it is equivalent (`equivalence`), else opens one.
 
-The samples are those of `sc`: temperature 1, the prompt of the answer, the same seed. Like SC it is about
-the question: every answer to it gets the same confidence. None where no sample says anything.
+The samples are those of `sc`: temperature 1, the prompt of the answer, the same seed.
+Like SC it is about the question: every answer to it gets the same confidence. None where
+no sample says anything.
 """
 
 import math

@@ -1,8 +1,9 @@
-"""Tags: how sure the model is by its "I'm sure." and "I'm not sure." tags alone, where it states no number.
+"""Tags: how sure the model is by its "I'm sure." and "I'm not sure." tags alone,
+where it states no number.
 
-For models that were taught tags and no overall confidence, as R-Tuning's: the paper evaluates that model by the same
-protocols as the others, and this one reads what it was trained to say. With P(sure) of claim i, the probability of
-"sure" against "not sure" at the place of its tag,
+For models that were taught tags and no overall confidence, as R-Tuning's: the paper evaluates that
+model by the same protocols as the others, and this one reads what it was trained to say. With
+P(sure) of claim i, the probability of "sure" against "not sure" at the place of its tag,
 
     c = mean_i P_i(sure)          or, where the engine gave no token probabilities, the share of claims tagged sure.
 
@@ -27,8 +28,8 @@ _TAG = re.compile(r"\bI(?:['’‘ʼ`´]m| am)(?= (?:not |un)?sure)", re.IGNOREC
 def tag_probabilities(completion: Completion, claims: Sequence[Claim]) -> list[float | None]:
     """P(sure) at the tag of each claim, in [0, 1].
 
-    None for all claims unless there is one tag a claim; None for a claim at whose tag no token begins, or where neither
-    "sure" nor "not" is among the most probable tokens.
+    None for all claims unless there is one tag a claim; None for a claim at whose tag no token
+    begins, or where neither "sure" nor "not" is among the most probable tokens.
     """
     if not completion.tokens:
         return []

@@ -28,8 +28,8 @@ def placed_tokens(completion: Completion) -> Iterator[tuple[int, Token]]:
 def own_text_end(response: str) -> int | None:
     """Where the last letter or digit of what an answer says stands; None if that cannot be located.
 
-    What it says is its last claim, without bullet, tag and confidence, or its last statement if it has
-    another form (`reward_fns.lenient`).
+    What it says is its last claim, without bullet, tag and confidence, or its last statement if it
+    has another form (`reward_fns.lenient`).
 
     >>> own_text_end("1. The digit is 7. I'm sure.\\nConfidence: 0.3")
     16
@@ -57,7 +57,9 @@ def _statements_end(response: str) -> int | None:
 
 
 def own_last_token(completion: Completion) -> Token | None:
-    """The token that holds the last letter or digit of what an answer says; None if there is none."""
+    """The token that holds the last letter or digit of what an answer says;
+    None if there is none.
+    """
     end = own_text_end(completion.text)
     if end is None:
         return None

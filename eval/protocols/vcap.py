@@ -1,11 +1,14 @@
-"""VCAP (Xuan et al. 2025; the paper's A.4 and A.8): first what the model sees, then whether the answer fits it.
+"""VCAP (Xuan et al. 2025; the paper's A.4 and A.8): first what the model sees, then
+whether the answer fits it.
 
-Round 1 shows the image and the question and asks for a description with a visual confidence. Round 2 shows the image,
-this description as the model wrote it, and the answer, and asks for the answer confidence, which is the result. There
-are prompts for QA and for Detail. Both rounds are greedy. A round-1 reply without a readable visual confidence is
-passed on all the same; `detail` says what could be read.
+Round 1 shows the image and the question and asks for a description with a visual confidence.
+Round 2 shows the image, this description as the model wrote it, and the answer, and asks for the
+answer confidence, which is the result. There are prompts for QA and for Detail. Both rounds are
+greedy. A round-1 reply without a readable visual confidence is passed on all the same; `detail`
+says what could be read.
 
-Round 1 does not depend on the answer, so it is asked once a question however many answers the batch has to it.
+Round 1 does not depend on the answer, so it is asked once a question however many
+answers the batch has to it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,9 @@
 """Verbal: the model's own number.
 
-    verbal        the overall confidence that the answer itself states, in the format that the model was trained on
-    verbal_asked  the number that the model gives when it is shown question and answer (the paper's 4.3 and A.8)
+    verbal        the overall confidence that the answer itself states, in the format that
+                  the model was trained on
+    verbal_asked  the number that the model gives when it is shown question and answer
+                  (the paper's 4.3 and A.8)
 
 Greedy: one number is wanted, the one that the model finds most fitting.
 """

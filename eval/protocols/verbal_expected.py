@@ -1,9 +1,9 @@
 """verbal_expected: the mean of the numbers that the model might have stated, given the same answer.
 
-The number of `verbal` is one draw from this distribution (at temperature 1); its mean does not depend
-on the draw. How it is computed: `data_prep.engines.number_values`. `detail` holds the `format` of the
-answer's number and the `mass`, the probability that lay on the values that this format allows, of all
-ways to go on where they part.
+The number of `verbal` is one draw from this distribution (at temperature 1); its mean does not
+depend on the draw. How it is computed: `data_prep.engines.number_values`. `detail` holds the
+`format` of the answer's number and the `mass`, the probability that lay on the values that this
+format allows, of all ways to go on where they part.
 
 None where the answer states no number that can be located, or one with more than two decimals.
 """

@@ -1,11 +1,14 @@
-"""Record files of an evaluation: a model's answers, written once, and a confidence for each of them by each protocol.
+"""Record files of an evaluation: a model's answers, written once, and a confidence for each
+of them by each protocol.
 
-`MODEL.answers.jsonl` holds an `Answer` a line: the answer, how it was judged, what the reports slice by, and the
-probabilities of its tokens. `MODEL.PROTOCOL.jsonl` holds a `Confidence` a line, which names its answer by question_id
-and sample. `read_records` joins the two into `AnswerRecord`s. A line of a protocol file may also be a whole
-`AnswerRecord`: so answers and confidences that were made elsewhere can be reported too.
+`MODEL.answers.jsonl` holds an `Answer` a line: the answer, how it was judged, what the reports
+slice by, and the probabilities of its tokens. `MODEL.PROTOCOL.jsonl` holds a `Confidence` a line,
+which names its answer by question_id and sample. `read_records` joins the two into
+`AnswerRecord`s. A line of a protocol file may also be a whole `AnswerRecord`: so answers and
+confidences that were made elsewhere can be reported too.
 
-A file grows under the name `<file>.partial` and is renamed when all is there, see `reward_fns.files.JsonlLog`.
+A file grows under the name `<file>.partial` and is renamed when all is there, see
+`reward_fns.files.JsonlLog`.
 """
 
 from eval.records.files import (

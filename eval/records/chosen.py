@@ -14,7 +14,8 @@ Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
 
 
 def load_chosen(directory: Path, protocols: Sequence[str] | None = None) -> Groups:
-    """Records of a directory, of some protocols or (None) of all; models without any of them are left out.
+    """Records of a directory, of some protocols or (None) of all; models without
+    any of them are left out.
 
     Raises:
         UserError: what `records.load_records` refuses, or a protocol that no record is of.
@@ -31,7 +32,9 @@ def load_chosen(directory: Path, protocols: Sequence[str] | None = None) -> Grou
 
 
 def by_model_and_protocol(records: Sequence[AnswerRecord]) -> Groups:
-    """Records under model and protocol, in the order of `ordered_models` and `ordered_protocols`."""
+    """Records under model and protocol, in the order of `ordered_models`
+    and `ordered_protocols`.
+    """
     of_pair: dict[tuple[str, str], list[AnswerRecord]] = defaultdict(list)
     for record in records:
         of_pair[record.model, record.protocol].append(record)

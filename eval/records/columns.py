@@ -1,4 +1,6 @@
-"""Answer records of one model and protocol as columns: what the statistics need of them, in a few bytes an answer."""
+"""Answer records of one model and protocol as columns: what the statistics need of them, in
+a few bytes an answer.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -84,7 +86,9 @@ def in_common(a: Columns, b: Columns) -> tuple[Columns, Columns]:
 
 
 def numbered(answers: Columns) -> Columns:
-    """The same with numbers for keys, datasets and questions: smaller, quick to sort. Such keys pair with nothing."""
+    """The same with numbers for keys, datasets and questions: smaller, quick to sort. Such
+    keys pair with nothing.
+    """
     dataset, question = (
         np.unique(names, return_inverse=True)[1].astype(np.int32)
         for names in (answers.dataset, answers.question)

@@ -54,9 +54,13 @@ def _parse(kind: type[_Record], data: Mapping[str, Any], where: str) -> _Record:
 
 
 _UNREPORTED: dict[str, Any] = {"texts": [], "detail": {}, "probabilities": {}, "defects": []}
-"""What takes room and no report shows, and the one empty value that takes its place in every record."""
+"""What takes room and no report shows, and the one empty value that takes its
+place in every record.
+"""
 _COUNTED = ("token", "merged")
-"""Of a record's detail: DP's token, and whether SC's rule merged answers, which the report counts."""
+"""Of a record's detail: DP's token, and whether SC's rule merged answers,
+which the report counts.
+"""
 _SHARED = (
     *("model", "dataset", "task", "question_id", "question", "image_id", "entity", "subset"),
     *("expert", "expert_version"),
@@ -85,7 +89,8 @@ def read_answers(path: Path, lean: bool = False) -> list[Answer]:
         lean: see `read_records`.
 
     Raises:
-        UserError: the file is missing or empty, a line is malformed (named by its number), or an answer stands twice.
+        UserError: the file is missing or empty, a line is malformed (named by its number),
+            or an answer stands twice.
     """
     _require(path)
     answers = [
@@ -100,7 +105,8 @@ def read_answers(path: Path, lean: bool = False) -> list[Answer]:
 def read_records(
     path: Path, answers: Mapping[str, Answer] | None = None, lean: bool = False
 ) -> list[AnswerRecord]:
-    """All records of a file `MODEL.PROTOCOL.jsonl`, in its order, joined with the answers beside it.
+    """All records of a file `MODEL.PROTOCOL.jsonl`, in its order, joined
+    with the answers beside it.
 
     Args:
         path: the protocol's file; its name is taken apart at the dots.
@@ -108,8 +114,8 @@ def read_records(
         lean: leave out what no report shows (`_UNREPORTED`), which is most of a large file.
 
     Raises:
-        UserError: a file is missing or empty, a line is malformed (named by its number), an answer is missing or stands
-            twice.
+        UserError: a file is missing or empty, a line is malformed (named by its number), an answer
+            is missing or stands twice.
     """
     _require(path)
     model, protocol = path.name.split(".")[:2]
@@ -128,8 +134,9 @@ def read_records(
             }
         if confidence.key not in answers:
             raise UserError(
-                f"{where}: {answers_path(path.parent, model)} holds no answer to question {confidence.question_id} "
-                f"(sample {confidence.sample}): make both with `python -m eval calibration`"
+                f"{where}: {answers_path(path.parent, model)} holds no answer to question "
+                f"{confidence.question_id} (sample {confidence.sample}): make both with `python "
+                "-m eval calibration`"
             )
         records.append(join(answers[confidence.key], sys.intern(protocol), confidence))
     _require_some(records, path)
@@ -160,7 +167,8 @@ def load_records(directory: Path, lean: bool = False) -> list[AnswerRecord]:
     """
     if unfinished := sorted(directory.glob(f"*{PARTIAL_SUFFIX}")):
         raise UserError(
-            f"{unfinished[0]} is not whole: run the same `python -m eval calibration` again, it goes on there"
+            f"{unfinished[0]} is not whole: run the same `python -m eval calibration` "
+            "again, it goes on there"
         )
     files = [
         path
@@ -188,7 +196,8 @@ def check_not_stale(path: Path) -> None:
     Files without settings, which were made elsewhere, are taken as they are.
 
     Raises:
-        UserError: the answers were made again since; names both files and the command that mends it.
+        UserError: the answers were made again since; names both files and
+            the command that mends it.
     """
     settings = settings_path(path)
     model, protocol = path.name.split(".")[:2]
@@ -198,8 +207,9 @@ def check_not_stale(path: Path) -> None:
     made_for = read_mapping(settings).get("answers_sha256")
     if made_for is not None and made_for != file_sha256(beside):
         raise UserError(
-            f"{path} holds confidences for other answers than {beside}, which was made again since: run "
-            f"`python -m eval calibration` with --protocols {protocol} (and what else you report), or remove the file"
+            f"{path} holds confidences for other answers than {beside}, which was made again "
+            f"since: run `python -m eval calibration` with --protocols {protocol} (and what else "
+            "you report), or remove the file"
         )
 
 

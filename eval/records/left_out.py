@@ -1,4 +1,5 @@
-"""Answers that the expert never gives a verdict on: left out, named and counted, where the user lets them be.
+"""Answers that the expert never gives a verdict on: left out, named and counted,
+where the user lets them be.
 
 A content filter refuses the same answer each time: waiting for its verdict would hold an evaluation
 up for ever. Such answers may be left out as long as the share that is judged stays at or above

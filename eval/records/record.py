@@ -19,18 +19,22 @@ class Answer:
         model: its name in this evaluation; NAME@STEP for a checkpoint of a training run.
         correct: the judge's overall verdict, in [0, 1].
         expert: identity of the judge; `expert_version`: of its prompt or rule.
-        claims: {"text": str, "sure": bool} each; `claim_labels` 0 or 1 for each, [] if only the whole was judged.
-        stated_confidence: the overall confidence that the answer itself states, in [0, 1]; None if it cannot be read.
-        reading: forms that the strict reader does not take and the lenient one did (`reward_fns.lenient`); [] for a
-            well-formed answer.
+        claims: {"text": str, "sure": bool} each; `claim_labels` 0 or 1 for each, [] if
+            only the whole was judged.
+        stated_confidence: the overall confidence that the answer itself states, in [0, 1];
+            None if it cannot be read.
+        reading: forms that the strict reader does not take and the lenient one did
+            (`reward_fns.lenient`); [] for a well-formed answer.
         sample: 0, 1, ... where a question was answered several times.
-        subset: "entailment", "contradiction" or "neutral" from stage one; "" if unknown. Likewise None for
-            share_true (share of sampled answers that were true), vote_margin and entity_rarity (r/c of Eq. 1-3).
+        subset: "entailment", "contradiction" or "neutral" from stage one; "" if unknown. Likewise
+            None for share_true (share of sampled answers that were true), vote_margin and
+            entity_rarity (r/c of Eq. 1-3).
         probabilities: of the answer's tokens, see `protocols.direct`; {} if the engine gave none.
         probability_tokens: the token that each of them stands on, or how many; {} if unknown.
-        finish_reason: "stop" where the answer ended by itself, "length" where it was cut off; "" if unknown (in
-            records that were made before it was kept).
-        tag_probabilities: of "sure" against "not sure" for each claim, None if unknown; see `protocols.tags`.
+        finish_reason: "stop" where the answer ended by itself, "length" where it was cut off; ""
+            if unknown (in records that were made before it was kept).
+        tag_probabilities: of "sure" against "not sure" for each claim, None if
+            unknown; see `protocols.tags`.
     """
 
     model: str

@@ -1,4 +1,6 @@
-"""What a record file was made with, kept beside it; records of other settings are moved out of the way."""
+"""What a record file was made with, kept beside it; records of other settings are
+moved out of the way.
+"""
 
 import hashlib
 import os
@@ -24,7 +26,9 @@ def judge_settings(expert: Expert) -> dict[str, Any]:
 
 
 def keep_settings(records: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings beside the records to come; records that were made with others, or with none, go aside."""
+    """Write the settings beside the records to come; records that were made with others,
+    or with none, go aside.
+    """
     path = settings_path(records)
     before = read_mapping(path) if path.exists() else {}
     changed = sorted(
@@ -41,10 +45,11 @@ def keep_settings(records: Path, settings: Mapping[str, Any]) -> None:
 
 
 def set_aside(records: Path) -> Path | None:
-    """Move a record file, whole or partial, and its settings to `old/<8 hex digits of the settings' hash>/` beside it.
+    """Move a record file, whole or partial, and its settings to
+    `old/<8 hex digits of the settings' hash>/` beside it.
 
-    A report of the directory above does not read them any more. Records that were set aside with the same settings
-    before are replaced.
+    A report of the directory above does not read them any more. Records that were set aside with
+    the same settings before are replaced.
 
     Returns:
         The directory, None if there are no records.

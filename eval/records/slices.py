@@ -1,10 +1,13 @@
-"""Records cut by what the questions are: dataset, task, subset, rarity of the entity, margin of the votes.
+"""Records cut by what the questions are: dataset, task, subset, rarity of the
+entity, margin of the votes.
 
-Quarters of rarity and of vote margin are cut at the quartiles over the distinct questions of all models at hand, so
-every model is cut at the same values; a value at a quartile is in the lower quarter. Equal values are never parted,
-so with many ties there are fewer than four. A record without a value stands in no slice of that dimension, and a
-dimension in which no record has a value is left out.
-The checkpoint's step is in the model's name (`model_names.checkpoint`), so it is no slice of a model's records.
+Quarters of rarity and of vote margin are cut at the quartiles over the distinct questions of
+all models at hand, so every model is cut at the same values; a value at a quartile is in the
+lower quarter. Equal values are never parted, so with many ties there are fewer than four. A
+record without a value stands in no slice of that dimension, and a dimension in which no record
+has a value is left out.
+The checkpoint's step is in the model's name (`model_names.checkpoint`), so it is no
+slice of a model's records.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +42,8 @@ SliceRows = dict[str, dict[str, Rows]]
 
 
 def quarter_edges(records: Sequence[AnswerRecord]) -> dict[str, list[float]]:
-    """Lowest value, distinct quartiles and highest value of each quantity that is cut into quarters.
+    """Lowest value, distinct quartiles and highest value of each quantity
+    that is cut into quarters.
 
     A quantity is left out if fewer than two distinct values are known.
     """

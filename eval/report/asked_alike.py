@@ -1,4 +1,6 @@
-"""Whether the models of a report were asked alike; if not, the report says so before anything else."""
+"""Whether the models of a report were asked alike; if not, the report says so
+before anything else.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,9 @@
-"""What a report holds: one frozen object for everything that is shown, and its one written form, report.json.
+"""What a report holds: one frozen object for everything that is shown, and its one
+written form, report.json.
 
 models   model -> protocol -> dataset or "pooled" -> values (`summarise.summarise`)
-slices   model -> protocol -> dimension other than "dataset" (`slices.DIMENSIONS`) -> slice -> values
+slices   model -> protocol -> dimension other than "dataset"
+         (`slices.DIMENSIONS`) -> slice -> values
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,6 @@
-"""Whether the answers of a model were cut off too often; if so, the report says so before anything else."""
+"""Whether the answers of a model were cut off too often; if so, the report says so
+before anything else.
+"""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,6 @@
-"""What `python -m eval hallucination` left, for the page: its tables, and its operating curves as one line chart."""
+"""What `python -m eval hallucination` left, for the page: its tables, and its operating
+curves as one line chart.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +69,10 @@ def _charts(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not lines:
         return []
     shown = lines[: 2 * _COLOURS]
-    note = "hallucinated share of mentions as the least confident claims are dropped, from right to left"
+    note = (
+        "hallucinated share of mentions as the least confident claims are "
+        "dropped, from right to left"
+    )
     if len(shown) < len(lines):
         note += f"; the first {len(shown)} of {len(lines)} models"
     names = [str(recall) for recall in _GRID]

@@ -1,4 +1,6 @@
-"""report.md: the summary in words, the tables, and how to read them; also printed at the end of a run."""
+"""report.md: the summary in words, the tables, and how to read them; also
+printed at the end of a run.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,23 +15,28 @@ from eval.tables.table import Table
 from reward_fns.markup import literal
 
 THEORY = {
-    "rl": "for a one-claim answer with a binary verdict the expected reward is linear in the confidence (L1 penalty), "
-    "so its optimum is a confidence of 0 or 1 whatever the chance of being right, and the ECE, then the share of "
-    "answers on the wrong side, cannot go to 0 by itself",
-    "rl_proper": "the optimum of the Brier penalty is a confidence equal to the probability of being right, so nothing "
-    "pulls it to 0 or 1 and the ECE can go to 0",
-    "rl_segments": "the number's tokens are paid by its squared distance from the verdict alone, whose optimum is the "
-    "probability of being right; how right the claims are pays the claims",
+    "rl": "for a one-claim answer with a binary verdict the expected reward is linear in the "
+    "confidence (L1 penalty), so its optimum is a confidence of 0 or 1 whatever the "
+    "chance of being right, and the ECE, then the share of answers on the wrong side, "
+    "cannot go to 0 by itself",
+    "rl_proper": "the optimum of the Brier penalty is a confidence equal to the probability of being "
+    "right, so nothing pulls it to 0 or 1 and the ECE can go to 0",
+    "rl_segments": "the number's tokens are paid by its squared distance from the verdict alone, whose "
+    "optimum is the probability of being right; how right the claims are pays the claims",
 }
 _IN_SUMMARY = ("ece_by_protocol", "auroc_by_protocol", "overall", "ece_ratios")
 _IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "training", "stages")
-"""Tables that are printed, and those that follow in report.md; all are in the HTML report and `tables/`."""
+"""Tables that are printed, and those that follow in report.md; all are in the HTML
+report and `tables/`.
+"""
 
 
 def render_summary(
     summary: Sequence[ProtocolSummary], tables: Sequence[Table], warnings: Sequence[str] = ()
 ) -> str:
-    """What to know first (`content.Warnings`), headlines, verdicts, the tables over all questions."""
+    """What to know first (`content.Warnings`), headlines, verdicts, the
+    tables over all questions.
+    """
     parts = ["# Calibration report\n", *(f"**{warning}**\n" for warning in warnings)]
     for item in summary:
         sentences = [

@@ -7,9 +7,11 @@ from eval.records import AnswerRecord
 
 
 def merged_by_sc(records: Sequence[AnswerRecord]) -> list[str]:
-    """One sentence with each model's share of questions; [] where it never happened or is not known.
+    """One sentence with each model's share of questions; [] where it never
+    happened or is not known.
 
-    Answers that read differently may contradict each other: by cosine two cats and three cats are near.
+    Answers that read differently may contradict each other: by cosine two cats
+    and three cats are near.
     """
     seen: dict[str, dict[str, bool]] = {}
     for record in records:

@@ -1,4 +1,6 @@
-"""Write the report: report.html, report.md, report.json, tables/ and the figures, from records and training logs."""
+"""Write the report: report.html, report.md, report.json, tables/ and the figures, from
+records and training logs.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +83,8 @@ def publish(sources: Sources, out: Path) -> Report:
     """Write every file of the report; print its summary and the table over all questions.
 
     Raises:
-        UserError: what the readers of the sources refuse; or `out` is no directory that can be written.
+        UserError: what the readers of the sources refuse; or `out` is no
+            directory that can be written.
     """
     for directory in (out, out / "tables"):
         check_out_directory(directory)
@@ -106,7 +109,8 @@ def publish(sources: Sources, out: Path) -> Report:
     )
     print(render_summary(summary, tables, report.warnings.all()))
     print(
-        f"report: {', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
+        "report: "
+        f"{', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
     )
     return report
 
@@ -200,7 +204,9 @@ def _draw(
     groups: Groups,
     coefficients: Mapping[str, Coefficients],
 ) -> list[str]:
-    """Write the figures that there is something for, each as PNG and SVG; names of the PNG files."""
+    """Write the figures that there is something for, each as PNG and SVG;
+    names of the PNG files.
+    """
     models, figures = report.models, []
     for protocol in protocols_of(models):
         answers = {

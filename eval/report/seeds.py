@@ -1,4 +1,6 @@
-"""Several reports of the same models, one a seed: mean and range of each value over all questions."""
+"""Several reports of the same models, one a seed: mean and range of each
+value over all questions.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +50,8 @@ def read_reports(paths: Sequence[Path]) -> list[Run]:
     for path, content in zip(paths, contents, strict=True):
         if content.get("estimator") != contents[0].get("estimator"):
             raise UserError(
-                f"{path} has other estimators than {paths[0]}: make both with this version's `report`"
+                f"{path} has other estimators than {paths[0]}: make both with "
+                "this version's `report`"
             )
     return runs
 
@@ -68,7 +71,8 @@ def _run(path: Path, content: Mapping[str, Any]) -> Run:
 
 
 def seed_table(runs: Sequence[Run]) -> Table:
-    """Mean over the runs of each pooled value, with its lowest and highest; one row a protocol and model.
+    """Mean over the runs of each pooled value, with its lowest and highest; one
+    row a protocol and model.
 
     A model that some runs lack is averaged over the others; the column `runs` says over how many.
     """

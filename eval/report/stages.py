@@ -7,7 +7,8 @@ from reward_fns.files import read_mapping
 
 
 def read_stage_seconds(directory: Path) -> dict[str, float]:
-    """Wall seconds by stage, from the files {"stage": name, "seconds": float} of a directory, oldest first.
+    """Wall seconds by stage, from the files {"stage": name, "seconds": float} of a
+    directory, oldest first.
 
     Raises:
         UserError: the directory is missing or a file lacks a key.

@@ -1,6 +1,8 @@
-"""What the report says in words: which model has the best confidences, and the verdicts of the pairs that matter.
+"""What the report says in words: which model has the best confidences, and the verdicts
+of the pairs that matter.
 
-Nothing here is written in advance: every sentence is filled from the values and the intervals at hand.
+Nothing here is written in advance: every sentence is filled from the values
+and the intervals at hand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,9 +47,10 @@ def summaries(models: Models, comparisons: Sequence[Comparison]) -> list[Protoco
 def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str:
     """The lowest Brier score over all questions, with the debiased ECE beside it.
 
-    The Brier score cannot be won by bluntness, as a low ECE can: stating the mean for all costs refinement. A model
-    is named first only where it is told apart from every other; else those that may be the best are listed, in the
-    order of training. Those that `why_left_out` names are not among them.
+    The Brier score cannot be won by bluntness, as a low ECE can: stating the mean for all
+    costs refinement. A model is named first only where it is told apart from every other; else
+    those that may be the best are listed, in the order of training. Those that `why_left_out`
+    names are not among them.
 
     Args:
         pairs: the protocol's comparisons by Brier score.
@@ -75,13 +78,16 @@ def _headline(models: Models, pairs: Sequence[Comparison], protocol: str) -> str
     tied = [model for model in known if model not in beaten]  # holds the lowest itself
     if len(tied) == 1:
         return (
-            f"{title}: {_with_values(best, known[best])}: its confidences are more accurate than those of every "
-            f"other model.{left_out}"
+            f"{title}: {_with_values(best, known[best])}: its confidences are more accurate than "
+            f"those of every other model.{left_out}"
         )
     values = "; ".join(_with_values(model, known[model]) for model in tied)
     worse = [model for model in known if model in beaten]
     rest = f". {_listed(worse)} {'is' if len(worse) == 1 else 'are'} behind" if worse else ""
-    return f"{title}: it is not decided whose confidences are the most accurate: {values}{rest}.{left_out}"
+    return (
+        f"{title}: it is not decided whose confidences are the most accurate: "
+        f"{values}{rest}.{left_out}"
+    )
 
 
 _UNREADABLE = f"confidences readable on less than {LEAST_READABLE:.0%}"

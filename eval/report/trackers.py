@@ -1,9 +1,11 @@
-"""The report's numbers in wandb, TensorBoard or MLflow, each through its own package, which is imported when asked for.
+"""The report's numbers in wandb, TensorBoard or MLflow, each through its own package, which is
+imported when asked for.
 
-Every number of `models` in report.json becomes a series `NAME/PROTOCOL/DATASET/VALUE` ("rl/verbal/pooled/ece"). A
-checkpoint NAME@STEP is the point of NAME at that step, a model without a step stands at step 0. Undefined values are
-left out. Where the runs go is up to each package: WANDB_PROJECT and WANDB_MODE, MLFLOW_TRACKING_URI; the event file of
-TensorBoard goes to `OUT/tensorboard`.
+Every number of `models` in report.json becomes a series `NAME/PROTOCOL/DATASET/VALUE`
+("rl/verbal/pooled/ece"). A checkpoint NAME@STEP is the point of NAME at that step, a model
+without a step stands at step 0. Undefined values are left out. Where the runs go is up to
+each package: WANDB_PROJECT and WANDB_MODE, MLFLOW_TRACKING_URI; the event file of TensorBoard
+goes to `OUT/tensorboard`.
 """
 
 import importlib
@@ -53,7 +55,8 @@ def track(report: Report, kinds: Sequence[str], out: Path) -> None:
         out: the report's directory; its name is the run's.
 
     Raises:
-        UserError: a package is not installed, or refuses (no key, no network); the others got the numbers.
+        UserError: a package is not installed, or refuses (no key, no network);
+            the others got the numbers.
     """
     steps = series(report.models)
     settings = {"seed": report.made.seed, "command": report.made.command}

@@ -49,8 +49,8 @@ LATEX_COLUMNS = 12
 def to_latex(table: Table) -> str:
     """`table` environments for booktabs and graphicx, caption above, notes below in small type.
 
-    A table of more than `LATEX_COLUMNS` becomes several with the same rows, each with the text columns that name a row;
-    one that is still wider than the page is shrunk to it.
+    A table of more than `LATEX_COLUMNS` becomes several with the same rows, each with the text
+    columns that name a row; one that is still wider than the page is shrunk to it.
     """
     packages = r"% needs \usepackage{booktabs,graphicx}"
     return "\n".join([packages, *map(_latex_table, narrow_parts(table))]) + "\n"
@@ -79,9 +79,11 @@ def _latex_table(table: Table) -> str:
 
 
 def narrow_parts(table: Table, columns: int = LATEX_COLUMNS) -> list[Table]:
-    """The table itself, or several with the same rows and at most so many columns, a column of intervals counted twice.
+    """The table itself, or several with the same rows and at most so many columns, a column of
+    intervals counted twice.
 
-    Each part begins with the leading text columns, which name a row. Columns of one group stay together where they fit.
+    Each part begins with the leading text columns, which name a row. Columns of one group stay
+    together where they fit.
     """
     widths = [
         2 if any(isinstance(row[place], Interval) for row in table.rows) else 1
@@ -103,7 +105,9 @@ def narrow_parts(table: Table, columns: int = LATEX_COLUMNS) -> list[Table]:
 def _units(
     columns: Sequence[Column], widths: Sequence[int], keys: int, room: int
 ) -> list[list[int]]:
-    """Places of the columns after the keys, those of a group that fits together, each other alone."""
+    """Places of the columns after the keys, those of a group that fits
+    together, each other alone.
+    """
     units, start = [], keys
     for group, size in column_groups(columns[keys:]):
         places = list(range(start, start + size))

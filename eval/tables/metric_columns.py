@@ -1,4 +1,6 @@
-"""What the tables of metrics share: titles and arrows, cells, the order of protocols, the notes on estimators."""
+"""What the tables of metrics share: titles and arrows, cells, the order of protocols,
+the notes on estimators.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +11,8 @@ from eval.numbers.values import Interval, SliceValues
 from eval.tables.table import FEWEST_ANSWERS, Column, tabulated
 
 ESTIMATOR_NOTES = (
-    f"ECE: {ESTIMATOR['ece']}. AUROC: {ESTIMATOR['auroc']}. Brackets: {ESTIMATOR['intervals']}; they show sampling "
-    "error only, and an ECE is biased upwards where answers are few.",
+    f"ECE: {ESTIMATOR['ece']}. AUROC: {ESTIMATOR['auroc']}. Brackets: {ESTIMATOR['intervals']}; "
+    "they show sampling error only, and an ECE is biased upwards where answers are few.",
     f"Debiased ECE: {ESTIMATOR['ece_debiased']}. ECE floor: {ESTIMATOR['ece_floor']}.",
     f"Parse failures: {ESTIMATOR['parse_failures']}.",
     f"Cells of fewer than {FEWEST_ANSWERS} answers that can be read are left empty.",

@@ -1,8 +1,10 @@
-"""The paper's own tables with our values, and the paper's beside them where it has the dataset and the model.
+"""The paper's own tables with our values, and the paper's beside them where it has
+the dataset and the model.
 
-Tables 2 and 5 to 10: one table a dataset; a row a model and protocol; ECE and AUC under each subset. Tables 11 and 12:
-accuracy, a row a dataset and model. Both need records whose questions carry a subset (stage one gives it): without any,
-there is nothing to fill them with and no such table is made.
+Tables 2 and 5 to 10: one table a dataset; a row a model and protocol; ECE and AUC under each
+subset. Tables 11 and 12: accuracy, a row a dataset and model. Both need records whose
+questions carry a subset (stage one gives it): without any, there is nothing to fill them with
+and no such table is made.
 """
 
 from collections.abc import Mapping
@@ -25,7 +27,8 @@ BySubset = Mapping[str, Mapping[str, BySlice]]
 
 
 def paper_tables(sliced: Slices) -> list[Table]:
-    """One calibration table a dataset that has subsets, then the accuracy table; [] without subsets.
+    """One calibration table a dataset that has subsets, then the accuracy
+    table; [] without subsets.
 
     Args:
         sliced: of a `content.Report`.
@@ -78,7 +81,9 @@ def _calibration_table(dataset: str, stem: str, cells: BySubset) -> Table:
 
 
 def _accuracy_table(datasets: list[str], cells: BySubset) -> Table:
-    """Accuracy by dataset, model and subset; of the first protocol, as all protocols judge the same answers."""
+    """Accuracy by dataset, model and subset; of the first protocol, as all protocols
+    judge the same answers.
+    """
     with_paper = any(
         paper.accuracy(dataset, paper.SUBSETS[0], "base") is not None for dataset in datasets
     )

@@ -38,7 +38,9 @@ def to_csv(table: Table) -> str:
 
 
 def _csv_cell(value: str | float | None) -> str:
-    """A text that a spreadsheet would take for a formula gets the apostrophe that makes it a text there too."""
+    """A text that a spreadsheet would take for a formula gets the apostrophe that
+    makes it a text there too.
+    """
     if value is None or value != value:
         return ""
     return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else str(value)
@@ -65,7 +67,11 @@ def markdown_table(
 
     def render(line: Sequence[str]) -> str:
         cells = zip(line, widths, text, strict=True)
-        return f"| {' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} |"
+        return (
+            "| "
+            f"{' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} "
+            "|"
+        )
 
     rule = "|".join(
         "-" * (w + 2) if left else "-" * (w + 1) + ":" for w, left in zip(widths, text, strict=True)

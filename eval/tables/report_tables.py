@@ -1,5 +1,6 @@
-"""The report's tables of all questions, of claims, and of ratios to the base. Slices are in `slice_tables`, training in
-`run_tables`, Tables 2 and 5 to 12 of the paper in `paper_tables`, comparisons of two models in `comparison`.
+"""The report's tables of all questions, of claims, and of ratios to the base. Slices are in
+`slice_tables`, training in `run_tables`, Tables 2 and 5 to 12 of the paper in `paper_tables`,
+comparisons of two models in `comparison`.
 """
 
 from collections.abc import Mapping
@@ -136,7 +137,10 @@ def claim_table(claims: Mapping[str, ClaimCalibration]) -> Table | None:
         Column("answers"),
     )
     notes = (
-        "Brackets: 95 % percentile bootstrap over answers with all their claims. Answers without claims are left out.",
+        (
+            "Brackets: 95 % percentile bootstrap over answers with all their claims. Answers "
+            "without claims are left out."
+        ),
     )
     return (
         Table(
@@ -153,7 +157,9 @@ def _estimate(claims: ClaimCalibration, name: str) -> Cell:
 
 
 def ratio_table(ratios: Ratios) -> Table | None:
-    """ECE of each model divided by the base's, by protocol, beside the paper's ratio; None without a base."""
+    """ECE of each model divided by the base's, by protocol, beside the paper's
+    ratio; None without a base.
+    """
     rows: list[tuple[Cell, ...]] = []
     for protocol, models in ratios.items():
         base = mean_calibration(BASE, protocol, "ece")
@@ -180,8 +186,9 @@ def ratio_table(ratios: Ratios) -> Table | None:
         Column("paper", better="low"),
     )
     notes = (
-        "Below 1: a lower ECE than the base's. The paper's value is the ratio of its mean ECE over 14 datasets x 3 "
-        "subsets (Tables 2 and 5 to 10), on other models and data; the mean over dataset x subset is its like.",
+        "Below 1: a lower ECE than the base's. The paper's value is the ratio of its mean ECE "
+        "over 14 datasets x 3 subsets (Tables 2 and 5 to 10), on other models and data; the "
+        "mean over dataset x subset is its like.",
         *ESTIMATOR_NOTES,
     )
     return Table("ece_ratios", "ECE divided by the base's ECE", columns, tuple(rows), notes)

@@ -7,15 +7,21 @@ from eval.numbers.training_curves import Curves, phases, steps_a_phase
 from eval.tables.table import Cell, Column, Table, known
 
 _TRAINING_NOTES = (
-    "Measured on the rollouts of each step: means over the first, the middle and the last tenth of the steps.",
-    "Not comparable with held-out values, nor quite with each other: dynamic sampling leaves out groups that tie on "
-    "its metric, which each rule chooses; the ECE of one step is biased upwards, more so the fewer rollouts it has.",
+    (
+        "Measured on the rollouts of each step: means over the first, the middle and the "
+        "last tenth of the steps."
+    ),
+    "Not comparable with held-out values, nor quite with each other: dynamic sampling leaves "
+    "out groups that tie on its metric, which each rule chooses; the ECE of one step is biased "
+    "upwards, more so the fewer rollouts it has.",
 )
 _PHASES = ("first", "middle", "last")
 
 
 def training_table(training: Mapping[str, Curves]) -> Table | None:
-    """How ECE and the share of confidences at 0 or 1 moved during GRPO; None if nothing was logged."""
+    """How ECE and the share of confidences at 0 or 1 moved during GRPO; None
+    if nothing was logged.
+    """
     if not training:
         return None
     rows = []

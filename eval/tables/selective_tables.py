@@ -1,4 +1,6 @@
-"""Tables of `python -m eval selective`: what is left of the answers when the unsure ones are not trusted, and votes."""
+"""Tables of `python -m eval selective`: what is left of the answers when the unsure ones are
+not trusted, and votes.
+"""
 
 import math
 from collections.abc import Sequence
@@ -56,14 +58,16 @@ def _row(one: Selective) -> tuple[Cell, ...]:
 
 def _notes(wanted: float) -> tuple[str, ...]:
     return (
-        "Accuracy of the most confident answers, a share of all answers; equally confident ones in random order, "
-        "values in expectation; confidences that cannot be read come last. AURC: mean of 1 - accuracy over all "
-        "coverages.",
-        f"Threshold: the lowest for which Learn then Test (binomial or Hoeffding-Bentkus p-values, fallback procedure) "
-        f"shows on one half of the questions that the answers it trusts have an accuracy of at least {wanted:.4g}, "
-        f"with a chance of error of {1 - LEVEL:.2g}; “none” where it shows that for none. Coverage, accuracy with its "
-        "interval of 95 % (Clopper-Pearson; bootstrap for graded verdicts) and the number of trusted answers are those "
-        "of the other half. Of a question with several answers the first counts here.",
+        "Accuracy of the most confident answers, a share of all answers; equally confident ones "
+        "in random order, values in expectation; confidences that cannot be read come last. "
+        "AURC: mean of 1 - accuracy over all coverages.",
+        "Threshold: the lowest for which Learn then Test (binomial or Hoeffding-Bentkus "
+        "p-values, fallback procedure) shows on one half of the questions that the answers "
+        f"it trusts have an accuracy of at least {wanted:.4g}, with a chance of error of "
+        f"{1 - LEVEL:.2g}; “none” where it shows that for none. Coverage, accuracy with its "
+        "interval of 95 % (Clopper-Pearson; bootstrap for graded verdicts) and the number "
+        "of trusted answers are those of the other half. Of a question with several answers "
+        "the first counts here.",
     )
 
 
@@ -93,8 +97,9 @@ def vote_table(found: Sequence[Vote]) -> Table:
         for one in found
     ]
     notes = (
-        "Votes of the first k samples of each question. Answers are the same if they make the same statements by "
-        "normalised text; ties in expectation; a confidence that cannot be read weighs nothing. Confidences are "
-        "summed as they are. Brackets: 95 % percentile bootstrap over questions, paired for the difference.",
+        "Votes of the first k samples of each question. Answers are the same if they make the "
+        "same statements by normalised text; ties in expectation; a confidence that cannot be "
+        "read weighs nothing. Confidences are summed as they are. Brackets: 95 % percentile "
+        "bootstrap over questions, paired for the difference.",
     )
     return Table("vote", "Self-consistency, by majority and weighted", columns, tuple(rows), notes)

@@ -1,4 +1,6 @@
-"""Tables as one JSON file, so that another command shows them as they were: `write_tables`, `read_tables`."""
+"""Tables as one JSON file, so that another command shows them as they were:
+`write_tables`, `read_tables`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict

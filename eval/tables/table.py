@@ -1,8 +1,9 @@
 """A table as data; `render` writes it as CSV, Markdown and LaTeX, the HTML report shows the same.
 
-A cell is text, a number, a value with its interval, or None where there is nothing (no answers, undefined). Numbers
-stay unrounded in the CSV, where an interval takes three columns (`x`, `x low`, `x high`), and are rounded elsewhere.
-The notes state estimator, bins and parse-failure policy, so that no table travels without them.
+A cell is text, a number, a value with its interval, or None where there is nothing (no answers,
+undefined). Numbers stay unrounded in the CSV, where an interval takes three columns (`x`, `x low`,
+`x high`), and are rounded elsewhere. The notes state estimator, bins and parse-failure policy, so
+that no table travels without them.
 """
 
 import math
@@ -48,7 +49,8 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(
-                    f"table {self.name}: a row of {len(row)} cells under {len(self.columns)} columns"
+                    f"table {self.name}: a row of {len(row)} cells under "
+                    f"{len(self.columns)} columns"
                 )
 
     def shown(self) -> list[list[str]]:
@@ -70,7 +72,9 @@ def defined(value: float, low: float, high: float) -> Interval | None:
 
 
 def tabulated(cell: SliceValues | None, metric: str) -> Interval | None:
-    """`interval`; None for fewer than `FEWEST_ANSWERS` readable answers: an AUROC of 1.000 says nothing."""
+    """`interval`; None for fewer than `FEWEST_ANSWERS` readable answers: an AUROC
+    of 1.000 says nothing.
+    """
     if cell is None or cell.readable < FEWEST_ANSWERS:
         return None
     return interval(cell, metric)

@@ -1,1 +1,3 @@
-"""Difficulty-guided confidence calibration on stock verl: a plugin, a trainer, a reward manager and Hydra overlays."""
+"""Difficulty-guided confidence calibration on stock verl: a plugin, a trainer, a reward
+manager and Hydra overlays.
+"""

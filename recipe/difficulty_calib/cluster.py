@@ -29,6 +29,7 @@ SETTINGS = (
     "HF_HOME",
     "HF_HUB_OFFLINE",
     "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
     "TRANSFORMERS_OFFLINE",
     "VERL_ENGINE_DEVICE",
     "VERL_PLATFORM",
@@ -41,7 +42,9 @@ SIZES = ("num_cpus", "num_gpus", "object_store_memory", "resources", "labels")
 
 
 def forwarded(environment: Mapping[str, str]) -> dict[str, str]:
-    """What workers need of a driver's environment: its `SETTINGS`, and its `PATHS` made absolute."""
+    """What workers need of a driver's environment: its `SETTINGS`, and its
+    `PATHS` made absolute.
+    """
     found = {name: environment[name] for name in SETTINGS if name in environment}
     for name in PATHS:
         if environment.get(name):
@@ -76,7 +79,8 @@ def attach(config: DictConfig) -> str | None:
 
 
 def wait_for(nodes: int, within_s: float) -> list[str]:
-    """The nodes of the cluster at ``RAY_ADDRESS``, a line each, as soon as there are `nodes` of them.
+    """The nodes of the cluster at ``RAY_ADDRESS``, a line each, as soon as
+    there are `nodes` of them.
 
     Raises:
         TimeoutError: fewer have joined in `within_s` seconds, or nothing answers there.

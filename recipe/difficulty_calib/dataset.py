@@ -1,10 +1,11 @@
 """RL and SFT data as verl reads them, chosen by ``data.custom_cls``.
 
-Stock verl resizes every image for Qwen2-VL (`smart_resize`) before the model's own processor sees it, which for CLIP
-means two resizes and other pixels than the model was trained on: these classes hand images on as they are. The SFT
-class also tokenises a conversation as the rollout does, and ends the answer with the end-of-sequence token, which
-LLaVA's chat template leaves out: without it SFT unlearns to stop. Both leave out rows that are too long, and say how
-many: one of them would end the run, in the middle of a rollout or of an epoch.
+Stock verl resizes every image for Qwen2-VL (`smart_resize`) before the model's own processor sees
+it, which for CLIP means two resizes and other pixels than the model was trained on: these classes
+hand images on as they are. The SFT class also tokenises a conversation as the rollout does, and
+ends the answer with the end-of-sequence token, which LLaVA's chat template leaves out: without it
+SFT unlearns to stop. Both leave out rows that are too long, and say how many: one of them would
+end the run, in the middle of a rollout or of an epoch.
 """
 
 from itertools import compress, pairwise
@@ -40,8 +41,9 @@ check_all(OVERRIDES, "difficulty_calib.dataset")
 
 
 def without_newline_after_images(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages, changed in place: verl cuts ``<image>\\nWhich`` after the mark, and LLaVA's template adds a newline
-    of its own, so that the model would see two (`data_prep.verl_rows.chat_content` does the same for its requests)."""
+    """The messages, changed in place: verl cuts ``<image>\\nWhich`` after the mark, and LLaVA's
+    template adds a newline of its own, so that the model would see two
+    (`data_prep.verl_rows.chat_content` does the same for its requests)."""
     for message in messages:
         parts = message["content"]
         if isinstance(parts, str):
@@ -72,9 +74,11 @@ class UntouchedImageDataset(RLHFDataset):
     """`RLHFDataset` without `smart_resize`, and with one newline after an image."""
 
     def maybe_filter_out_long_prompts(self, dataframe: datasets.Dataset) -> datasets.Dataset:
-        """The rows whose prompt, image tokens included, has at most ``data.max_prompt_length`` tokens.
+        """The rows whose prompt, image tokens included, has at most
+        ``data.max_prompt_length`` tokens.
 
-        verl's own leaves out what it cannot read as well, with a traceback in the log; here that is an error.
+        verl's own leaves out what it cannot read as well, with a traceback in the
+        log; here that is an error.
 
         Raises:
             ValueError: a row cannot be read, or none is short enough.
@@ -119,10 +123,11 @@ class UntouchedImageDataset(RLHFDataset):
 
 
 class AnswerSFTDataset(MultiTurnSFTDataset):
-    """`MultiTurnSFTDataset` for one question and one answer, with the ids that rollout and policy will see.
+    """`MultiTurnSFTDataset` for one question and one answer, with the ids that
+    rollout and policy will see.
 
-    The prompt is the chat template with its generation prompt, the answer what follows it in the tokenised whole, and
-    the end-of-sequence token. Loss is on the answer.
+    The prompt is the chat template with its generation prompt, the answer what follows it in the
+    tokenised whole, and the end-of-sequence token. Loss is on the answer.
     """
 
     # Set by verl when it has read the files.
@@ -132,8 +137,8 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
     enable_thinking: list[Any] | None
 
     def _read_files_and_process(self) -> None:
-        # verl asks the tokenizer for the template; older LLaVA folders hold it in chat_template.json alone, which is
-        # the processor's.
+        # verl asks the tokenizer for the template; older LLaVA folders hold it in
+        # chat_template.json alone, which is the processor's.
         if self.tokenizer.chat_template is None:
             self.tokenizer.chat_template = self.processor.chat_template
         super()._read_files_and_process()
@@ -162,7 +167,8 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         if [turn["role"] for turn in full_message] != ["user", "assistant"]:
             raise ValueError(
-                f"SFT rows hold one user and one assistant message, got {[m['role'] for m in full_message]}"
+                "SFT rows hold one user and one assistant message, got "
+                f"{[m['role'] for m in full_message]}"
             )
         prompt = self._tokenize(
             full_message[:1], self._text(full_message[:1], add_generation_prompt=True)
@@ -175,7 +181,8 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
         whole_ids = self._whole_ids(full_message)
         if not torch.equal(whole_ids[: len(prompt_ids)], prompt_ids):
             raise ValueError(
-                "the chat template's generation prompt is no prefix of the conversation; SFT needs one that is"
+                "the chat template's generation prompt is no prefix of the conversation; "
+                "SFT needs one that is"
             )
         answer_ids = whole_ids[len(prompt_ids) :]
         return answer_ids, torch.ones_like(answer_ids), torch.ones_like(answer_ids), {}
@@ -202,4 +209,6 @@ class AnswerSFTDataset(MultiTurnSFTDataset):
         )
 
     def sanity_check(self, *args: Any, **kwargs: Any) -> None:
-        """The ids are the whole conversation's by construction; stock verl would miss the end-of-sequence token."""
+        """The ids are the whole conversation's by construction; stock verl would miss the
+        end-of-sequence token.
+        """

@@ -1,13 +1,15 @@
-"""What the trainer sees of the expert: failures, what ends the run, and what was paid, over all reward workers.
+"""What the trainer sees of the expert: failures, what ends the run, and what was paid,
+over all reward workers.
 
-A reward worker is a process of its own, and verl loses what a reward raises. So each reward carries a report, a JSON
-text under `REPORT_KEY` (verl averages numbers in validation and leaves texts alone):
+A reward worker is a process of its own, and verl loses what a reward raises. So each
+reward carries a report, a JSON text under `REPORT_KEY` (verl averages numbers in
+validation and leaves texts alone):
 
     {"worker": "3f2a...", "fatal": null, "totals": {"calls": 512, ...}}
 
-`worker` names the expert's process, `totals` are its counts since it began (`reward_fns.expert.stats`), `fatal` is why
-no later request can succeed. Totals of a worker only grow, so the latest report of each tells all, also of rollouts
-that dynamic sampling threw away.
+`worker` names the expert's process, `totals` are its counts since it began
+(`reward_fns.expert.stats`), `fatal` is why no later request can succeed. Totals of a worker only
+grow, so the latest report of each tells all, also of rollouts that dynamic sampling threw away.
 """
 
 import json
@@ -68,8 +70,10 @@ class ExpertWatch:
         rate = sum(self._failed) / max(1, len(self._failed))
         if len(self._failed) >= self._at_least and rate > self._tolerated:
             raise ExpertFailureError(
-                f"the expert gave no verdict for {rate:.1%} of the last {len(self._failed)} rollouts, more than "
-                f"trainer.v1.difficulty_guided.max_expert_failure_rate={self._tolerated:.1%}; the log says why"
+                f"the expert gave no verdict for {rate:.1%} of the last {len(self._failed)} "
+                "rollouts, more than "
+                f"trainer.v1.difficulty_guided.max_expert_failure_rate={self._tolerated:.1%}; "
+                "the log says why"
             )
 
     def _take_in(self, told: Mapping[str, Any]) -> None:
@@ -83,7 +87,9 @@ class ExpertWatch:
             known[name] = max(total, known.get(name, 0.0))
 
     def totals(self) -> dict[str, float]:
-        """Counts of all workers since the run began; empty for an expert that keeps none, such as the oracle."""
+        """Counts of all workers since the run began; empty for an expert that keeps
+        none, such as the oracle.
+        """
         summed: dict[str, float] = {}
         for totals in self._latest.values():
             for name, total in totals.items():
@@ -91,7 +97,9 @@ class ExpertWatch:
         return summed if summed.get("asked") else {}
 
     def counts_since_last(self) -> dict[str, float]:
-        """Metric ``expert/<count>`` -> what was added since the last call of this method, for one step's curves."""
+        """Metric ``expert/<count>`` -> what was added since the last call of this method,
+        for one step's curves.
+        """
         now = self.totals()
         counts = {
             f"expert/{name}": total - self._before.get(name, 0.0) for name, total in now.items()

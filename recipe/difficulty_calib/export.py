@@ -1,10 +1,12 @@
-"""From verl's checkpoints to what everything else loads: a Hugging Face directory, and a peft LoRA adapter.
+"""From verl's checkpoints to what everything else loads: a Hugging Face directory,
+and a peft LoRA adapter.
 
     python -m recipe.difficulty_calib.export sft  outputs/run/sft  outputs/run/models/sft --base MODEL
     python -m recipe.difficulty_calib.export lora outputs/run/grpo outputs/run/models/rl
 
-Takes the newest whole checkpoint (``latest_checkpointed_iteration.txt``), by `data_prep.engines.verl_checkpoint`.
-Written beside the target and renamed: a target that exists is whole, and no other disk is touched.
+Takes the newest whole checkpoint (``latest_checkpointed_iteration.txt``), by
+`data_prep.engines.verl_checkpoint`. Written beside the target and renamed: a target that exists is
+whole, and no other disk is touched.
 """
 
 import argparse
@@ -20,13 +22,14 @@ from reward_fns.errors import UserError
 
 
 def export_sft(run: Path, target: Path, base: str | None = None) -> None:
-    """Write the model that SFT trained: as verl saved it, or with its LoRA adapter merged into the base.
+    """Write the model that SFT trained: as verl saved it, or with its LoRA
+    adapter merged into the base.
 
     The weights have the hub's names, so that no engine needs another copy.
 
     Args:
-        base: the model that SFT started from, directory or hub name; needed for a LoRA checkpoint. The merged model has
-            its precision.
+        base: the model that SFT started from, directory or hub name; needed for a LoRA checkpoint.
+            The merged model has its precision.
 
     Raises:
         UserError: no checkpoint, or one without what it takes to write a model.
@@ -42,7 +45,8 @@ def export_sft(run: Path, target: Path, base: str | None = None) -> None:
     whole = verl_checkpoint.saved_model(checkpoint)
     if whole is None:
         raise UserError(
-            f"no weights in {checkpoint / 'huggingface'}: SFT ran without hf_model in checkpoint.save_contents"
+            f"no weights in {checkpoint / 'huggingface'}: SFT ran without hf_model in "
+            "checkpoint.save_contents"
         )
     with _written_beside(target) as beside:
         shutil.copytree(whole, beside, dirs_exist_ok=True)
@@ -87,7 +91,7 @@ def _written_beside(target: Path) -> Iterator[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m recipe.difficulty_calib.export", description=__doc__.split("\n")[0]
+        prog="python -m recipe.difficulty_calib.export", description=__doc__.partition("\n\n")[0]
     )
     parser.add_argument("kind", choices=("sft", "lora"))
     parser.add_argument("run", type=Path, help="trainer.default_local_dir of the training")

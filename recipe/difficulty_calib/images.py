@@ -1,7 +1,9 @@
-"""The images of a prompt: opened for the model's processor, encoded for the expert, the same pixels.
+"""The images of a prompt: opened for the model's processor, encoded for the
+expert, the same pixels.
 
-A content item `{"type": "image", ...}` holds what verl's users write: encoded `bytes`, or under
-`image` (or `image_url`) a `PIL.Image`, a path, a `file://` path, a `data:` URI or an http(s) address.
+A content item `{"type": "image", ...}` holds what verl's users write: encoded `bytes`,
+or under `image` (or `image_url`) a `PIL.Image`, a path, a `file://` path, a `data:`
+URI or an http(s) address.
 
 What the model is shown is upright and RGB (`engines.chat.rgb`): vLLM turns a photo by its EXIF
 orientation, the actor's processor does not, and they would see different images. The expert gets
@@ -147,12 +149,13 @@ class _Download:
                     content += part
                     if len(content) > MAX_BYTES:
                         raise ValueError(
-                            f"image {self._url} is larger than {MAX_BYTES} bytes: store a smaller one"
+                            f"image {self._url} is larger than {MAX_BYTES} "
+                            "bytes: store a smaller one"
                         )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ValueError(
-                f"image {self._url} cannot be fetched ({error or type(error).__name__}): mend the address, or store "
-                "the image's bytes in the parquet"
+                f"image {self._url} cannot be fetched ({error or type(error).__name__}): mend "
+                "the address, or store the image's bytes in the parquet"
             ) from error
         return bytes(content)
 

@@ -1,14 +1,14 @@
 """What verl and vLLM leave behind when they are ended, made where it can be found and removed.
 
-verl ends its servers by killing them. What they held stays: segments of shared memory (400 MB a run),
-vLLM's sockets and `vllm_dist_*`, verl's `ckpt_*.lock`. A run therefore gets a folder of its own, short
-(a socket's path may have 107 characters), below the temporary directory:
+verl ends its servers by killing them. What they held stays: segments of shared memory (400 MB a
+run), vLLM's sockets and `vllm_dist_*`, verl's `ckpt_*.lock`. A run therefore gets a folder of its
+own, short (a socket's path may have 107 characters), below the temporary directory:
 
     /tmp/dc1a2b3/            TMPDIR of the run; segments of shared memory are named /dc1a2b3...
     /tmp/dc1a2b3/.lock       held as long as the run lives
 
-and both go when the run ends. Those of a run that was killed go when the next one starts: nobody holds
-their lock. Ray's sessions, with its logs, stay where Ray puts them.
+and both go when the run ends. Those of a run that was killed go when the next one starts: nobody
+holds their lock. Ray's sessions, with its logs, stay where Ray puts them.
 """
 
 import contextlib
@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import IO
 
 PREFIX_VARIABLE = "DIFFICULTY_CALIB_SHM_PREFIX"
-"""What the names of a run's segments of shared memory begin with; `patches.shared_memory_names` reads it."""
+"""What the names of a run's segments of shared memory begin with;
+`patches.shared_memory_names` reads it.
+"""
 SEGMENTS = Path("/dev/shm")
 _YOUNG_S = 10.0
 _NAME = re.compile(r"dc[0-9a-f]{5}")
@@ -32,7 +34,8 @@ _NAME = re.compile(r"dc[0-9a-f]{5}")
 
 @contextlib.contextmanager
 def removed() -> Iterator[None]:
-    """Give what is started in this block a temporary folder of its own, and remove what is left in the end.
+    """Give what is started in this block a temporary folder of its own, and remove
+    what is left in the end.
 
     Inside another such block, of this or of the process that started this one, it does nothing.
     """
@@ -45,7 +48,8 @@ def removed() -> Iterator[None]:
     folder = base / name
     folder.mkdir(mode=0o700)
     changes = {"TMPDIR": str(folder), PREFIX_VARIABLE: name}
-    # Ray would put its sessions there too: their paths get too long, and their logs are worth keeping.
+    # Ray would put its sessions there too: their paths get too long, and
+    # their logs are worth keeping.
     changes["RAY_TMPDIR"] = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     before = {variable: os.environ.get(variable) for variable in changes}
     with _held(folder):

@@ -1,7 +1,8 @@
-"""Training curves that stock verl does not draw: the reward's parts, format, expert failures and confidence, a step.
+"""Training curves that stock verl does not draw: the reward's parts, format, expert
+failures and confidence, a step.
 
-Input is what the reward returned for each rollout of the step (`reward_extra_info`), output is a flat dict for verl's
-tracker. Keys:
+Input is what the reward returned for each rollout of the step (`reward_extra_info`), output is a
+flat dict for verl's tracker. Keys:
 
     reward/{factuality,alignment,consistency,penalty}/mean   parts of the reward, which sum to reward/total/mean
     reward/total/mean

@@ -1,10 +1,14 @@
-"""verl's entry point into this project (group ``verl.plugins``) and vLLM's (group ``vllm.general_plugins``).
+"""verl's entry point into this project (group ``verl.plugins``) and vLLM's (group
+``vllm.general_plugins``).
 
 verl imports this module in every process: driver, Ray workers, vLLM servers. Importing it registers
 
-- the patches for LLaVA, on any device, and those for the CPU when ``VERL_PLATFORM=cpu`` (see `patches`),
-- the CPU platform, when ``VERL_PLATFORM=cpu``; a run on the CPU then listens on the loopback interface alone,
-- the trainer and the reward manager ``difficulty_guided``, each as soon as verl's own registry is imported.
+- the patches for LLaVA, on any device, and those for the CPU when
+  ``VERL_PLATFORM=cpu`` (see `patches`),
+- the CPU platform, when ``VERL_PLATFORM=cpu``; a run on the CPU then listens on the
+  loopback interface alone,
+- the trainer and the reward manager ``difficulty_guided``, each as soon as verl's
+  own registry is imported.
 
 verl swallows an `Exception` that a plugin raises while it loads and goes on without the plugin: it
 would train LLaVA without images. So code that a patch does not know ends the process, here, with
@@ -67,7 +71,9 @@ def on_cpu() -> bool:
 
 
 def register_in_vllm() -> None:
-    """For vLLM outside verl (evaluation, `vllm serve`): importing this module has done all there is to do."""
+    """For vLLM outside verl (evaluation, `vllm serve`): importing this module has
+    done all there is to do.
+    """
 
 
 def patches() -> tuple[Patch, ...]:

@@ -1,4 +1,5 @@
-"""verl reward manager ``difficulty_guided``: Algorithm 1 with what a bare reward function cannot have.
+"""verl reward manager ``difficulty_guided``: Algorithm 1 with what a bare
+reward function cannot have.
 
 The reward is that of `reward_fns.compute_score`, and so are the options
 (``reward.custom_reward_function.reward_kwargs``). This manager adds the images (the expert sees

@@ -1,4 +1,5 @@
-"""Run one stage of an entry script: its output in a log, a limit of time, one interrupt that ends it.
+"""Run one stage of an entry script: its output in a log, a limit of time,
+one interrupt that ends it.
 
     python -m recipe.difficulty_calib.stage --limit 3600 --log run/logs/rl.log --steps -- COMMAND ...
 
@@ -46,8 +47,8 @@ def _end_with_parent(number: int) -> None:
 
 
 def _before_the_command() -> None:
-    # A shell starts what runs in the background with SIGINT ignored, which is inherited: the command could not be asked
-    # to save and end.
+    # A shell starts what runs in the background with SIGINT ignored, which is inherited: the
+    # command could not be asked to save and end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _end_with_parent(signal.SIGTERM)
 
@@ -59,7 +60,9 @@ def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
 
 
 class Stage:
-    """One command while it runs; made before it is started, so that no signal finds it half made."""
+    """One command while it runs; made before it is started, so that no
+    signal finds it half made.
+    """
 
     def __init__(self, command: Sequence[str], limit_s: float, log: Path, steps: bool) -> None:
         self._limit_s = limit_s
@@ -115,7 +118,9 @@ class Stage:
             _, left = psutil.wait_procs(left, timeout=patience_s)
 
     def _copy(self, output: IO[bytes]) -> None:
-        """Output to log and screen as it comes: a progress bar redraws itself without a new line."""
+        """Output to log and screen as it comes: a progress bar redraws
+        itself without a new line.
+        """
         rest = b""
         while chunk := os.read(output.fileno(), 65536):
             self._log.write(chunk)

@@ -2,9 +2,10 @@
 
     python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
 
-The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config ...``, but an input
-that cannot work ends it at once, with one line (`preflight`), a Ray cluster that is already running is joined as
-it is (`cluster`), and nothing is left of the training in /tmp and /dev/shm (`leftovers`).
+The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config
+...``, but an input that cannot work ends it at once, with one line (`preflight`), a Ray cluster
+that is already running is joined as it is (`cluster`), and nothing is left of the training in /tmp
+and /dev/shm (`leftovers`).
 """
 
 import sys

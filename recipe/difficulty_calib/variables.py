@@ -1,4 +1,5 @@
-"""The entry script's variables: looked at before the first stage, and written so that Hydra reads them as they stand.
+"""The entry script's variables: looked at before the first stage, and written so that Hydra
+reads them as they stand.
 
     python -m recipe.difficulty_calib.variables check          EXPERT, and the paths' characters
     python -m recipe.difficulty_calib.variables expert         EXPERT as a value of a Hydra override
@@ -27,7 +28,8 @@ def quoted(text: str) -> str:
     >>> print(quoted("/data/it's=ü,(x"), quoted("${oc.env:HOME}"))
     '/data/it\'s=ü,(x' '\${oc.env:HOME}'
     """
-    # Backslashes count as escapes only before a quote, before an interpolation, and before the closing quote.
+    # Backslashes count as escapes only before a quote, before an interpolation, and
+    # before the closing quote.
     text = re.sub(r"(\\*)(\$\{)", lambda found: 2 * found[1] + "\\" + found[2], text)
     text = re.sub(r"(\\*)'", lambda found: 2 * found[1] + r"\'", text)
     return "'" + re.sub(r"\\+$", lambda found: 2 * found[0], text) + "'"
@@ -91,7 +93,8 @@ def expert_of(environment: Mapping[str, str]) -> str | dict[str, Any]:
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Refuse what would end a later stage; the script itself looks at SEED and RUN, before the install.
+    """Refuse what would end a later stage; the script itself looks at SEED and
+    RUN, before the install.
 
     Raises:
         UserError: a variable, named, is not what it has to be.
@@ -107,16 +110,17 @@ def check(environment: Mapping[str, str]) -> None:
     # verl prints and tracks its configuration, and `ps` shows a command.
     if isinstance(expert, dict) and _PASSWORD.search(str(expert.get("base_url"))):
         raise UserError(
-            "EXPERT has a password in base_url, which logs would show: write http://NAME@HOST/v1, and "
-            "name the environment variable that holds the password by password_env"
+            "EXPERT has a password in base_url, which logs would show: write "
+            "http://NAME@HOST/v1, and name the environment variable that holds the "
+            "password by password_env"
         )
     refuse_secrets(expert, environment)
     hydra_value(expert)
     # verl resolves its configuration twice, and tracks it: the value would stand there.
     if "${" in json.dumps(expert):
         raise UserError(
-            "EXPERT holds a ${...}, which is for the YAML of stage one: name the environment variable "
-            "of a key by api_key_env, of a password by password_env"
+            "EXPERT holds a ${...}, which is for the YAML of stage one: name the environment "
+            "variable of a key by api_key_env, of a password by password_env"
         )
     try:
         make_expert(expert)

@@ -1,7 +1,8 @@
-"""verl's replay buffer, which shows every finished rollout to an `ExpertWatch` before any of them is thrown away.
+"""verl's replay buffer, which shows every finished rollout to an `ExpertWatch` before
+any of them is thrown away.
 
-Dynamic sampling evicts groups whose answers tie and samples on. Rollouts without a verdict tie, so with an expert that
-is down the trainer itself would never see one: the buffer has to look.
+Dynamic sampling evicts groups whose answers tie and samples on. Rollouts without a verdict tie, so
+with an expert that is down the trainer itself would never see one: the buffer has to look.
 """
 
 from collections import Counter

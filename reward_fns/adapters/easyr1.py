@@ -4,9 +4,10 @@
     from reward_fns.adapters.easyr1 import make_compute_score
     compute_score = make_compute_score(expert={"kind": "openai", "model": "gpt-4o"}, data_source="VQAv2")
 
-EasyR1 hands over `response`, `response_length` and `ground_truth`: neither question nor images. So the answer column is
-a JSON text with `question` and `ground_truth`, and `data_source` and `task` where they differ. A response without a
-verdict gets its group's mean (`rows.Filling`): there is no "none" here.
+EasyR1 hands over `response`, `response_length` and `ground_truth`: neither question nor images.
+So the answer column is a JSON text with `question` and `ground_truth`, and `data_source` and
+`task` where they differ. A response without a verdict gets its group's mean (`rows.Filling`):
+there is no "none" here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,8 @@ ComputeScore = Callable[..., Any]
 
 
 def make_compute_score(*, data_source: str | None = None, **options: Any) -> ComputeScore:
-    """A reward function with its options; takes one reward input, or a list (``reward_type=batch``).
+    """A reward function with its options; takes one reward input, or a list
+    (``reward_type=batch``).
 
     Args:
         data_source: dataset of answers that name none.

@@ -1,12 +1,14 @@
-"""OpenRLHF's reward function: a file of one's own names the options, the trainer imports `reward_func` from it.
+"""OpenRLHF's reward function: a file of one's own names the options, the trainer
+imports `reward_func` from it.
 
     # my_reward.py, given as --reward.remote_url my_reward.py (before 0.9: --remote_rm_url)
     from reward_fns.adapters.openrlhf import make_reward_func
     reward_func = make_reward_func(expert={"kind": "openai", "model": "gpt-4o"}, data_source="VQAv2")
 
-OpenRLHF hands over the query (prompt and response with its special tokens), the prompt and the label, no images and no
-other column. So a label is the reference alone, or a JSON text with `data_source`, `question`, `task` and
-`ground_truth`. A response without a verdict gets its group's mean (`rows.Filling`): there is no "none" here.
+OpenRLHF hands over the query (prompt and response with its special tokens), the prompt and the
+label, no images and no other column. So a label is the reference alone, or a JSON text with
+`data_source`, `question`, `task` and `ground_truth`. A response without a verdict gets its group's
+mean (`rows.Filling`): there is no "none" here.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +28,8 @@ def response_of(query: str, prompt: str) -> str:
     """
     if not query.startswith(prompt):
         raise ConfigurationError(
-            f"a query does not begin with its prompt ({prompt[:60]!r}...): the response cannot be told from it"
+            f"a query does not begin with its prompt ({prompt[:60]!r}...): the response "
+            "cannot be told from it"
         )
     return query[len(prompt) :]
 

@@ -1,4 +1,6 @@
-"""What a framework hands over, as responses with their samples; and rewards where there is no verdict."""
+"""What a framework hands over, as responses with their samples; and rewards
+where there is no verdict.
+"""
 
 import asyncio
 import json
@@ -35,7 +37,8 @@ def _parts(content: Sequence[Mapping[str, Any]]) -> str:
 
 
 def encoded(image: Any) -> bytes:
-    """An image as an encoded file: bytes, a mapping with ``bytes`` or ``path``, a path, or a PIL image.
+    """An image as an encoded file: bytes, a mapping with ``bytes`` or
+    ``path``, a path, or a PIL image.
 
     Raises:
         ConfigurationError: anything else.
@@ -69,7 +72,9 @@ def images_of(row: Mapping[str, Any]) -> tuple[bytes, ...]:
 
 
 def row_of(label: Any) -> dict[str, Any]:
-    """The columns that a lone reference holds: those of a JSON object with a ``ground_truth``, else it is that."""
+    """The columns that a lone reference holds: those of a JSON object with a
+    ``ground_truth``, else it is that.
+    """
     if isinstance(label, str) and label.lstrip().startswith("{"):
         try:
             columns = json.loads(label)
@@ -84,8 +89,8 @@ def sample_of(row: Mapping[str, Any], data_source: str | None, prompt: Any = Non
     """The sample of one row.
 
     Args:
-        row: its columns: one of `GROUND_TRUTHS`, ``data_source``, ``question``, ``task``, ``images``;
-            or verl's own, ``extra_info`` and ``reward_model``.
+        row: its columns: one of `GROUND_TRUTHS`, ``data_source``, ``question``, ``task``,
+            ``images``; or verl's own, ``extra_info`` and ``reward_model``.
         data_source: dataset of rows that name none.
         prompt: chat messages or text, for a row without ``question``.
 
@@ -95,7 +100,8 @@ def sample_of(row: Mapping[str, Any], data_source: str | None, prompt: Any = Non
     source = row.get("data_source") or data_source
     if source is None:
         raise ConfigurationError(
-            "the rows name no data_source, by which the coefficients are found: add the column, or give data_source="
+            "the rows name no data_source, by which the coefficients are found: add the column, "
+            "or give data_source="
         )
     named = (row[name] for name in GROUND_TRUTHS if row.get(name) is not None)
     truth = (row.get("reward_model") or {}).get("ground_truth", next(named, None))
@@ -126,11 +132,12 @@ async def scored(reward: DifficultyReward, rows: Sequence[Row]) -> list[dict[str
 
 
 class Filling:
-    """Rewards for a framework that takes a number for each response, also where there is no verdict.
+    """Rewards for a framework that takes a number for each response, also
+    where there is no verdict.
 
-    A response without a verdict gets the mean reward of its group's others, which moves no advantage
-    of a mean-centred estimator: its own is 0 and theirs keep their sign. Without others in the call it
-    gets the running mean of all rewards, which is only near that.
+    A response without a verdict gets the mean reward of its group's others, which moves no
+    advantage of a mean-centred estimator: its own is 0 and theirs keep their sign. Without others
+    in the call it gets the running mean of all rewards, which is only near that.
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,9 @@
 # plugin.py, given as --external_plugins plugin.py --reward_funcs difficulty
 from reward_fns.adapters.swift import make_orm
 from swift.rewards import ORM, orms  # before 4.0: swift.plugin
-orms["difficulty"] = make_orm(ORM, expert={"kind": "openai", "model": "gpt-4o"}, data_source="VQAv2")
+
+expert = {"kind": "openai", "model": "gpt-4o"}
+orms["difficulty"] = make_orm(ORM, expert=expert, data_source="VQAv2")
 """
 
 from typing import Any

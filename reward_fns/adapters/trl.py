@@ -2,8 +2,8 @@
 
     GRPOTrainer(..., reward_funcs=make_reward_func(expert={"kind": "openai", "model": "gpt-4o"}))
 
-A response without a verdict is None: TRL takes the row out of its group. Each call logs the means of
-what the reward is made of (`log_metric`), failures included.
+A response without a verdict is None: TRL takes the row out of its group. Each call logs the means
+of what the reward is made of (`log_metric`), failures included.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -3,10 +3,10 @@
     expert = make_expert({"kind": "openai", "model": "gpt-4o", "cache": "verdicts"})
     verdict = await expert.ask(AnswerRequest(question, "QA", claims, response, ground_truth, (image,)))
 
-What can be asked stands in `requests`, how it fails in `errors`, what a configuration may hold in `factory`. A served
-model is asked through `modes` (order of claims, one call or N + 1), `cache` (nothing twice), `served` (`forms`,
-`limits`, `retry`, `transport`), and counted by `stats`. The other back ends are `oracle` and `replay`. Commands:
-``python -m reward_fns.expert --help``.
+What can be asked stands in `requests`, how it fails in `errors`, what a configuration may hold in
+`factory`. A served model is asked through `modes` (order of claims, one call or N + 1), `cache`
+(nothing twice), `served` (`forms`, `limits`, `retry`, `transport`), and counted by `stats`. The
+other back ends are `oracle` and `replay`. Commands: ``python -m reward_fns.expert --help``.
 """
 
 from reward_fns.expert.errors import BudgetExhausted, ExpertError, FatalExpertError

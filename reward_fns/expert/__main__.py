@@ -5,7 +5,8 @@
     python -m reward_fns.expert export CACHE verdicts.jsonl                         for {kind: replay, recorded: ...}
     python -m reward_fns.expert agreement answers.jsonl --expert '{...}'            one call against N + 1 calls
 
-An expert is given as YAML or JSON, or as a file that holds it; CACHE is a directory or an exported file.
+An expert is given as YAML or JSON, or as a file that holds it; CACHE is a
+directory or an exported file.
 """
 
 import argparse
@@ -64,7 +65,8 @@ def _check(config: dict[str, Any]) -> int:
     findings, options = asyncio.run(check(transport))
     for finding in findings:
         print(
-            f"{finding.name:<21} {'works' if finding.works else 'FAILS':<6} {finding.seconds:6.2f} s  {finding.note}"
+            f"{finding.name:<21} {'works' if finding.works else 'FAILS':<6} "
+            f"{finding.seconds:6.2f} s  {finding.note}"
         )
     works = {finding.name: finding.works for finding in findings}
     if not any(works[name] for name in ("json schema", "json object", "no schema")):
@@ -136,14 +138,16 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="try an endpoint").add_argument("--expert", required=True)
+    expert = "such as '{kind: openai, model: judge, base_url: \"http://127.0.0.1:8000/v1\"}'"
+    check_it = commands.add_parser("check", help="try an endpoint")
+    check_it.add_argument("--expert", required=True, help=f"{expert}; or a file that holds it")
     commands.add_parser("inspect", help="what a cache holds").add_argument("recorded", type=Path)
     export = commands.add_parser("export", help="write a cache as JSONL")
     export.add_argument("recorded", type=Path)
     export.add_argument("file", type=Path)
     agreement = commands.add_parser("agreement", help="one call an answer against one a claim")
-    agreement.add_argument("answers", type=Path)
-    agreement.add_argument("--expert", required=True)
+    agreement.add_argument("answers", type=Path, help="JSONL: question, task, claims, ...")
+    agreement.add_argument("--expert", required=True, help=expert)
     options = parser.parse_args(arguments)
     try:
         match options.command:

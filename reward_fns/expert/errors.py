@@ -4,7 +4,8 @@
 class ExpertError(Exception):
     """The expert gave no usable verdict. Not the judged model's failure: never to be scored as one.
 
-    `reason` is a short word for the counts: timeout, connection, 429, 5xx, malformed, unreadable, refused, ...
+    `reason` is a short word for the counts: timeout, connection, 429, 5xx, malformed,
+    unreadable, refused, ...
     """
 
     def __init__(self, message: str, reason: str = "other") -> None:
@@ -13,7 +14,9 @@ class ExpertError(Exception):
 
 
 class FatalExpertError(ExpertError):
-    """No further request can succeed (bad key, unknown model, ...): the run has to end; the message has the remedy."""
+    """No further request can succeed (bad key, unknown model, ...): the run has to end; the
+    message has the remedy.
+    """
 
 
 class BudgetExhausted(FatalExpertError):
@@ -24,7 +27,9 @@ class BudgetExhausted(FatalExpertError):
 
 
 class TransientError(ExpertError):
-    """Worth another attempt. `retry_after` is the wait in seconds that the server asked for, None if it named none."""
+    """Worth another attempt. `retry_after` is the wait in seconds that the server asked for,
+    None if it named none.
+    """
 
     def __init__(self, message: str, reason: str, retry_after: float | None = None) -> None:
         super().__init__(message, reason)

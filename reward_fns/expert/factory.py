@@ -65,18 +65,21 @@ def _own(
         return CachedExpert(expert, cache, lease, concurrency)
     if cache is not None:
         raise ValueError(
-            f"expert {kind!r} takes no cache: it has no prompt_version by which verdicts could be kept"
+            f"expert {kind!r} takes no cache: it has no prompt_version by which "
+            "verdicts could be kept"
         )
     own: Expert = expert
     return own
 
 
 def make_expert(config: str | Mapping[str, Any]) -> Expert:
-    """The expert that a configuration names: ``"oracle"``, or a mapping with ``kind`` and the options of that kind.
+    """The expert that a configuration names: ``"oracle"``, or a mapping with ``kind`` and
+    the options of that kind.
 
-    oracle: no options. openai: those of `OpenAIExpert`, and ``cache``, ``lease``, ``concurrency`` (`CachedExpert`),
-    ``mode`` (`modes`). replay: those of `ReplayExpert`, and ``mode``. ``package.module:Class``: the arguments of that
-    class; if it has a ``prompt_version`` also ``cache``, ``lease`` and ``concurrency``.
+    oracle: no options. openai: those of `OpenAIExpert`, and ``cache``, ``lease``, ``concurrency``
+    (`CachedExpert`), ``mode`` (`modes`). replay: those of `ReplayExpert`, and ``mode``.
+    ``package.module:Class``: the arguments of that class; if it has a ``prompt_version`` also
+    ``cache``, ``lease`` and ``concurrency``.
 
     >>> make_expert({"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:8000/v1"}).name
     'judge'
@@ -91,7 +94,8 @@ def make_expert(config: str | Mapping[str, Any]) -> Expert:
             return _own(kind, **options)
         if kind not in KINDS:
             raise ValueError(
-                f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or package.module:Class"
+                f"unknown expert kind {kind!r}: choose one of {', '.join(KINDS)}, or "
+                "package.module:Class"
             )
         return KINDS[kind](**options)
     except TypeError as error:

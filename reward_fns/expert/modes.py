@@ -1,10 +1,12 @@
 """How an answer's claims are put to an expert: all in one call, or Algorithm 1's N + 1 calls.
 
-One call. The claims stand in the prompt in an order that is drawn from their contents, each text once, and the labels
-are put back into the answer's order. So the labels depend neither on where a claim stands (judges favour places) nor on
-how often it is repeated, and the same claims always make the same prompt.
+One call. The claims stand in the prompt in an order that is drawn from their contents, each
+text once, and the labels are put back into the answer's order. So the labels depend neither on
+where a claim stands (judges favour places) nor on how often it is repeated, and the same claims
+always make the same prompt.
 
-Per claim. Each distinct claim is a request of its own, and so is the answer as a whole; they run at the same time.
+Per claim. Each distinct claim is a request of its own, and so is the answer as a whole;
+they run at the same time.
 """
 
 import asyncio
@@ -28,7 +30,9 @@ from reward_fns.expert.stats import stats_of
 
 
 def drawn_order(question: str, claims: tuple[str, ...]) -> tuple[str, ...]:
-    """The distinct claims in an order that depends on the set of them and the question, and on nothing else."""
+    """The distinct claims in an order that depends on the set of them and the
+    question, and on nothing else.
+    """
 
     def draw(claim: str) -> bytes:
         return hashlib.sha256(f"{question}\0{claim}".encode(errors="surrogatepass")).digest()

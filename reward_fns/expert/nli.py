@@ -1,14 +1,14 @@
-"""A local NLI cross-encoder as the expert on pairs: a model that reads two texts and says whether the first entails,
-contradicts, or neither, the second. It answers `PairRequest` and nothing else.
+"""A local NLI cross-encoder as the expert on pairs: a model that reads two texts and says whether
+the first entails, contradicts, or neither, the second. It answers `PairRequest` and nothing else.
 
-The texts are the question followed by the better, and by the worse answer, for a short answer alone states nothing. The
-model is asked in both directions and the probabilities are averaged,
+The texts are the question followed by the better, and by the worse answer, for a short answer
+alone states nothing. The model is asked in both directions and the probabilities are averaged,
 
     P(label) = (P(label | better -> worse) + P(label | worse -> better)) / 2,
 
-since the label is about how two answers relate, not about which follows from which. The most probable label is taken,
-of equally probable ones the first of contradiction, neutral, entailment. One pair is one batch of two, so that the
-result depends on nothing beside it.
+since the label is about how two answers relate, not about which follows from which. The most
+probable label is taken, of equally probable ones the first of contradiction, neutral, entailment.
+One pair is one batch of two, so that the result depends on nothing beside it.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ _TEXT = "{question} {answer}"
 
 
 def label_columns(id2label: Mapping[int, str]) -> dict[str, int]:
-    """The column of each label in the model's output, by the names that its configuration gives them.
+    """The column of each label in the model's output, by the names that its
+    configuration gives them.
 
     Raises:
         UserError: the configuration does not name all three.
@@ -33,8 +34,8 @@ def label_columns(id2label: Mapping[int, str]) -> dict[str, int]:
     columns = {name.casefold(): column for column, name in id2label.items()}
     if missing := [label for label in _ORDER if label not in columns]:
         raise UserError(
-            f"the NLI model's labels are {sorted(columns)}, without {missing[0]!r}: set id2label in its config.json to "
-            "entailment, neutral and contradiction"
+            f"the NLI model's labels are {sorted(columns)}, without {missing[0]!r}: set id2label "
+            "in its config.json to entailment, neutral and contradiction"
         )
     return {label: columns[label] for label in _ORDER}
 
@@ -51,7 +52,8 @@ def load_cross_encoder(model: str) -> tuple[Any, dict[str, int]]:
         loaded: Any = CrossEncoder(model)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no NLI cross-encoder {model!r} ({str(error).splitlines()[0]}): give a directory or a name of the hub"
+            f"no NLI cross-encoder {model!r} ({str(error).splitlines()[0]}): give a directory "
+            "or a name of the hub"
         ) from error
     return loaded, label_columns(loaded.model.config.id2label)
 
@@ -60,7 +62,8 @@ class NliExpert:
     """A sentence-transformers CrossEncoder with three labels.
 
     Args:
-        model: a directory or a hub name, e.g. "cross-encoder/nli-deberta-v3-base"; also the expert's name in records.
+        model: a directory or a hub name, e.g. "cross-encoder/nli-deberta-v3-base"; also the
+            expert's name in records.
 
     Raises:
         UserError: the model cannot be loaded, or its labels are not those three.

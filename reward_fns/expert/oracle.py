@@ -1,13 +1,15 @@
-"""The exact expert, for data whose generator knows the truth. Ground truth is a JSON string (written by data_prep):
+"""The exact expert, for data whose generator knows the truth. Ground truth is a JSON
+string (written by data_prep):
 
 {"task": "QA", "facts": ["The digit is 7."]}                every accepted wording of the one true answer
 {"task": "Detail", "facts": ["A red 3 is at the top left."]}   every fact; "n_facts" overrides their number
 
 It compares normalised texts (`claims.normalise`) and answers three kinds of request:
 
-    AnswerRequest  a claim is true iff it is one of the facts. Overall: QA 1 iff there is a claim and all are true;
-                   Detail (distinct true claims) / max(distinct claims, number of facts): a fact left out is missed.
-                   Without claims the answer's `statements` are judged
+    AnswerRequest  a claim is true iff it is one of the facts. Overall: QA 1 iff there is a
+                   claim and all are true; Detail (distinct true claims) / max(distinct
+                   claims, number of facts): a fact left out is missed. Without claims the
+                   answer's `statements` are judged
     FactRequest    whether the fact is one of the facts, whatever a model answered
     FactsRequest   the answer's `statements`
 """
@@ -50,7 +52,8 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
     """The oracle's ground truth.
 
     Raises:
-        ExpertError: not JSON of the documented form; names the question and, since errors are logged, not the truth.
+        ExpertError: not JSON of the documented form; names the question and, since errors
+            are logged, not the truth.
     """
 
     def unreadable(reason: str) -> ExpertError:
@@ -128,7 +131,8 @@ class OracleExpert:
         """The exact verdict.
 
         Raises:
-            ExpertError: the request's ground truth is not of the documented form, or a kind it cannot answer.
+            ExpertError: the request's ground truth is not of the documented form, or
+                a kind it cannot answer.
         """
         answer = _ANSWERS.get(type(request))
         if answer is None:

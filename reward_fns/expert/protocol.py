@@ -25,7 +25,9 @@ class VersionedExpert(Expert, Protocol):
     """An expert whose verdicts may be kept, since it names the instructions that they depend on."""
 
     def prompt_version(self, request: Request[Any]) -> str:
-        """Identifies the instructions for this request: verdicts of another version are not reused."""
+        """Identifies the instructions for this request: verdicts of another
+        version are not reused.
+        """
         ...
 
 

@@ -1,8 +1,10 @@
-"""What an expert is asked and what it answers: one frozen dataclass for each kind of question and its verdict.
+"""What an expert is asked and what it answers: one frozen dataclass for each kind of
+question and its verdict.
 
-`Request[V]` is a question whose answer is a V, so that ``await expert.ask(request)`` has the verdict's type. Everywhere
-`images` are encoded files of any format that Pillow reads, in the prompt's order, and `ground_truth` is the reference
-in the dataset's own form, None if there is none.
+`Request[V]` is a question whose answer is a V, so that ``await expert.ask(request)`` has
+the verdict's type. Everywhere `images` are encoded files of any format that Pillow
+reads, in the prompt's order, and `ground_truth` is the reference in the dataset's own
+form, None if there is none.
 
     AnswerRequest        claims of an answer, and the answer as a whole     -> AnswerVerdict        reward, evaluation
     ClaimRequest         one claim of it alone (Algorithm 1's call)         -> ClaimVerdict         mode per_claim
@@ -26,9 +28,11 @@ PAIR_LABELS = ("entailment", "neutral", "contradiction")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a verdict cost: calls that were sent, those of them that were retries, tokens, and money by the price table.
+    """What a verdict cost: calls that were sent, those of them that were retries, tokens, and
+    money by the price table.
 
-    All zero for a verdict that was not paid for: out of the cache, or shared with one who asked the same.
+    All zero for a verdict that was not paid for: out of the cache, or shared
+    with one who asked the same.
     """
 
     calls: int = 0
@@ -79,7 +83,9 @@ class Request(Generic[V]):
 
 @dataclass(frozen=True)
 class AnswerVerdict(Verdict):
-    """Labels of the claims, (N,) of 0 or 1 in their order, and the overall verdict in [0, 1] (0 or 1 for QA)."""
+    """Labels of the claims, (N,) of 0 or 1 in their order, and the overall verdict in
+    [0, 1] (0 or 1 for QA).
+    """
 
     claim_labels: tuple[int, ...]
     overall: float
@@ -94,7 +100,8 @@ class AnswerRequest(Request[AnswerVerdict]):
         question: the question as the model saw it, without format instruction.
         task: "QA" or "Detail".
         claims: texts of the claims, (N,); N = 0 asks for the overall verdict only.
-        response: the whole answer; it should state neither tags nor a confidence, which are no matter of the judge's.
+        response: the whole answer; it should state neither tags nor a confidence, which are
+            no matter of the judge's.
     """
 
     question: str
@@ -115,7 +122,9 @@ class ClaimVerdict(Verdict):
 
 @dataclass(frozen=True)
 class ClaimRequest(Request[ClaimVerdict]):
-    """One claim of an answer; `response` is the answer that it is part of, for what its pronouns refer to."""
+    """One claim of an answer; `response` is the answer that it is part of, for what
+    its pronouns refer to.
+    """
 
     question: str
     task: str
@@ -146,7 +155,9 @@ class OverallRequest(Request[OverallVerdict]):
 
 @dataclass(frozen=True)
 class PairVerdict(Verdict):
-    """One of `PAIR_LABELS`: the worse answer agrees with the better one, neither agrees nor conflicts, or conflicts."""
+    """One of `PAIR_LABELS`: the worse answer agrees with the better one, neither agrees nor
+    conflicts, or conflicts.
+    """
 
     label: str
     source: Source
@@ -174,7 +185,9 @@ class FactVerdict(Verdict):
 
 @dataclass(frozen=True)
 class FactRequest(Request[FactVerdict]):
-    """A fact that was rewritten as `question`, to which the model under study answered `answer` (A.3)."""
+    """A fact that was rewritten as `question`, to which the model under study
+    answered `answer` (A.3).
+    """
 
     fact: str
     question: str
@@ -258,7 +271,8 @@ class RubricRequest(Request[RubricVerdict]):
     """A score by a rubric.
 
     Attributes:
-        rubric: name of a prompt template (`reward_fns.prompts`) that explains the scale; how to reply is added to it.
+        rubric: name of a prompt template (`reward_fns.prompts`) that explains the scale; how
+            to reply is added to it.
         values: its placeholders; all are quoted as JSON strings.
         lowest, highest: ends of the scale, both included.
     """

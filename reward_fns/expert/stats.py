@@ -2,7 +2,8 @@
 
     asked = cache_hits + shared + answered + failures        once nothing is in flight
 
-Prices are US dollars a million tokens, by the model's name as it is configured, in a YAML file or a mapping:
+Prices are US dollars a million tokens, by the model's name as it is configured, in
+a YAML file or a mapping:
 
     judge-large: {input: 2.5, output: 10}
 """
@@ -64,9 +65,10 @@ class Stats:
             return f"{counts.total()}{f' ({reasons})' if reasons else ''}"
 
         return (
-            f"{self.asked} asked, {self.calls} calls, {self.cache_hits} from the cache, {self.shared} shared in "
-            f"flight, retries {by_reason(self.retries)}, failures {by_reason(self.failures)}, "
-            f"{self.prompt_tokens} + {self.completion_tokens} tokens, {self.cost:.2f} USD"
+            f"{self.asked} asked, {self.calls} calls, {self.cache_hits} from the cache, "
+            f"{self.shared} shared in flight, retries {by_reason(self.retries)}, failures "
+            f"{by_reason(self.failures)}, {self.prompt_tokens} + {self.completion_tokens} "
+            f"tokens, {self.cost:.2f} USD"
         )
 
 
@@ -92,7 +94,8 @@ def price_of(model: str, prices: str | Mapping[str, Any] | None) -> Price:
     """The model's price; free without a table.
 
     Raises:
-        ValueError: the table is not readable, lacks the model, or names something other than input and output.
+        ValueError: the table is not readable, lacks the model, or names something
+            other than input and output.
     """
     if prices is None:
         return Price()

@@ -1,7 +1,9 @@
-"""Prompt templates: one text file a prompt, in this project's own words (inputs and outputs follow appendix A.8).
+"""Prompt templates: one text file a prompt, in this project's own words (inputs and
+outputs follow appendix A.8).
 
-A template declares its placeholders by writing them as ``{name}``. `render` substitutes all of them in one pass, so
-text that a user or a model wrote (it may hold braces or even ``{answer}``) is never read as a template.
+A template declares its placeholders by writing them as ``{name}``. `render` substitutes all of
+them in one pass, so text that a user or a model wrote (it may hold braces or even ``{answer}``) is
+never read as a template.
 """
 
 import re

@@ -24,6 +24,15 @@ def test_without_a_gpu_it_says_so_before_anything_runs(tmp_path):
     )
 
 
+def test_help_is_the_script_s_own_head():
+    done = subprocess.run(
+        ["bash", ROOT / "examples/gpu_check.sh", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Does this machine run the project?") and "--cpu" in done.stdout
+    assert "set -euo" not in done.stdout
+
+
 def test_a_stage_that_failed_is_told_from_one_that_did_not_run(tmp_path):
     for folder in ("stages", "logs"):
         (tmp_path / folder).mkdir()

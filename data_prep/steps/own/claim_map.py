@@ -1,4 +1,5 @@
-"""From a model's own probabilities to the chance that an answer is right: two maps, fitted together.
+"""From a model's own probabilities to the chance that an answer is right:
+two maps, fitted together.
 
     claim    log-probability of a claim's tokens  ->  chance that the claim is right
     answer   the claims' chances of one answer    ->  chance that the answer is right
@@ -23,7 +24,9 @@ from reward_fns.calibration import expected_calibration_error
 Floats = NDArray[np.float64]
 Strings = NDArray[np.str_]
 _ENDS = 0.01
-"""Chances stay this far from 0 and 1: no finite number of verdicts shows that a model never errs."""
+"""Chances stay this far from 0 and 1: no finite number of verdicts shows
+that a model never errs.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Fit:
     """How well cross-fitted chances foretell verdicts.
 
     Attributes:
-        n: answers or claims, with repetitions; auroc: NaN with one class; spread: standard deviation.
+        n: answers or claims, with repetitions; auroc: NaN with one class;
+            spread: standard deviation.
     """
 
     n: int

@@ -1,8 +1,10 @@
-"""Step `own`: sampled answers in the claim format, with the probability of each claim's own tokens, judged.
+"""Step `own`: sampled answers in the claim format, with the probability of each
+claim's own tokens, judged.
 
-For each question that the splits give to SFT, if `sft.confidence` is "own" (else the step has nothing
-to do): `own.n` answers to the prompt of the claim format, the model's log-probability of each claim,
-and the judge's verdict on each. Answers of the same claims are written once, with their number.
+For each question that the splits give to SFT, if `sft.confidence` is "own" (else the step
+has nothing to do): `own.n` answers to the prompt of the claim format, the model's
+log-probability of each claim, and the judge's verdict on each. Answers of the same claims
+are written once, with their number.
 A record of `own.jsonl`:
 
     {question_id, dataset, n, answers: [{count, correct, claims: [{text, logprob, label}]}]}
@@ -12,8 +14,8 @@ A record of `own.jsonl`:
     logprob   sum over the tokens of the claim's text, without bullet and tag, <= 0
     label     the judge's, 0 or 1
 
-An answer that is not well-formed teaches nothing and is left out, and so is one whose tokens cannot be found in it,
-or to one of whose claims the engine gives no finite log-probability.
+An answer that is not well-formed teaches nothing and is left out, and so is one whose tokens
+cannot be found in it, or to one of whose claims the engine gives no finite log-probability.
 """
 
 import math
@@ -170,14 +172,16 @@ def run(context: Context, settings: OwnSettings) -> Counts:
     """Write `own.jsonl`.
 
     Raises:
-        UserError: there is no judge, the engine gives no log-probabilities, or an expert cannot go on.
+        UserError: there is no judge, the engine gives no log-probabilities,
+            or an expert cannot go on.
     """
     log = context.log()
     if not settings.wanted:
         return log.finish()
     if settings.judge is None:
         raise UserError(
-            "sft.confidence=own needs sft.judge: name an expert, such as {kind: openai, model: gpt-4o}"
+            "sft.confidence=own needs sft.judge: name an expert, such as {kind: "
+            "openai, model: gpt-4o}"
         )
     n_inputs = sum(record["split"] == "sft" for record in read_jsonl(context.run / "splits.jsonl"))
     context = replace(context, total=n_inputs)
@@ -224,7 +228,9 @@ def _ask_judge(consultation: Consultation, drafts: Sequence[_Draft]) -> None:
 
 
 def _distinct(completions: Sequence[Completion]) -> list[Record]:
-    """Well-formed answers, those of the same claims once, in the order of their first appearance."""
+    """Well-formed answers, those of the same claims once, in the order of
+    their first appearance.
+    """
     found: dict[tuple[str, ...], Record] = {}
     for completion in completions:
         parsed = parse_response(completion.text, spans=True)

@@ -3,21 +3,23 @@
 The answers of `own.jsonl`, each with a confidence and tags by the cross-fitted maps of `claim_map`:
 
     confidence   the chance that the answer is right, to one decimal
-    tag          "I'm sure." where the chance that the claim is right is above 1/2 (`own.tags=likelier`), or
-                 with that chance, drawn for each copy of the answer (`own.tags=drawn`)
+    tag          "I'm sure." where the chance that the claim is right is above 1/2
+                 (`own.tags=likelier`), or with that chance, drawn for each copy of the
+                 answer (`own.tags=drawn`)
 
-What drawing is for: at inference the model draws its tags, then reads them. Where a tag says for certain on which
-side of 1/2 the chance lies, the model learns to believe it, and believes it of tags that it drew by
-mere luck: the number behind a guess is as sure as one behind knowledge (Ortega et al. 2021, "Shaking the
-foundations", call this self-delusion). A drawn tag says little, so the number rests on the answer; but the
-tags themselves are noisier. What each is worth: recipe/difficulty_calib/RESULTS.md.
+What drawing is for: at inference the model draws its tags, then reads them. Where a tag says for
+certain on which side of 1/2 the chance lies, the model learns to believe it, and believes it of
+tags that it drew by mere luck: the number behind a guess is as sure as one behind knowledge
+(Ortega et al. 2021, "Shaking the foundations", call this self-delusion). A drawn tag says little,
+so the number rests on the answer; but the tags themselves are noisier. What each is worth:
+recipe/difficulty_calib/RESULTS.md.
 
 A record of `targets.jsonl`, none if `sft.confidence` is not "own":
 
     {question_id, dataset, texts: [{text, count, chance, correct}]}
 
-`own_map.json` holds the maps, fitted on all answers, and how well the cross-fitted ones foretell the
-verdicts (n, AUROC, ECE, Brier score, spread): {} if `sft.confidence` is not "own".
+`own_map.json` holds the maps, fitted on all answers, and how well the cross-fitted ones foretell
+the verdicts (n, AUROC, ECE, Brier score, spread): {} if `sft.confidence` is not "own".
 """
 
 from collections import Counter
@@ -47,8 +49,8 @@ def run(context: Context, settings: OwnSettings) -> Counts:
     """Write `targets.jsonl` and `own_map.json`.
 
     Raises:
-        UserError: a log-probability that is no number; too few answers; or confidences without spread:
-            SFT on one number for all answers unlearns to tell right from wrong.
+        UserError: a log-probability that is no number; too few answers; or confidences without
+            spread: SFT on one number for all answers unlearns to tell right from wrong.
     """
     source, map_file = context.run / "own.jsonl", context.run / "own_map.json"
     records = list(read_jsonl(source)) if settings.wanted else []
@@ -94,8 +96,8 @@ def _check_finite(answers: Answers, source: Path) -> None:
         question = answers.question[answers.answer_of[wrong[0]]]
         raise UserError(
             f"{source}: a claim of the question {question} has the log-probability "
-            f"{answers.logprob[wrong[0]]:g} ({wrong.size} of {answers.logprob.size} claims have none "
-            "that is finite): remove the file and run again, `own` leaves such answers out"
+            f"{answers.logprob[wrong[0]]:g} ({wrong.size} of {answers.logprob.size} claims have "
+            "none that is finite): remove the file and run again, `own` leaves such answers out"
         )
 
 
@@ -109,8 +111,9 @@ def _check(answers: Answers, folds: int) -> None:
     for what, verdicts in (("answers", answers.correct), ("claims", answers.label)):
         if np.ptp(verdicts) == 0:
             raise UserError(
-                f"all {len(verdicts)} {what} of own.jsonl have the verdict {verdicts[0]:g}: there is "
-                "nothing to learn; check sft.judge, or take questions that the model sometimes misses"
+                f"all {len(verdicts)} {what} of own.jsonl have the verdict {verdicts[0]:g}: "
+                "there is nothing to learn; check sft.judge, or take questions that the "
+                "model sometimes misses"
             )
 
 
@@ -119,9 +122,9 @@ def _check_spread(chance: Floats, least: float) -> None:
     if spread < least:
         raise UserError(
             f"the fitted confidences differ by {spread:.3f} (standard deviation), less than "
-            f"own.least_spread={least}: the model's own probabilities do not tell its right answers "
-            "from its wrong ones, and SFT on one number unlearns what the model can tell. Take "
-            "sft.confidence=samples, or questions of more different difficulty"
+            f"own.least_spread={least}: the model's own probabilities do not tell its right "
+            "answers from its wrong ones, and SFT on one number unlearns what the model can "
+            "tell. Take sft.confidence=samples, or questions of more different difficulty"
         )
 
 

@@ -1,1 +1,3 @@
-"""Difficulty of datasets and questions: entity rarity, label shares, how they go together, reward coefficients."""
+"""Difficulty of datasets and questions: entity rarity, label shares, how they go
+together, reward coefficients.
+"""

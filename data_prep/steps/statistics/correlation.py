@@ -1,17 +1,20 @@
 """Correlations with 95 % intervals: do rarer entities go with more contradiction?
 
-    by dataset    Pearson's r between AvgEntityRarity (Eq. 2), or RarityScore (Eq. 3), and the percentage of
-                  contradictions; interval by Fisher's z, two-sided p (scipy)
-    by question   of the labelled questions with entities: ln(entity_rarity) against contradiction (1) or not (0)
+    by dataset    Pearson's r between AvgEntityRarity (Eq. 2), or RarityScore (Eq. 3), and the
+                  percentage of contradictions; interval by Fisher's z, two-sided p (scipy)
+    by question   of the labelled questions with entities: ln(entity_rarity) against
+                  contradiction (1) or not (0)
         pooled    Pearson's r, here the point-biserial one
-        ranked    Spearman's rho; interval by z +- 1.96 sqrt((1 + rho^2 / 2) / (n - 3)) (Bonett and Wright 2000)
-        within    both centred on their dataset's mean, so that differences between datasets play no part: the partial
-                  correlation given the k datasets, with n - k - 1 degrees of freedom and z +- 1.96 / sqrt(n - k - 2)
+        ranked    Spearman's rho; interval by z +- 1.96 sqrt((1 + rho^2 / 2) / (n - 3))
+                  (Bonett and Wright 2000)
+        within    both centred on their dataset's mean, so that differences between datasets play
+                  no part: the partial correlation given the k datasets, with n - k - 1 degrees of
+                  freedom and z +- 1.96 / sqrt(n - k - 2)
 
-The logarithm makes the size of a dataset, which multiplies all its counts, a constant that `within` takes away; by
-dataset nothing does, so datasets of very different sizes compare badly there. A negative r is what the paper says:
-lower frequency (rarer entities), more contradiction. With fewer than four points, or a side that does not vary, there
-is no r but a reason.
+The logarithm makes the size of a dataset, which multiplies all its counts, a constant that
+`within` takes away; by dataset nothing does, so datasets of very different sizes compare badly
+there. A negative r is what the paper says: lower frequency (rarer entities), more contradiction.
+With fewer than four points, or a side that does not vary, there is no r but a reason.
 """
 
 import math
@@ -28,7 +31,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Correlation:
-    """r with its interval [low, high] and two-sided p over n points; all None where `reason` says why."""
+    """r with its interval [low, high] and two-sided p over n points; all None
+    where `reason` says why.
+    """
 
     n: int
     r: float | None = None

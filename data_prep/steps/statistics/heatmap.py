@@ -1,4 +1,6 @@
-"""The reward coefficients of every dataset as a heatmap, like the paper's Figure 4, with the values in the cells."""
+"""The reward coefficients of every dataset as a heatmap, like the paper's Figure 4, with
+the values in the cells.
+"""
 
 import io
 from collections.abc import Collection, Mapping

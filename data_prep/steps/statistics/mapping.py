@@ -1,10 +1,13 @@
-"""From tallies to the reward coefficients of each dataset (`reward_fns.difficulty`), and what to know about them.
+"""From tallies to the reward coefficients of each dataset (`reward_fns.difficulty`), and
+what to know about them.
 
-- A dataset without a statistic (no Better answer, no entity, no labelled pair) gets 1, 1, 1, 1, as with scheme "fixed".
-- Measured against the paper's fourteen datasets, one whose statistics lie outside their range sits on the flat ends of
-  tanh and the logistic function: its coefficients say "harder (or easier) than all of them" and no more, and several
-  such datasets get the same. Frequencies grow with the number of questions, so entities are rarer in a run of a hundred
-  questions a dataset than in the paper's thousands. With reference "pool" the datasets are compared with each other.
+- A dataset without a statistic (no Better answer, no entity, no labelled pair) gets 1, 1, 1,
+  1, as with scheme "fixed".
+- Measured against the paper's fourteen datasets, one whose statistics lie outside their range sits
+  on the flat ends of tanh and the logistic function: its coefficients say "harder (or easier) than
+  all of them" and no more, and several such datasets get the same. Frequencies grow with the
+  number of questions, so entities are rarer in a run of a hundred questions a dataset than in the
+  paper's thousands. With reference "pool" the datasets are compared with each other.
 """
 
 from collections.abc import Mapping

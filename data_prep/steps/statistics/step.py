@@ -1,14 +1,17 @@
-"""Step `statistics`: Table 1 of the run, its correlations, the reward coefficients, the difficulty of each question.
+"""Step `statistics`: Table 1 of the run, its correlations, the reward coefficients, the
+difficulty of each question.
 
-    difficulty.jsonl    {question_id, dataset, share_true, vote_margin, entity_rarity, entity_count}, one a question
-                        entity_count is null without a Better answer, entity_rarity also without an entity
+    difficulty.jsonl    {question_id, dataset, share_true, vote_margin, entity_rarity,
+                        entity_count}, one a question; entity_count is null without a
+                        Better answer, entity_rarity also without an entity
     table1.csv, .md     this run's Table 1 and the paper's
-    statistics.json     the same numbers, the correlations, and where each dataset's coefficients come from
+    statistics.json     the same numbers, the correlations, and where each
+                        dataset's coefficients come from
     coefficients.yaml   for the recipe: dataset -> alpha, beta, gamma, delta
     heatmap.png         the coefficients
 
-Two passes over the entities: the first counts them by dataset, the second writes each question's rarity. The counts and
-three numbers for each labelled question are in memory, no record is.
+Two passes over the entities: the first counts them by dataset, the second writes each question's
+rarity. The counts and three numbers for each labelled question are in memory, no record is.
 """
 
 from array import array
@@ -36,7 +39,8 @@ class StatisticsConfig:
 
     Attributes:
         scheme: "table4" and "recovered" are one mapping here; "appendix" and "fixed" the others.
-        reference: what a dataset is measured against: "paper", its fourteen datasets, or "pool", those of the run.
+        reference: what a dataset is measured against: "paper", its fourteen datasets, or
+            "pool", those of the run.
     """
 
     scheme: str = "recovered"
@@ -49,13 +53,16 @@ class StatisticsConfig:
             )
         if self.reference not in REFERENCES:
             raise ValueError(
-                f"statistics.reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}"
+                f"statistics.reference must be one of {', '.join(REFERENCES)}, "
+                f"got {self.reference!r}"
             )
 
 
 @dataclass
 class ByQuestion:
-    """Of labelled questions with entities: ln(entity_rarity), contradiction (1) or not (0), the dataset's number."""
+    """Of labelled questions with entities: ln(entity_rarity), contradiction (1) or not (0),
+    the dataset's number.
+    """
 
     rarity: "array[float]" = field(default_factory=lambda: array("d"))
     contradiction: "array[float]" = field(default_factory=lambda: array("d"))
@@ -192,7 +199,10 @@ def _report(
     if outside:
         lines += [
             "",
-            "Outside the range of the paper's datasets, where coefficients no longer tell datasets apart;",
+            (
+                "Outside the range of the paper's datasets, where coefficients no longer "
+                "tell datasets apart;"
+            ),
         ]
         lines += [
             "statistics.reference=pool compares the datasets of this run with each other:",

@@ -1,7 +1,8 @@
-"""Table 1 of the user's own datasets, with the paper's beside it: Markdown to read, CSV to compute with.
+"""Table 1 of the user's own datasets, with the paper's beside it: Markdown to
+read, CSV to compute with.
 
-Columns as in the paper, and the number of labelled pairs and of each label, of which the percentages are. What is
-undefined (see `tally`) is an empty cell in CSV and a dash in Markdown.
+Columns as in the paper, and the number of labelled pairs and of each label, of which the
+percentages are. What is undefined (see `tally`) is an empty cell in CSV and a dash in Markdown.
 """
 
 import csv

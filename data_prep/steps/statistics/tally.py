@@ -1,19 +1,21 @@
 """What is counted of each dataset, and the three equations of the paper's section 3.1.
 
-With ner_i the entities of the Better answer of question i, count(e) how often entity e stands in the Better answers of
-the dataset, n the responses (Better answers) and N the questions of the dataset:
+With ner_i the entities of the Better answer of question i, count(e) how often entity e
+stands in the Better answers of the dataset, n the responses (Better answers) and N the
+questions of the dataset:
 
     AvgEntityCount  = 1/n * sum_i |ner_i|                                       Eq. (1)
     AvgEntityRarity = sum_i sum_{e in ner_i} count(e) / sum_i |ner_i|           Eq. (2)
                     = sum_e count(e)^2 / sum_e count(e)
     RarityScore     = AvgEntityCount / (AvgEntityRarity * ln(N + 10))           Eq. (3), times 1e4 as Table 1 prints it
 
-A question whose answers are all voted False has no Better answer: it is among the N and not among the n (the paper has
-one letter for both). Without a Better answer Eq. (1) is undefined, without an entity Eq. (2) and (3) are; the shares of
-the labels are in percent of the labelled pairs, undefined without one. What is undefined is None.
+A question whose answers are all voted False has no Better answer: it is among the N and not among
+the n (the paper has one letter for both). Without a Better answer Eq. (1) is undefined, without an
+entity Eq. (2) and (3) are; the shares of the labels are in percent of the labelled pairs,
+undefined without one. What is undefined is None.
 
-Of one question: entity_rarity = mean of count(e) over its entities, so that the mean over a dataset's questions,
-weighted by |ner_i|, is Eq. (2). A low value means rare entities.
+Of one question: entity_rarity = mean of count(e) over its entities, so that the mean over a
+dataset's questions, weighted by |ner_i|, is Eq. (2). A low value means rare entities.
 """
 
 from collections import Counter
@@ -28,7 +30,9 @@ LABELS = ("entailment", "contradiction", "neutral")
 
 @dataclass
 class Tally:
-    """Counts of one dataset: `questions` is N, `responses` n, `entities` count(e), `labels` the labelled pairs."""
+    """Counts of one dataset: `questions` is N, `responses` n, `entities` count(e),
+    `labels` the labelled pairs.
+    """
 
     dataset: str
     task: str = ""
@@ -64,7 +68,9 @@ class Tally:
         return 100 * self.labels[label] / self.labelled if self.labelled else None
 
     def statistics(self) -> DatasetStatistics | None:
-        """What the coefficients are computed from; None where a part is undefined, `undefined` says which."""
+        """What the coefficients are computed from; None where a part is undefined,
+        `undefined` says which.
+        """
         share = self.share("contradiction")
         return None if share is None else self._statistics(share)
 
@@ -94,7 +100,9 @@ class Tally:
 
 
 def count_entities(records: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:
-    """The first pass: responses and entities of each dataset, from the records of `entities.jsonl`."""
+    """The first pass: responses and entities of each dataset, from the
+    records of `entities.jsonl`.
+    """
     tallies: dict[str, Tally] = {}
     for record in records:
         tally = tallies.setdefault(record["dataset"], Tally(record["dataset"]))

@@ -50,7 +50,9 @@ class Opera(OperaSettings):
 
 
 class OperaSearch:
-    """For `model.generate(..., custom_generate=OperaSearch(Opera()))`; leave its `num_beams` at 1."""
+    """For `model.generate(...,
+    custom_generate=OperaSearch(Opera()))`; leave its `num_beams` at 1.
+    """
 
     def __init__(self, opera: OperaSettings) -> None:
         self._opera = opera

@@ -1,8 +1,10 @@
-"""Example answers: which questions the page shows, and each model's claims with what tag and judge say of them.
+"""Example answers: which questions the page shows, and each model's claims with what
+tag and judge say of them.
 
-Chosen by a rule, not by hand, so that nobody picks the nice ones. One model is the guide (RL if it is there, else the
-last one). A third of the questions are those where its confidence is furthest above the verdict, a third those where it
-is furthest below, the rest are drawn by a hash of the question's id; the datasets take turns in each third.
+Chosen by a rule, not by hand, so that nobody picks the nice ones. One model is the guide (RL if it
+is there, else the last one). A third of the questions are those where its confidence is furthest
+above the verdict, a third those where it is furthest below, the rest are drawn by a hash of the
+question's id; the datasets take turns in each third.
 """
 
 import hashlib
@@ -26,7 +28,9 @@ REASONS = {"over": "most over-confident", "under": "most under-confident", "rand
 
 @dataclass(frozen=True)
 class ShownClaim:
-    """A claim as its model tagged it and the judge labelled it; `right` is None where nobody judged it."""
+    """A claim as its model tagged it and the judge labelled it; `right` is None
+    where nobody judged it.
+    """
 
     text: str
     sure: bool
@@ -51,7 +55,9 @@ class ShownAnswer:
 
     @property
     def kind(self) -> str:
-        """ "over", "under" or "fair": how far confidence and verdict are apart; "unread" without a confidence."""
+        """ "over", "under" or "fair": how far confidence and verdict are apart; "unread"
+        without a confidence.
+        """
         if self.confidence is None:
             return "unread"
         gap = self.confidence - self.correct
@@ -80,8 +86,9 @@ class Examples:
 
 
 def choose_examples(records: Sequence[AnswerRecord], size: int = QUESTIONS) -> Examples:
-    """At most `size` example questions; see the module's text. Verbal answers if there are any, else of the first
-    protocol. Of several samples the first is shown; checkpoints (NAME@STEP) are left out if there are other models.
+    """At most `size` example questions; see the module's text. Verbal answers if there are any,
+    else of the first protocol. Of several samples the first is shown; checkpoints (NAME@STEP) are
+    left out if there are other models.
     """
     protocols = ordered_protocols(record.protocol for record in records)
     protocol = VERBAL if VERBAL in protocols else protocols[0]

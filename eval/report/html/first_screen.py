@@ -1,4 +1,6 @@
-"""What the page opens with: the verdict in one sentence, one table, the two diagrams that matter."""
+"""What the page opens with: the verdict in one sentence, one table, the two
+diagrams that matter.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -55,7 +57,8 @@ def first_screen(
 
 
 def main_table(models: Models, protocols: Sequence[str]) -> Table:
-    """Over all questions: a row a protocol and model, with the column `protocol` only if there are several.
+    """Over all questions: a row a protocol and model, with the column `protocol`
+    only if there are several.
 
     Args:
         models: of a `content.Report`.
@@ -97,8 +100,8 @@ def main_table(models: Models, protocols: Sequence[str]) -> Table:
 def shown_models(models: Models, protocol: str) -> tuple[str, ...]:
     """The base (else the first model) and, of the others, the one with the lowest Brier score.
 
-    Checkpoints within a run stand aside if there are other models, and so do models that the headline leaves out
-    (`why_left_out`).
+    Checkpoints within a run stand aside if there are other models, and so do models that the
+    headline leaves out (`why_left_out`).
     """
     cells = {model: cells[protocol][POOLED] for model, cells in models.items() if protocol in cells}
     whole = [model for model in cells if checkpoint(model)[1] is None] or list(cells)
@@ -128,7 +131,9 @@ def verdict_sentence(main: ProtocolSummary, comparisons: Sequence[Comparison], m
 
 
 def _against_base(protocol: str, shown: str, comparisons: Sequence[Comparison]) -> str:
-    """ " (MODEL against base: ECE ...)", which says so where it is undecided; "" if it is not compared."""
+    """ " (MODEL against base: ECE ...)", which says so where it is undecided; ""
+    if it is not compared.
+    """
     for comparison, model, sign in _with_base(protocol, comparisons):
         if model == shown:
             column = Column("", signed=True)
@@ -147,7 +152,9 @@ def _against_base(protocol: str, shown: str, comparisons: Sequence[Comparison]) 
 def _with_base(
     protocol: str, comparisons: Sequence[Comparison]
 ) -> Iterator[tuple[Comparison, str, int]]:
-    """Comparisons of a model's ECE with the base's, debiased first: (comparison, model, sign of its difference)."""
+    """Comparisons of a model's ECE with the base's, debiased first: (comparison, model,
+    sign of its difference).
+    """
     known = [
         c for c in comparisons if c.protocol == protocol and not any(map(math.isnan, c.difference))
     ]

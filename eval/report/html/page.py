@@ -1,9 +1,10 @@
 """report.html: templates, style sheet and script in one file that asks the network for nothing.
 
-The first screen is plain HTML but for its two diagrams; the parts below it are collapsed, and the script builds one
-when its reader opens it. What models, judges and datasets wrote is untrusted: Jinja escapes all of it, what is for the
-script stands in JSON blocks in which no `<` occurs and becomes text nodes and attributes, never markup; and the page's
-content security policy runs the one script whose hash it names, so that nothing else could run even if it got in.
+The first screen is plain HTML but for its two diagrams; the parts below it are collapsed, and the
+script builds one when its reader opens it. What models, judges and datasets wrote is untrusted:
+Jinja escapes all of it, what is for the script stands in JSON blocks in which no `<` occurs and
+becomes text nodes and attributes, never markup; and the page's content security policy runs the
+one script whose hash it names, so that nothing else could run even if it got in.
 """
 
 import base64
@@ -186,7 +187,9 @@ _PAPERS_LAYOUT = ("calibration_", "paper_accuracy")
 
 
 def _by_part(tables: Sequence[Table]) -> dict[str, list[Table]]:
-    """Part of the page -> its tables; a table in the paper's layout without the paper's values is a slice."""
+    """Part of the page -> its tables; a table in the paper's layout without the
+    paper's values is a slice.
+    """
     placed: dict[str, list[Table]] = {name: [] for name in _PARTS}
     parts = {
         "ece_by_protocol": "numbers",

@@ -1,6 +1,8 @@
-"""The page's collapsed parts as plain JSON, from which report.js builds a part when its reader opens it.
+"""The page's collapsed parts as plain JSON, from which report.js builds a part
+when its reader opens it.
 
-A page that held them as markup would have some 24,000 elements, and be 45,000 pixels high on a phone.
+A page that held them as markup would have some 24,000 elements, and be
+45,000 pixels high on a phone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,9 @@ _FORMS = {"CSV": ".csv", "LaTeX": ".tex", "Markdown": ".md"}
 
 
 def table_payload(table: Table) -> dict[str, Any]:
-    """A table as report.js builds it: each cell as it is shown, a number with the value that it sorts by."""
+    """A table as report.js builds it: each cell as it is shown, a number with the
+    value that it sorts by.
+    """
     grouped = any(column.group for column in table.columns)
     return {
         "title": table.title,
@@ -160,7 +164,9 @@ def _tag(sure: bool, right: bool | None) -> str:
 
 
 def heat_payload(coefficients: Mapping[str, Coefficients]) -> list[dict[str, Any]]:
-    """The run's coefficients beside the paper's, each value with its place on the scale in percent; [] for none."""
+    """The run's coefficients beside the paper's, each value with its place on the scale in
+    percent; [] for none.
+    """
     if not coefficients:
         return []
     panels = {

@@ -1,7 +1,9 @@
-"""The numbers behind the page's drawings, as plain JSON: bins of every model, protocol and slice, curves, courses.
+"""The numbers behind the page's drawings, as plain JSON: bins of every model, protocol
+and slice, curves, courses.
 
-A bin's interval is Wilson's for the mean verdict: exact in its coverage for binary verdicts, too wide rather than too
-narrow for graded ones, whose variance is smaller than that of a coin of the same mean.
+A bin's interval is Wilson's for the mean verdict: exact in its coverage for binary
+verdicts, too wide rather than too narrow for graded ones, whose variance is smaller than
+that of a coin of the same mean.
 """
 
 import math
@@ -83,7 +85,8 @@ def _cell(values: SliceValues, records: Sequence[AnswerRecord]) -> dict[str, Any
 def reliability_payload(
     models: Models, sliced: Slices, records: Sequence[AnswerRecord]
 ) -> dict[str, Any]:
-    """Models, protocols and slices by name, and under model, protocol and slice the values and bins.
+    """Models, protocols and slices by name, and under model, protocol and
+    slice the values and bins.
 
     Args:
         models, sliced: of a `content.Report`.
@@ -200,7 +203,9 @@ def curve_line(
     dashed: bool = False,
     raw: Sequence[float | None] | None = None,
 ) -> dict[str, Any]:
-    """A line of a chart; `colour` is its place in the page's palette, `raw` a thin line under it."""
+    """A line of a chart; `colour` is its place in the page's palette, `raw`
+    a thin line under it.
+    """
     line = {"label": label, "colour": colour, "dashed": dashed, "values": _rounded(list(values))}
     return line if raw is None else line | {"raw": _rounded(list(raw))}
 
@@ -213,7 +218,9 @@ def line_chart(
     lines: Sequence[Mapping[str, Any]],
     share: bool,
 ) -> dict[str, Any]:
-    """A chart as report.js draws it; `x` are the labels of the places that every line has a value for or null."""
+    """A chart as report.js draws it; `x` are the labels of the places that every line
+    has a value for or null.
+    """
     return {
         "title": title,
         "note": note,

@@ -1,7 +1,8 @@
 """Images of questions as data URIs: read for the questions asked for only, and kept small.
 
-A PNG, JPEG or WebP of at most 24 kB and 384 pixels a side stays as it is; another is scaled down to that and written as
-JPEG. So two dozen add up to well under two megabytes, whatever the source holds.
+A PNG, JPEG or WebP of at most 24 kB and 384 pixels a side stays as it is; another is
+scaled down to that and written as JPEG. So two dozen add up to well under two megabytes,
+whatever the source holds.
 """
 
 import base64

@@ -28,7 +28,9 @@ def facts(made: Provenance, records: Sequence[AnswerRecord]) -> list[tuple[str, 
 
 
 def provenance_tables(made: Provenance) -> list[Table]:
-    """Hashes of models and questions by record file, where their settings are known, and versions of packages."""
+    """Hashes of models and questions by record file, where their settings are known, and
+    versions of packages.
+    """
     rows: list[tuple[Cell, ...]] = [
         (
             name.removesuffix(".settings.json"),

@@ -1,7 +1,8 @@
 """verl's platform interface for a host without accelerators: one logical device, the CPU.
 
-Chosen by ``VERL_PLATFORM=cpu``. Ray hands the device out as a logical ``GPU`` (``ray_init.num_gpus=1``), because verl's
-resource pools know no other name; weights go from the trainer to vLLM through POSIX shared memory, not device IPC.
+Chosen by ``VERL_PLATFORM=cpu``. Ray hands the device out as a logical ``GPU``
+(``ray_init.num_gpus=1``), because verl's resource pools know no other name; weights go from the
+trainer to vLLM through POSIX shared memory, not device IPC.
 """
 
 import os
@@ -16,7 +17,9 @@ from verl.plugin.platform import PlatformBase, PlatformRegistry
 
 
 class _CpuDeviceId(str):
-    """The id of the one device: ``"cpu"`` where a device is wanted, ``0`` where it is formatted as an index."""
+    """The id of the one device: ``"cpu"`` where a device is wanted, ``0`` where it is
+    formatted as an index.
+    """
 
     def __new__(cls) -> "_CpuDeviceId":
         return super().__new__(cls, "cpu")
@@ -31,7 +34,8 @@ _DEVICE_ID = _CpuDeviceId()
 class CpuDeviceModule(ModuleType):
     """`torch.cpu` with the calls that verl makes on `torch.cuda` whether or not there is a GPU.
 
-    Memory figures are 0 (verl logs them), `mem_get_info` tells the host's memory, caches have nothing to empty.
+    Memory figures are 0 (verl logs them), `mem_get_info` tells the host's memory,
+    caches have nothing to empty.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -111,7 +115,8 @@ class PlatformCPU(PlatformBase):
         return True
 
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        # Never by auto-detection: a GPU node whose driver is broken must not train on the CPU without a word.
+        # Never by auto-detection: a GPU node whose driver is broken must not train
+        # on the CPU without a word.
         return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
 
     def current_device(self) -> Any:

@@ -1,1 +1,3 @@
-"""What `examples/gpu_check.sh` needs beside this project's own commands: a model, answers, a table."""
+"""What `examples/gpu_check.sh` needs beside this project's own commands: a
+model, answers, a table.
+"""

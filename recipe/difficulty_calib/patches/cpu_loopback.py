@@ -1,12 +1,12 @@
 """Nothing of a run on one machine listens to the network: Ray, TransferQueue, vLLM, torch's store.
 
-TransferQueue and Ray unpickle what reaches their ports, so whoever reaches one runs code. verl gives
-each of its servers the address that Ray knows its node by; here that is 127.0.0.1. What asks elsewhere
-is told by the environment (`ADDRESSES`), and torch's store, which listens on every address whatever it
-is given, gets a socket that is bound already.
+TransferQueue and Ray unpickle what reaches their ports, so whoever reaches one runs code. verl
+gives each of its servers the address that Ray knows its node by; here that is 127.0.0.1. What asks
+elsewhere is told by the environment (`ADDRESSES`), and torch's store, which listens on every
+address whatever it is given, gets a socket that is bound already.
 
-A driver that joins a Ray of yours (`ray start`, several nodes) uses the addresses of that one. To have
-Ray's own choice of address back: ``RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=1``.
+A driver that joins a Ray of yours (`ray start`, several nodes) uses the addresses of that one. To
+have Ray's own choice of address back: ``RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=1``.
 """
 
 import os
@@ -18,12 +18,15 @@ from recipe.difficulty_calib.patches import Patch
 
 LOOPBACK = "127.0.0.1"
 OF_RAY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Ray's switch for a node that others can join; off by default where Ray spares desktops a firewall's question."""
+"""Ray's switch for a node that others can join; off by default where Ray spares desktops
+a firewall's question.
+"""
 ADDRESSES = {OF_RAY: "0", "VLLM_HOST_IP": LOOPBACK, "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def set_addresses() -> None:
-    """Put `ADDRESSES` into this process's environment, which its children inherit; what is set stays.
+    """Put `ADDRESSES` into this process's environment, which its children
+    inherit; what is set stays.
 
     Not where Ray has its own choice of address (`wanted`): other nodes must reach this one there.
     """
@@ -84,7 +87,8 @@ RAY_PATCH = Patch(
     name="Ray on the loopback interface",
     module="ray._private.ray_constants",
     versions={"ray": ">=2.48,<3"},
-    reason="Ray binds its servers to the machine's address, and so do verl's, which unpickle what they are sent",
+    reason="Ray binds its servers to the machine's address, and so do verl's, which "
+    "unpickle what they are sent",
     apply=_apply_to_ray,
 )
 TORCH_PATCH = Patch(

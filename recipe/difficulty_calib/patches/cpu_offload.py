@@ -18,6 +18,7 @@ PATCH = Patch(
     name="offload without pinned memory",
     module="verl.workers.engine.fsdp.transformer_impl",
     touches=("FSDPEngine._build_fsdp_module",),
-    reason="verl asks for CPUOffloadPolicy(pin_memory=True) for a reference model; pinning needs an accelerator",
+    reason="verl asks for CPUOffloadPolicy(pin_memory=True) for a reference model; pinning "
+    "needs an accelerator",
     apply=_apply,
 )

@@ -27,6 +27,7 @@ PATCH = Patch(
     name="one gloo backend for the CPU",
     module="verl.utils.distributed",
     touches=("initialize_global_process_group", "initialize_global_process_group_ray"),
-    reason='verl asks for "cpu:gloo,<device>:<backend>", on the CPU "cpu:gloo,cpu:gloo", which torch refuses',
+    reason='verl asks for "cpu:gloo,<device>:<backend>", on the CPU '
+    '"cpu:gloo,cpu:gloo", which torch refuses',
     apply=_apply,
 )

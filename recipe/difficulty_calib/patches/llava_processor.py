@@ -13,7 +13,8 @@ def _apply(module: Any) -> None:
         """verl's `hf_processor`, which also returns a LLaVA processor.
 
         Raises:
-            ValueError: a LLaVA model whose directory holds no usable processor. Stock verl would go on without images.
+            ValueError: a LLaVA model whose directory holds no usable processor. Stock verl
+                would go on without images.
         """
         from transformers import AutoConfig, AutoProcessor
 
@@ -30,8 +31,8 @@ def _apply(module: Any) -> None:
         processor = AutoProcessor.from_pretrained(name_or_path, **kwargs)
         if type(processor).__name__ != "LlavaProcessor":
             raise ValueError(
-                f"{name_or_path} is a LLaVA model without a processor: copy processor_config.json and "
-                f"preprocessor_config.json beside its weights"
+                f"{name_or_path} is a LLaVA model without a processor: copy "
+                "processor_config.json and preprocessor_config.json beside its weights"
             )
         processor.config = config
         if not hasattr(processor.image_processor, "patch_size"):
@@ -46,6 +47,7 @@ PATCH = Patch(
     name="LLaVA's processor",
     module="verl.utils.tokenizer.tokenizer",
     touches=("hf_processor",),
-    reason="hf_processor has a list of processor classes; for others it warns and training goes on without images",
+    reason="hf_processor has a list of processor classes; for others it warns and training "
+    "goes on without images",
     apply=_apply,
 )

@@ -1,4 +1,6 @@
-"""Draw a new adapter's weights by the engine's `seed`, so that a training of the same seed starts from the same."""
+"""Draw a new adapter's weights by the engine's `seed`, so that a training of the same seed
+starts from the same.
+"""
 
 from typing import Any
 
@@ -23,6 +25,7 @@ PATCH = Patch(
     name="adapters drawn by the seed",
     module="verl.workers.engine.fsdp.transformer_impl",
     touches=("FSDPEngine._build_lora_module",),
-    reason="verl reads the engine's seed only with full_determinism: LoRA's A is another in each run",
+    reason="verl reads the engine's seed only with full_determinism: LoRA's A "
+    "is another in each run",
     apply=_apply,
 )

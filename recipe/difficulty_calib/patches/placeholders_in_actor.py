@@ -1,4 +1,5 @@
-"""Give the placeholder tokens probability 0 in actor and reference too: the policy is what is sampled from.
+"""Give the placeholder tokens probability 0 in actor and reference too: the policy
+is what is sampled from.
 
 vLLM tells a rollout's log-probabilities after its sampling masks (verl's `logprobs_mode`), so
 without this the two would differ by `log(1 - p)`, p the placeholders' probability.

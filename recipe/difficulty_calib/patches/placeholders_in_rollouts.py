@@ -27,7 +27,7 @@ PATCH = Patch(
     name="no placeholder token in a rollout",
     module="verl.workers.rollout.vllm_rollout.vllm_async_server",
     touches=("vLLMHttpServer.generate",),
-    reason="a policy has learned a little probability for its placeholder tokens; the forward pass over a response "
-    "that holds one fails",
+    reason="a policy has learned a little probability for its placeholder tokens; the forward pass "
+    "over a response that holds one fails",
     apply=_apply,
 )

@@ -1,4 +1,6 @@
-"""Name a run's segments of shared memory after the run, so that what it leaves can be removed (`leftovers`)."""
+"""Name a run's segments of shared memory after the run, so that what it leaves can be
+removed (`leftovers`).
+"""
 
 import os
 from typing import Any
@@ -16,6 +18,7 @@ def _apply(module: Any) -> None:
 PATCH = Patch(
     name="segments named after their run",
     module="multiprocessing.shared_memory",
-    reason="vLLM's segments outlive its processes, which verl kills, and nothing tells whose they are",
+    reason="vLLM's segments outlive its processes, which verl kills, and nothing "
+    "tells whose they are",
     apply=_apply,
 )

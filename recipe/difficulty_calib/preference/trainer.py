@@ -47,7 +47,8 @@ class Settings:
         beta: of DPO, > 0.
         sft_weight: gamma of the better answer's cross-entropy beside DPO's loss, >= 0.
         noise_steps: of POVID's image, 1 to 1,000.
-        keep: share of the SFT rows that is kept, those with the lowest `losses.eos_scores`, above 0 to 1.
+        keep: share of the SFT rows that is kept, those with the lowest
+            `losses.eos_scores`, above 0 to 1.
         epochs: passes over the data; `steps` > 0 takes its place.
         batch_size: examples a forward pass and device; `accumulate` of them make an update.
 
@@ -243,7 +244,9 @@ def filtered(
     settings: Settings,
     ends: Sequence[int],
 ) -> list[Example]:
-    """The share `settings.keep` of the examples with the lowest `eos_scores` by the untrained model, in their order."""
+    """The share `settings.keep` of the examples with the lowest `eos_scores` by the untrained
+    model, in their order.
+    """
     scores: list[float] = []
     model.eval()
     for start in range(0, len(examples), settings.batch_size):

@@ -17,7 +17,9 @@ _SHARED_MEMORY = "Docker: --shm-size=16g; Kubernetes: an emptyDir of medium Memo
 
 @dataclass(frozen=True)
 class Row:
-    """One line; ``verdict`` is ok, warn (it may do) or no (it will not), with a remedy if not ok."""
+    """One line; ``verdict`` is ok, warn (it may do) or no (it will not),
+    with a remedy if not ok.
+    """
 
     what: str
     needs: str
@@ -152,7 +154,9 @@ def memory_row(run: Run, count: int, card: float) -> Row:
 
 
 def device_of(run: Run, devices: list[gpus.Device]) -> str:
-    """The option of ``device`` for these GPUs; where none fits or nothing is told, by their number."""
+    """The option of ``device`` for these GPUs; where none fits or nothing is
+    told, by their number.
+    """
     card = min(device.gib for device in devices)
     chosen = needs.device_for(card, run.parameters, len(devices)) if card else None
     return chosen or ("gpu_8x80" if len(devices) >= 8 else "gpu_1x80")

@@ -1,4 +1,5 @@
-"""Which GPUs a CUDA program would see here: `nvidia-smi` and ``CUDA_VISIBLE_DEVICES``, without CUDA.
+"""Which GPUs a CUDA program would see here: `nvidia-smi` and
+``CUDA_VISIBLE_DEVICES``, without CUDA.
 
 ``CUDA_VISIBLE_DEVICES`` as the CUDA C++ Programming Guide has it (environment variables): a list of
 indices or UUIDs, which may be cut short; an entry that names nothing ends the list; an entry twice
@@ -18,7 +19,9 @@ _QUERY = "--query-gpu=uuid,memory.total,driver_version,compute_cap,name"
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU, or a slice of one. ``gib`` is 0 and ``driver``, ``capability`` empty where not told."""
+    """A GPU, or a slice of one. ``gib`` is 0 and ``driver``, ``capability``
+    empty where not told.
+    """
 
     name: str
     uuid: str

@@ -1,7 +1,8 @@
 """Look at everything that a GRPO run is given before minutes are spent on starting it.
 
-Checks the versions that the patches are for, the model and its processor, the parquet files row by row (columns,
-images, dataset tags), and, for LLaVA, that the number of image tokens in a prompt is the one that vLLM will count.
+Checks the versions that the patches are for, the model and its processor, the parquet files row by
+row (columns, images, dataset tags), and, for LLaVA, that the number of image tokens in a prompt is
+the one that vLLM will count.
 """
 
 import os
@@ -24,7 +25,9 @@ from reward_fns.reward import DifficultyReward
 
 
 class PreflightError(ValueError):
-    """Something that the run is given will not do; the message names it and the remedy, on one line."""
+    """Something that the run is given will not do; the message names it and
+    the remedy, on one line.
+    """
 
 
 def check(config: DictConfig) -> None:
@@ -68,7 +71,8 @@ def check_model(path: str) -> Any:
         path.startswith((".", "/", "~")) or os.environ.get("HF_HUB_OFFLINE") == "1"
     ):
         raise PreflightError(
-            f"no model directory {path}: mend actor_rollout_ref.model.path, or train the model first"
+            f"no model directory {path}: mend actor_rollout_ref.model.path, or "
+            "train the model first"
         )
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise PreflightError(f"no config.json in {path}: name a Hugging Face model directory")
@@ -80,28 +84,34 @@ def check_model(path: str) -> Any:
         ) from error
     if processor is None:
         raise PreflightError(
-            f"{path} has no processor: a text model, or its processor_config.json is missing beside it"
+            f"{path} has no processor: a text model, or its processor_config.json "
+            "is missing beside it"
         )
     return processor
 
 
 def check_parquet(path: str, image_key: str) -> list[dict[str, Any]]:
-    """Rows of a parquet file without their encoded images, once columns and images are seen to be there."""
+    """Rows of a parquet file without their encoded images, once columns and images
+    are seen to be there.
+    """
     needed = ["data_source", "prompt", "reward_model", "extra_info", image_key]
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise PreflightError(
-            f"no data file {path}: make it with `python -m data_prep.pocket data`, or mend data.*_files"
+            f"no data file {path}: make it with `python -m data_prep.pocket data`, "
+            "or mend data.*_files"
         ) from error
     except (OSError, ValueError) as error:
         raise PreflightError(
-            f"{path} is no parquet file ({_first_line(error)}): it is cut short or corrupt, make it again"
+            f"{path} is no parquet file ({_first_line(error)}): it is cut short or "
+            "corrupt, make it again"
         ) from error
     missing = [name for name in needed if name not in file.schema_arrow.names]
     if missing:
         raise PreflightError(
-            f"{path} lacks the columns {', '.join(missing)}: see recipe/difficulty_calib/README.md for the schema"
+            f"{path} lacks the columns {', '.join(missing)}: see "
+            "recipe/difficulty_calib/README.md for the schema"
         )
     rows: list[dict[str, Any]] = []
     for row in _read(path, file, needed):
@@ -131,7 +141,8 @@ def _check_images(path: str, index: int, images: list[Any] | None) -> None:
             continue
         if not reference or not Path(str(reference).removeprefix("file://")).is_file():
             raise PreflightError(
-                f"row {index} of {path}: image {reference} does not exist; mend the path or drop the row"
+                f"row {index} of {path}: image {reference} does not exist; mend the "
+                "path or drop the row"
             )
 
 
@@ -152,11 +163,12 @@ def check_tag(path: str, tag: str, reward: DifficultyReward) -> None:
 
 
 def check_image_tokens(processor: Any) -> None:
-    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many tokens as the processor
-    did.
+    """A LLaVA prompt goes to vLLM with one placeholder an image, which vLLM turns into as many
+    tokens as the processor did.
 
-    vLLM counts from the vision tower's configuration, the processor from its own: they differ when a processor was
-    copied from another model, and then the policy is trained on another prompt than it is sampled with.
+    vLLM counts from the vision tower's configuration, the processor from its own: they differ when
+    a processor was copied from another model, and then the policy is trained on another prompt
+    than it is sampled with.
     """
     from PIL import Image
 
@@ -175,8 +187,9 @@ def check_image_tokens(processor: Any) -> None:
         or sum(token == processor.image_token_id for token in collapsed) != 2
     ):
         raise PreflightError(
-            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower {per_image}: the processor is "
-            "not this model's; copy the right processor_config.json"
+            f"the processor makes {expanded / 2:g} tokens of an image, the vision tower "
+            f"{per_image}: the processor is not this model's; copy the right "
+            "processor_config.json"
         )
 
 

@@ -1,7 +1,9 @@
-"""What the 7B run needs of a machine, by arithmetic; the sizes of its batches are read from `config/`.
+"""What the 7B run needs of a machine, by arithmetic; the sizes of its batches
+are read from `config/`.
 
-In GiB, for P parameters on G GPUs, a LoRA adapter of rank 64 beside them (`scale` has the long form).
-verl keeps the frozen base in fp32 (4 P bytes, a share of it on each GPU), vLLM a copy in bf16 (2 P).
+In GiB, for P parameters on G GPUs, a LoRA adapter of rank 64 beside them (`scale` has the
+long form). verl keeps the frozen base in fp32 (4 P bytes, a share of it on each GPU),
+vLLM a copy in bf16 (2 P).
 
     load      4 P             FSDP2 first puts the whole model on the first GPU, offloaded or not
                               (`verl.utils.fsdp_utils.fsdp2_load_full_state_dict`)
@@ -9,8 +11,9 @@ verl keeps the frozen base in fp32 (4 P bytes, a share of it on each GPU), vLLM 
     sync      4 P / G + 2 P   both lie on the card, offloaded or not (`get_per_tensor_param`)
     update    4 P / G + the activations of a micro-batch; vLLM sleeps
 
-One card of 24 GB: no. 4 P is 26.3 GiB, so that the model does not load; frozen in bf16 it would, and
-the sync would still hold twice 13.2. A quantised base (QLoRA) is nothing that verl's FSDP trains.
+One card of 24 GB: no. 4 P is 26.3 GiB, so that the model does not load; frozen in bf16
+it would, and the sync would still hold twice 13.2. A quantised base (QLoRA) is nothing
+that verl's FSDP trains.
 One card of 48 GB: the sync is the peak, 42 GiB; `device=gpu_1x48` offloads the trainer.
 """
 
@@ -115,8 +118,8 @@ def ray_cpus(gpus: int, overrides: list[str]) -> int:
     """CPUs that Ray must have on one node: with one fewer verl waits for ever.
 
     Three a GPU (`ResourcePoolManager.max_colocate_count`, a placement group that is waited for
-    without a limit), one for TransferQueue's controller, one a storage unit of it, of which verl has
-    eight. The driver's actors and workers take none once they run.
+    without a limit), one for TransferQueue's controller, one a storage unit of it, of which verl
+    has eight. The driver's actors and workers take none once they run.
     """
     key = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
     return 3 * gpus + 1 + overridden(key, overrides, 8)

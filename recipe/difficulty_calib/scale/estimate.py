@@ -31,7 +31,9 @@ class Memory:
 
 
 def held_bytes(profile: Profile, cards: int) -> float:
-    """Bytes that a card's shard of the trainer holds: base, and 16 for each weight of the adapter."""
+    """Bytes that a card's shard of the trainer holds: base, and 16 for each
+    weight of the adapter.
+    """
     base = LLAVA.parameters * profile.base_bytes
     return (base + 16 * LLAVA.adapter(profile.rank)) / cards
 
@@ -86,7 +88,9 @@ def compute_s(flops: float, setup: Setup) -> float:
 
 
 def gather_s(tokens: float, per_micro_batch: int, gathers: int, setup: Setup) -> float:
-    """Seconds in which the cards pass each other the base's shards, `gathers` times a micro-batch."""
+    """Seconds in which the cards pass each other the base's shards,
+    `gathers` times a micro-batch.
+    """
     if setup.cards == 1:
         return 0.0
     rate = assumed.NETWORK if setup.nodes > 1 else setup.card.link

@@ -49,9 +49,15 @@ def _counted() -> list[str]:
     adapter = LLAVA.adapter(options.rank)
     return [
         f"- LLaVA-1.5-7B: {LLAVA.parameters:,} parameters, {2 * LLAVA.parameters / GIB:.1f} GiB in",
-        f"  bf16, {4 * LLAVA.parameters / GIB:.1f} GiB in fp32; {LLAVA.image_tokens} tokens a picture.",
+        (
+            f"  bf16, {4 * LLAVA.parameters / GIB:.1f} GiB in fp32; "
+            f"{LLAVA.image_tokens} tokens a picture."
+        ),
         f"- LoRA of rank {options.rank} on seven matrices of each layer: {adapter:,} parameters;",
-        f"  with gradient and Adam in fp32 {16 * adapter / GIB:.1f} GiB, stored {4 * adapter / GIB:.1f}.",
+        (
+            f"  with gradient and Adam in fp32 {16 * adapter / GIB:.1f} GiB, stored "
+            f"{4 * adapter / GIB:.1f}."
+        ),
         f"- Keys and values: {LLAVA.kv_bytes / 2**20:.1f} MiB a token in bf16.",
         f"- {LLAVA.forward_flops / 1e9:.1f} GFLOP a token forward,"
         f" {LLAVA.trained_flops / 1e9:.1f} trained (checkpointed, base frozen).",

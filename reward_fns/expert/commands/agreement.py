@@ -1,9 +1,11 @@
-"""How far one call an answer and Algorithm 1's N + 1 calls give the same verdicts, and what each costs.
+"""How far one call an answer and Algorithm 1's N + 1 calls give the same
+verdicts, and what each costs.
 
-Input is a JSONL file of answers: ``question``, ``task``, ``claims`` (a list), and where there are any ``response``,
-``ground_truth`` and ``image`` (a path, relative to the file). Reported are, over the answers on which both modes gave a
-verdict: the share of claims with equal labels and Cohen's kappa of the labels (chance-corrected; NaN where both modes
-give one label only), the mean |difference| of the overall verdicts, and calls and tokens of each mode.
+Input is a JSONL file of answers: ``question``, ``task``, ``claims`` (a list), and where there are
+any ``response``, ``ground_truth`` and ``image`` (a path, relative to the file). Reported are, over
+the answers on which both modes gave a verdict: the share of claims with equal labels and Cohen's
+kappa of the labels (chance-corrected; NaN where both modes give one label only), the mean
+|difference| of the overall verdicts, and calls and tokens of each mode.
 """
 
 import asyncio
@@ -57,7 +59,9 @@ def read_answers(path: Path) -> list[AnswerRequest]:
 
 
 def kappa(first: Sequence[int], second: Sequence[int]) -> float:
-    """Cohen's kappa of two series of 0 and 1 of the same length: (observed - expected) / (1 - expected) agreement."""
+    """Cohen's kappa of two series of 0 and 1 of the same length:
+    (observed - expected) / (1 - expected) agreement.
+    """
     n = len(first)
     if not n:
         return float("nan")

@@ -1,13 +1,16 @@
 """Tries an endpoint: what of what the expert needs works there, how fast, and which model answers.
 
-text           a reply to a plain question; if it is refused, without `temperature: 0`, which reasoning models
-               refuse, and with the limit of the reply's tokens under its other name
+text           a reply to a plain question; if it is refused, without
+               `temperature: 0`, which reasoning models refuse, and with the limit of
+               the reply's tokens under its other name
 max_..tokens   a limit of the reply's tokens, by either of its names
 image          a reply to a question about an image (a red square)
-json schema    a verdict on two claims about that image, held to a JSON schema; says whether it is the right one
+json schema    a verdict on two claims about that image, held to a JSON schema; says
+               whether it is the right one
 json object    the same verdict, held to any JSON object (`response_format: {type: json_object}`)
 no schema      the same verdict, asked for in words only (json_schema: false)
-logprobs       log-probabilities of a reply; the evaluation's protocols need them, the expert does not
+logprobs       log-probabilities of a reply; the evaluation's protocols need
+               them, the expert does not
 
 From that it puts together the options that work.
 """
@@ -64,7 +67,9 @@ def _question() -> AnswerRequest:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried: whether it works, how long it took, what there is to say, and the error's reason."""
+    """One thing that was tried: whether it works, how long it took, what there is to say,
+    and the error's reason.
+    """
 
     name: str
     works: bool
@@ -83,7 +88,9 @@ async def _tried(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
 
 
 def _changes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What servers that refuse a request ask to be changed in its parameters, the smallest change first."""
+    """What servers that refuse a request ask to be changed in its parameters, the
+    smallest change first.
+    """
     temperature = {"temperature": None} if "temperature" in parameters else {}
     renamed: dict[str, Any] = {}
     for name, other in (TOKEN_LIMITS, TOKEN_LIMITS[::-1]):
@@ -94,10 +101,12 @@ def _changes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
-    """Try everything; each thing once, plain questions `REPEATS` times. Never raises for what the server does.
+    """Try everything; each thing once, plain questions `REPEATS` times. Never raises
+    for what the server does.
 
     Returns:
-        What was found, and the expert's options that work there as far as they are not the defaults:
+        What was found, and the expert's options that work there as far as
+            they are not the defaults:
         ``json_schema`` and ``parameters``.
     """
     parameters: dict[str, Any] = {}
@@ -144,7 +153,7 @@ async def check(transport: Transport) -> tuple[list[Finding], dict[str, Any]]:
             "Reply with the one word OK.", (), None
         )
         if not reply.logprobs:
-            raise ExpertError("the reply holds none")
+            raise ExpertError("the reply holds none, which the expert does not need")
         return ""
 
     found = [await _tried("text", text)]

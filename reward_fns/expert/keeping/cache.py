@@ -44,7 +44,9 @@ from reward_fns.expert.stats import stats_of
 logger = logging.getLogger(__name__)
 
 FIRST_POLL, LONGEST_POLL = 0.02, 0.5
-"""Seconds between two looks for what another process is asking; they grow from the first to the second."""
+"""Seconds between two looks for what another process is asking; they grow from
+the first to the second.
+"""
 
 
 class CachedExpert:
@@ -52,9 +54,12 @@ class CachedExpert:
 
     Args:
         expert: who judges; its name is part of the key.
-        directory: the cache, made if it is not there; None shares requests in flight within this process only.
-        lease: seconds after which another process may ask again what a process was asking when it died.
-        concurrency: requests that this process asks at once, retries and the waits between them included.
+        directory: the cache, made if it is not there; None shares requests in flight
+            within this process only.
+        lease: seconds after which another process may ask again what a process
+            was asking when it died.
+        concurrency: requests that this process asks at once, retries and the
+            waits between them included.
 
     Raises:
         ValueError: lease or concurrency not above 0, or a lease above `LONGEST_LEASE`.
@@ -96,7 +101,8 @@ class CachedExpert:
         """The kept verdict, that of an identical request in flight, or the expert's.
 
         Raises:
-            ExpertError: the expert failed, for everyone in this process who waits for the same answer.
+            ExpertError: the expert failed, for everyone in this process who
+                waits for the same answer.
         """
         self.stats.asked += 1
         try:
@@ -134,7 +140,9 @@ class CachedExpert:
         return verdict
 
     async def _lead(self, request: Request[V], key: str, content: str) -> V:
-        """Ask, unless another process is asking: then wait for its answer, or for its lease to end."""
+        """Ask, unless another process is asking: then wait for its answer, or
+        for its lease to end.
+        """
         if self._cache is None:
             async with self._slot():
                 return await self.expert.ask(request)
@@ -159,8 +167,8 @@ class CachedExpert:
         others = judges_of(old)
         if others and own not in others:
             logger.warning(
-                "%s holds verdicts of %s given by %s; this one is %s, which is asked anew. If it is "
-                "the same judge, name it by the same option `server`",
+                "%s holds verdicts of %s given by %s; this one is %s, which is asked anew. If "
+                "it is the same judge, name it by the same option `server`",
                 *(self._cache.directory, self.name, " and ".join(map(told, others)), told(own)),
             )
 
@@ -212,7 +220,8 @@ class CachedExpert:
             return from_entry(read_entry(text))
         except UNREADABLE as error:
             logger.warning(
-                "%s holds an entry that is no verdict (%s: %s): it is asked anew, and paid for again",
+                "%s holds an entry that is no verdict (%s: %s): it is asked "
+                "anew, and paid for again",
                 *(self._cache.directory, type(error).__name__, error),
             )
             return None

@@ -1,4 +1,5 @@
-"""Verdicts as records: the key by content, the JSON form, and reading a cache directory or an exported file.
+"""Verdicts as records: the key by content, the JSON form, and reading a cache
+directory or an exported file.
 
 A cache directory is a `store.Store` (SQLite) of JSON texts by key; an export is a JSONL file of the
 same records:
@@ -8,9 +9,10 @@ same records:
      "asked": {"question": ..., "claims": [...]}, "model": "gpt-4o-2024-11-20",
      "verdict": {"claim_labels": [1, 0], "overall": 0.0}, "usage": {...}, "time": 1790000000.0}
 
-`content` digests all that the expert sees of the request, `key` also who judges and by which
-instructions. Who judges is its name and its `identity`: for a served model the server and the
-parameters. Records from before that have none. Neither the image nor the reference answer is stored.
+`content` digests all that the expert sees of the request, `key` also who judges and by
+which instructions. Who judges is its name and its `identity`: for a served model the
+server and the parameters. Records from before that have none. Neither the image nor the
+reference answer is stored.
 
 Beside them the store holds leases (`leases`), and under `JUDGE_PREFIX` and a name the identities
 that were asked under it.
@@ -70,7 +72,9 @@ def content_key(request: Request[Any]) -> str:
 
 
 def _named(name: str, value: Any) -> tuple[str, Any]:
-    """A field as it stands in a key. None or one image has the key of requests that held one: verdicts last."""
+    """A field as it stands in a key. None or one image has the key of requests that
+    held one: verdicts last.
+    """
     if name != "images":
         return name, _plain(value)
     digests = [_plain(image) for image in value]
@@ -184,7 +188,9 @@ def _types(verdict: type[Verdict]) -> dict[str, Any]:
 
 
 def _is_of(value: object, kind: Any) -> bool:
-    """Whether a field of a verdict holds what its annotation says; whole numbers are also numbers."""
+    """Whether a field of a verdict holds what its annotation says; whole
+    numbers are also numbers.
+    """
     if get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_is_of(item, get_args(kind)[0]) for item in value)
     if kind is float:
@@ -214,7 +220,9 @@ def read_entries(recorded: Path) -> Iterator[dict[str, Any]]:
 
 
 def _check_provenance(entry: Mapping[str, Any]) -> None:
-    """Raise ValueError, KeyError or TypeError for a record that does not say who was asked, when, at what cost."""
+    """Raise ValueError, KeyError or TypeError for a record that does not say who was
+    asked, when, at what cost.
+    """
     usage = asdict(Usage(**entry["usage"]))
     numbers = [entry["time"], *(entry["usage"][name] for name in usage)]
     if not all(isinstance(number, int | float) and 0 <= number < _MOST for number in numbers):
@@ -231,7 +239,8 @@ def _entries(recorded: Path) -> Iterator[dict[str, Any]]:
         return
     if not (recorded / FILE).is_file():
         raise UserError(
-            f"no recorded verdicts in {recorded}: name the directory of a cache, or a file exported from one"
+            f"no recorded verdicts in {recorded}: name the directory of a cache, or a "
+            "file exported from one"
         )
     with Store(recorded) as store:
         for key, text in store.items():

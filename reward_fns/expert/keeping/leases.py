@@ -24,7 +24,9 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @cache
 def boot() -> str:
-    """Names this boot of the machine, and so its monotonic clock; where it has no name, this process."""
+    """Names this boot of the machine, and so its monotonic clock; where it has
+    no name, this process.
+    """
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

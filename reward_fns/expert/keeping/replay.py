@@ -1,8 +1,8 @@
 """Replays recorded verdicts, offline: a cache directory, or a file exported from one.
 
-A recording answers by the content of a request alone: it stays good when the prompts have changed since, and says by
-which version and which model each verdict was given. Where it holds several verdicts on one content, the last counts:
-`model` and `server` choose among several judges.
+A recording answers by the content of a request alone: it stays good when the prompts have changed
+since, and says by which version and which model each verdict was given. Where it holds several
+verdicts on one content, the last counts: `model` and `server` choose among several judges.
 """
 
 from pathlib import Path
@@ -20,7 +20,8 @@ class ReplayExpert:
 
     Args:
         recorded: directory of a cache, or exported file.
-        model: replays the verdicts of this judge only (its configured name); None takes those of all.
+        model: replays the verdicts of this judge only (its configured name);
+            None takes those of all.
         server: replays those of this server only, as `inspect` names it; None takes those of all.
 
     Raises:

@@ -67,7 +67,8 @@ class Store:
         self.update(key, lambda _: text)
 
     def update(self, key: str, new: Callable[[str | None], str | None]) -> str | None:
-        """Replace a text by new(text) in one step, None standing for no text; the old one comes back.
+        """Replace a text by new(text) in one step, None standing for no
+        text; the old one comes back.
 
         What `new` raises leaves the text as it is.
         """
@@ -138,8 +139,8 @@ class Store:
             foreign = _OF_OTHERS.format("('view', 'trigger')")
             if connection.execute(foreign).fetchone() is not None:
                 raise UserError(
-                    f"{self._path} holds views or triggers on its entries, which this project never "
-                    "makes: do not use it"
+                    f"{self._path} holds views or triggers on its entries, which this project "
+                    "never makes: do not use it"
                 )
             take_over(connection, self.directory)
 
@@ -152,7 +153,8 @@ class Store:
             if getattr(error, "sqlite_errorcode", None) not in _NO_STORE:
                 raise
             raise UserError(
-                f"{self._path} is no store of verdicts ({error}): move it away, or name another directory"
+                f"{self._path} is no store of verdicts ({error}): move it away, or "
+                "name another directory"
             ) from error
 
 

@@ -1,8 +1,9 @@
-"""What a served model is told for each kind of request, and how its reply is read: a prompt, a JSON schema, a reader.
+"""What a served model is told for each kind of request, and how its reply is read: a prompt,
+a JSON schema, a reader.
 
-A reply is read strictly (`replies`): one JSON object, exactly the declared keys, each once, with values of the
-declared type and range. Nothing of any other reply is used, and no message repeats it: a judge may quote the reference
-answer.
+A reply is read strictly (`replies`): one JSON object, exactly the declared keys, each once, with
+values of the declared type and range. Nothing of any other reply is used, and no message repeats
+it: a judge may quote the reference answer.
 """
 
 import hashlib
@@ -60,7 +61,8 @@ class Form(Generic[R, V]):
         templates: the prompt templates that the request uses, the one to render first.
         text: the rendered prompt.
         fields: JSON schema of each key of the reply.
-        verdict: the verdict from a reply whose keys are those of `fields`; raises ValueError with what is wrong.
+        verdict: the verdict from a reply whose keys are those of `fields`; raises
+            ValueError with what is wrong.
     """
 
     templates: Callable[[R], tuple[str, ...]]

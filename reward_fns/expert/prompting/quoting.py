@@ -1,11 +1,14 @@
-"""Untrusted text in a prompt: JSON strings on one line that hold nothing a server could take for its own markup.
+"""Untrusted text in a prompt: JSON strings on one line that hold nothing a server could
+take for its own markup.
 
-A JSON string cannot end the material it stands in: quotes and line breaks are escaped. Beyond what JSON asks for, these
-are written as ``\\uXXXX`` too, so that reading the JSON gives the text back exactly:
+A JSON string cannot end the material it stands in: quotes and line breaks are escaped.
+Beyond what JSON asks for, these are written as ``\\uXXXX`` too, so that reading the JSON
+gives the text back exactly:
 
-- the other line breaks, C1 controls, lone surrogates (no UTF-8 has them) and marks that turn the direction of text;
-- ``< > [ ]``: chat markup such as ``<|im_start|>``, ``</s>``, ``[INST]`` and image placeholders such as ``<image>``
-  are special tokens to the tokenizer of many servers, wherever they stand.
+- the other line breaks, C1 controls, lone surrogates (no UTF-8 has them) and marks that
+  turn the direction of text;
+- ``< > [ ]``: chat markup such as ``<|im_start|>``, ``</s>``, ``[INST]`` and image placeholders
+  such as ``<image>`` are special tokens to the tokenizer of many servers, wherever they stand.
 """
 
 import json
@@ -16,7 +19,8 @@ from reward_fns.claims import MAX_ANSWER_CHARS, MAX_CLAIM_CHARS
 
 _ESCAPED = re.compile(
     "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff<>\\[\\]"
-    # What is not seen: soft hyphen, zero width, word joiner, variation selectors, byte order mark, tags.
+    # What is not seen: soft hyphen, zero width, word joiner, variation
+    # selectors, byte order mark, tags.
     "\xad\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]"
 )
 

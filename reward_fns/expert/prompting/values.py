@@ -1,7 +1,8 @@
 """The values that a judge's reply may hold, read strictly: a ValueError says what is wrong.
 
-Judges that no JSON schema holds write one label in several ways: 1, 1.0, true, "1". Each can mean one thing only, so
-each is read (`plain_number`). Nothing else is: no "yes", no "1/1", no " 1 ", no NaN.
+Judges that no JSON schema holds write one label in several ways: 1, 1.0, true, "1". Each
+can mean one thing only, so each is read (`plain_number`). Nothing else is: no "yes", no
+"1/1", no " 1 ", no NaN.
 
 Messages never repeat the value: a judge may quote the reference answer.
 """
@@ -13,7 +14,9 @@ _PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,30})?", re.ASCII)
 
 
 def plain_number(value: Any) -> float | None:
-    """A JSON number, or a text that is one in plain decimals, as a float; None for anything else."""
+    """A JSON number, or a text that is one in plain decimals, as a float;
+    None for anything else.
+    """
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return float(value)
     return float(value) if type(value) in (int, float) else None
@@ -73,7 +76,9 @@ def question(value: Any) -> str:
 
 
 def _unicode(text: str) -> str:
-    """The text, if it can be written down: JSON can name half of a surrogate pair, a file cannot hold it."""
+    """The text, if it can be written down: JSON can name half of a surrogate pair,
+    a file cannot hold it.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

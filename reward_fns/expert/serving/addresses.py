@@ -11,7 +11,9 @@ OPENAI_KEY = "OPENAI_API_KEY"
 OPENAI_URL = "OPENAI_BASE_URL"
 _OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_HOSTS = ("openai.com", "openai.azure.com")
-"""Where the key in `OPENAI_KEY` may go without being asked for by name: these and what lies below them."""
+"""Where the key in `OPENAI_KEY` may go without being asked for by name: these and
+what lies below them.
+"""
 
 
 def key_variable(api_key_env: str | None, base_url: str | None) -> str | None:
@@ -20,7 +22,8 @@ def key_variable(api_key_env: str | None, base_url: str | None) -> str | None:
 
 
 def passwords_in(url: str | None) -> Iterator[str]:
-    """The name and password of an address as they stand there, alone, and as they are sent (RFC 7617).
+    """The name and password of an address as they stand there, alone, and as
+    they are sent (RFC 7617).
 
     >>> list(passwords_in("http://me:secret@judge:8000/v1"))
     ['me:secret', 'secret', 'bWU6c2VjcmV0']
@@ -34,7 +37,8 @@ def passwords_in(url: str | None) -> Iterator[str]:
 
 
 def with_password(url: str | None, variable: str | None) -> str | None:
-    """An address with the password that an environment variable holds, for the name that stands in it.
+    """An address with the password that an environment variable holds, for
+    the name that stands in it.
 
     So the configuration, which is logged, names the variable alone.
 
@@ -83,7 +87,9 @@ def server_of(base_url: str | None) -> str:
 
 
 def through_proxy(url: str) -> str:
-    """Words on the proxy that the environment puts before an address, a loopback one too; "" for none."""
+    """Words on the proxy that the environment puts before an address, a loopback
+    one too; "" for none.
+    """
     parts = urlsplit(url)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
@@ -91,8 +97,8 @@ def through_proxy(url: str) -> str:
         return ""
     name = f"{parts.scheme.upper()}_PROXY" if parts.scheme in proxies else "ALL_PROXY"
     return (
-        f", by way of the proxy {without_password(proxy)} of {name}: if it is not meant for this server, "
-        f"set NO_PROXY={parts.hostname}"
+        f", by way of the proxy {without_password(proxy)} of {name}: if it is not meant for this "
+        f"server, set NO_PROXY={parts.hostname}"
     )
 
 

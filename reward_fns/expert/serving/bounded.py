@@ -22,7 +22,8 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
     """The client of the `openai` package, with an end to every reply."""
 
     def __init__(self) -> None:
-        # The client reads the body of a redirect itself, without an end, and would send the question elsewhere.
+        # The client reads the body of a redirect itself, without an end, and would
+        # send the question elsewhere.
         super().__init__(follow_redirects=False, headers={"Accept-Encoding": "gzip, deflate"})
 
     # Of httpx or of its successor httpx2, as this `openai` has it.

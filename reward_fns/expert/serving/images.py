@@ -1,8 +1,10 @@
-"""A picture as a server takes it: PNG, JPEG, GIF and WebP as they are, everything else that Pillow reads as PNG.
+"""A picture as a server takes it: PNG, JPEG, GIF and WebP as they are, everything else
+that Pillow reads as PNG.
 
-A picture that a viewer turns (EXIF orientation) is turned, since servers differ in whether they do. Of
-several frames what is converted is the first. No picture is made smaller: what a server accepts and how it
-scales is the server's. One of more than 179 million pixels that Pillow has to open is refused there.
+A picture that a viewer turns (EXIF orientation) is turned, since servers differ in whether they
+do. Of several frames what is converted is the first. No picture is made smaller: what a server
+accepts and how it scales is the server's. One of more than 179 million pixels that Pillow has
+to open is refused there.
 """
 
 import base64
@@ -32,7 +34,9 @@ def _mime(image: bytes) -> str | None:
 
 
 def in_eight_bits(image: "Image.Image") -> "Image.Image":
-    """A grey picture of 16 bits in 8, by its full range; Pillow cuts at 255, which leaves it white."""
+    """A grey picture of 16 bits in 8, by its full range; Pillow cuts at 255,
+    which leaves it white.
+    """
     return (
         image.point(lambda value: value * (1 / 257) + 0).convert("L")
         if image.mode.startswith("I;16")

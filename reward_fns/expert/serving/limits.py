@@ -1,13 +1,15 @@
 """Limits of what is sent: requests and tokens a minute, a budget in calls and tokens.
 
-Where the verdicts have a cache directory, rates and budget are kept in it: all processes that use the directory share
-them, and the budget covers everything that was ever paid into it, over restarts. Without one, each process has its own.
+Where the verdicts have a cache directory, rates and budget are kept in it: all processes that use
+the directory share them, and the budget covers everything that was ever paid into it, over
+restarts. Without one, each process has its own.
 
-Rates are paced, not counted in windows (the generic cell rate algorithm): with L a minute, one more is let through
-every 60/L seconds, after an idle time up to a second's worth at once. A request's tokens are not known before its
-reply: it reserves what the last ones took, and what it took in truth is settled afterwards. The budget is looked at
-before each call, so calls already on their way may exceed a budget in tokens; one in calls is exact. Moments are those
-of this boot's monotonic clock, which nobody can set.
+Rates are paced, not counted in windows (the generic cell rate algorithm): with L a minute, one
+more is let through every 60/L seconds, after an idle time up to a second's worth at once. A
+request's tokens are not known before its reply: it reserves what the last ones took, and what it
+took in truth is settled afterwards. The budget is looked at before each call, so calls already on
+their way may exceed a budget in tokens; one in calls is exact. Moments are those of this boot's
+monotonic clock, which nobody can set.
 """
 
 import asyncio
@@ -40,7 +42,9 @@ class _State:
         return self._number(name, self._store.get(name))
 
     def change(self, name: str, new: Callable[[float], float]) -> float:
-        """Replace a number by new(number); the old one comes back. What `new` raises leaves it as it is."""
+        """Replace a number by new(number); the old one comes back. What `new`
+        raises leaves it as it is.
+        """
         if self._store is None:
             old = self.get(name)
             self._numbers[name] = new(old)
@@ -56,8 +60,8 @@ class _State:
         if not math.isfinite(number):
             assert self._store is not None, "only what is kept can be broken"
             raise UserError(
-                f"{self._store.directory} holds no number as {name!r}: remove that directory, which "
-                "forgets what is spent of the expert's budget"
+                f"{self._store.directory} holds no number as {name!r}: remove that directory, "
+                "which forgets what is spent of the expert's budget"
             )
         return number
 
@@ -119,7 +123,9 @@ class Limits:
         return estimate
 
     def settle(self, reserved: float, tokens: int) -> None:
-        """What a call took in truth; `reserved` is what `admit` gave. 0 tokens for one without a reply."""
+        """What a call took in truth; `reserved` is what `admit` gave. 0 tokens
+        for one without a reply.
+        """
         if not self._limited:
             return
         if self._budget["tokens"] is not None:
@@ -159,6 +165,6 @@ class Limits:
     @staticmethod
     def _exhausted(what: str, limit: float) -> BudgetExhausted:
         return BudgetExhausted(
-            f"the expert's budget of {limit:g} {what} is spent: raise its option max_{what} to go on; what was paid "
-            "for is kept if the expert has a cache"
+            f"the expert's budget of {limit:g} {what} is spent: raise its option max_{what} to "
+            "go on; what was paid for is kept if the expert has a cache"
         )

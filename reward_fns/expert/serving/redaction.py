@@ -1,4 +1,6 @@
-"""Messages without what a server may echo: keys, options that may be secrets, texts of a request."""
+"""Messages without what a server may echo: keys, options that may be
+secrets, texts of a request.
+"""
 
 import json
 import re
@@ -12,7 +14,8 @@ def without(message: str, secrets: Iterable[str], keys: Iterable[str] = ()) -> s
     """The message without secrets and keys, cut to a readable length.
 
     Args:
-        secrets: texts that go where they stand as whole words, so that a one-letter text does not blank a message.
+        secrets: texts that go where they stand as whole words, so that a one-letter text
+            does not blank a message.
         keys: texts that go wherever they stand, glued to a word or escaped as in JSON.
     """
     for key in keys:
@@ -27,7 +30,9 @@ def without(message: str, secrets: Iterable[str], keys: Iterable[str] = ()) -> s
 
 
 SHORTEST_SECRET = 8
-"""Characters from which on an option's text is taken for what may be a secret, as a token in a request's body."""
+"""Characters from which on an option's text is taken for what may be a secret, as a
+token in a request's body.
+"""
 
 
 def texts_in(value: Any, shortest: int = SHORTEST_SECRET) -> Iterator[str]:

@@ -1,8 +1,10 @@
-"""How long and how often a request is tried: exponential backoff with full jitter, `Retry-After`, a deadline.
+"""How long and how often a request is tried: exponential backoff with full jitter,
+`Retry-After`, a deadline.
 
-Attempt k (from 0) that fails is followed by a wait drawn uniformly from 0 to min(longest_wait, backoff * 2^k) seconds;
-where the server names a time (`Retry-After`), by that time and a jitter of at most `backoff` on top. A wait that would
-end after the deadline is not begun, and an attempt that reaches it is broken off: the request has then failed.
+Attempt k (from 0) that fails is followed by a wait drawn uniformly from 0 to min(longest_wait,
+backoff * 2^k) seconds; where the server names a time (`Retry-After`), by that time and a jitter of
+at most `backoff` on top. A wait that would end after the deadline is not begun, and an attempt
+that reaches it is broken off: the request has then failed.
 """
 
 import asyncio
@@ -50,7 +52,8 @@ class Patience:
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for, given as a number or an HTTP date; None for any other text.
+    """Seconds that a ``Retry-After`` header asks for, given as a number or an HTTP date;
+    None for any other text.
 
     >>> retry_after_seconds("Wed, 21 Oct 2026 07:28:30 GMT", datetime(2026, 10, 21, 7, 28, tzinfo=UTC))
     30.0

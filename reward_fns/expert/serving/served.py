@@ -1,7 +1,9 @@
-"""An expert behind any server that speaks the OpenAI chat protocol: OpenAI, vLLM, Ollama, the reward model verl serves.
+"""An expert behind any server that speaks the OpenAI chat protocol: OpenAI, vLLM, Ollama, the
+reward model verl serves.
 
-A request is rendered (`forms`), admitted (`limits`), sent (`transport`), tried again where that helps (`retry`), read
-strictly (`forms`) and counted (`stats`). What ends the run is remembered: no later request is sent.
+A request is rendered (`forms`), admitted (`limits`), sent (`transport`), tried again where that
+helps (`retry`), read strictly (`forms`) and counted (`stats`). What ends the run is remembered:
+no later request is sent.
 """
 
 import asyncio
@@ -25,7 +27,9 @@ REFUSALS_BEFORE_ANY_ANSWER = 8
 """So many refused requests and not one answer: it is the configuration, not the requests."""
 
 TURNED_AWAY_IN_A_ROW = 5
-"""So many 401, 403 or 404 without an answer between, after answers: the key has died, or the server has moved."""
+"""So many 401, 403 or 404 without an answer between, after answers: the key has died, or
+the server has moved.
+"""
 
 
 class OpenAIExpert:
@@ -39,7 +43,8 @@ class OpenAIExpert:
             value: secrets, which are no part of who judges. ``{tenant: {token: TENANT_TOKEN}}``
         server: names who serves the model, where the address does not: one judge may move, and two
             may stand behind one address in turn. None: the address.
-        json_schema: ask the server to hold the reply to a JSON schema; false for a server that cannot.
+        json_schema: ask the server to hold the reply to a JSON schema; false
+            for a server that cannot.
         max_retries, backoff, longest_wait, deadline: see `retry.Patience`.
         requests_per_minute, tokens_per_minute, max_calls, max_tokens: see `limits.Limits`.
         limits_directory: its `directory`; the factory puts it into the cache's directory.
@@ -109,9 +114,10 @@ class OpenAIExpert:
         """The served model's verdict.
 
         Raises:
-            FatalExpertError: no request can succeed any more, or the budget is spent; also for every later request.
-            ExpertError: no reply, or none that is exactly a verdict on this request, within the retries and the
-                deadline. Messages hold neither the key nor texts of the request.
+            FatalExpertError: no request can succeed any more, or the budget is spent; also
+                for every later request.
+            ExpertError: no reply, or none that is exactly a verdict on this request, within the
+                retries and the deadline. Messages hold neither the key nor texts of the request.
         """
         asking = _Asking(self, request, forms.prompt_text(request))
         try:
@@ -127,14 +133,18 @@ class OpenAIExpert:
             raise
 
     def _check_fatal(self) -> None:
-        """Raise what ended the run, anew: an exception that is raised again keeps growing its traceback."""
+        """Raise what ended the run, anew: an exception that is raised again keeps
+        growing its traceback.
+        """
         if isinstance(self._fatal, BudgetExhausted):
             raise BudgetExhausted(str(self._fatal))
         if self._fatal is not None:
             raise FatalExpertError(str(self._fatal), self._fatal.reason)
 
     def _may_be_one_request(self, error: FatalExpertError) -> bool:
-        """Whether the key or the address that is refused has worked: a firewall turns single requests away so."""
+        """Whether the key or the address that is refused has worked: a firewall turns
+        single requests away so.
+        """
         if error.reason not in ("key", "model") or not self._accepted:
             return False
         self._turned_away += 1
@@ -144,8 +154,9 @@ class OpenAIExpert:
         self._refused += 1
         if not self._accepted and self._refused >= REFUSALS_BEFORE_ANY_ANSWER:
             self._fatal = FatalExpertError(
-                f"{error}. It refused the first {self._refused} requests, so its options are wrong: "
-                "`python -m reward_fns.expert check` tells what the server can do (json_schema: false? no images?)",
+                f"{error}. It refused the first {self._refused} requests, so its options are "
+                "wrong: `python -m reward_fns.expert check` tells what the server can do "
+                "(json_schema: false? no images?)",
                 "refused",
             )
             raise self._fatal from error
@@ -212,7 +223,8 @@ class _Asking:
         except ExpertError as error:
             if (ended := reply.ended_early) is not None:
                 raise ended from None
-            # The same words may be read another time: servers batch, and a judge is not exactly repeatable.
+            # The same words may be read another time: servers batch, and a judge
+            # is not exactly repeatable.
             raise TransientError(str(error), error.reason) from None
 
     async def _encoded(self) -> tuple[str, ...]:

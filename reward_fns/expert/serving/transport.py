@@ -1,4 +1,5 @@
-"""One attempt at one question to a server that speaks the OpenAI chat protocol, and what a failed one means.
+"""One attempt at one question to a server that speaks the OpenAI chat protocol, and
+what a failed one means.
 
 | outcome | meaning |
 |---|---|
@@ -52,7 +53,9 @@ _PARAMETERS = (
 
 
 async def _closing(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
-    """Closes a client when its event loop ends: `asyncio.run` closes the generators that still wait."""
+    """Closes a client when its event loop ends: `asyncio.run` closes the
+    generators that still wait.
+    """
     try:
         yield
     finally:
@@ -65,8 +68,9 @@ class Transport:
     Args:
         model: name of the served model.
         base_url: the server, ending in /v1; None for OpenAI's own.
-        api_key_env: environment variable that holds the key; it is read when the first request is made. None:
-            OPENAI_API_KEY for OpenAI's own servers, and no key for any other, which must not get to see that one.
+        api_key_env: environment variable that holds the key; it is read when the first request is
+            made. None: OPENAI_API_KEY for OpenAI's own servers, and no key for any other, which
+            must not get to see that one.
         timeout: seconds that one attempt may take.
         parameters: further arguments of a chat completion, such as ``seed`` or ``max_completion_tokens``; None takes
             out a default (``temperature: null``, which reasoning models ask for).
@@ -121,10 +125,13 @@ class Transport:
         """What to do where the key is refused."""
         if self.api_key_env is None and not is_openai(self.base_url):
             return (
-                "it was sent none, since the one in OPENAI_API_KEY goes to OpenAI alone: name the variable that "
-                "holds this server's by the expert's api_key_env"
+                "it was sent none, since the one in OPENAI_API_KEY goes to OpenAI alone: name "
+                "the variable that holds this server's by the expert's api_key_env"
             )
-        return f"set the environment variable {self.api_key_env or OPENAI_KEY} to one that may use this model"
+        return (
+            f"set the environment variable {self.api_key_env or OPENAI_KEY} to one "
+            "that may use this model"
+        )
 
     async def _client(self) -> "openai.AsyncOpenAI":
         # A second's import, which the oracle does not need.
@@ -142,7 +149,8 @@ class Transport:
                 base_url=self.base_url,
                 timeout=self.timeout,
                 max_retries=0,
-                # The client's own default closes itself when it is collected, in whatever loop then runs: not in this.
+                # The client's own default closes itself when it is collected, in whatever
+                # loop then runs: not in this.
                 http_client=BoundedClient(),
             )
             closing = _closing(client)
@@ -188,8 +196,9 @@ class Transport:
             }
         client = await self._client()
         try:
-            # `chat.completions.create` takes 1.8 ms more of CPU to look through the arguments (2.4 ms without).
-            # The client's own timeout is of each read: a reply that drips would take as long as it likes.
+            # `chat.completions.create` takes 1.8 ms more of CPU to look through the arguments
+            # (2.4 ms without). The client's own timeout is of each read: a reply that drips would
+            # take as long as it likes.
             async with asyncio.timeout(self.timeout):
                 completion: Any = await client.post(
                     "/chat/completions", body=body, cast_to=ChatCompletion
@@ -199,7 +208,8 @@ class Transport:
         except UnreadableBodyError as error:
             raise TransientError(f"expert {self.model} sent {error}", "malformed") from None
         except openai.OpenAIError as error:
-            # A server may echo the key or the question; neither the message nor the chained exception carries it on.
+            # A server may echo the key or the question; neither the message nor the chained
+            # exception carries it on.
             raise self._failure(error, client.api_key, secrets) from None
         except ValueError as error:
             raise TransientError(
@@ -227,7 +237,8 @@ class Transport:
         if isinstance(error, openai.APIConnectionError):
             where = without_password(asked_address(self.base_url))
             return TransientError(
-                f"{who} at {where} is not reachable or dropped the connection{through_proxy(where)}",
+                f"{who} at {where} is not reachable or dropped the "
+                f"connection{through_proxy(where)}",
                 "connection",
             )
         if not isinstance(error, openai.APIStatusError):
@@ -288,6 +299,6 @@ class Transport:
         if not named:
             return ""
         return (
-            f". It does not take {named[0]} as given: `python -m reward_fns.expert check` finds out "
-            "what it takes and prints the configuration"
+            f". It does not take {named[0]} as given: `python -m reward_fns.expert check` finds "
+            "out what it takes and prints the configuration"
         )

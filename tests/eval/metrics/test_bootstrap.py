@@ -12,12 +12,12 @@ from eval.metrics import (
     bootstrap,
     bootstrap_interval,
     estimate_all,
-    estimates,
+    registry,
 )
 from eval.metrics import paired_bootstrap_difference as difference
 from eval.metrics.ranked import rank
 
-FUNCTIONS = {name: function for function, name in estimates._NAME_OF.items()}
+FUNCTIONS = {name: function for function, name in registry.NAME_OF.items()}
 
 
 def test_every_metric_has_its_public_function():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.engines.encoder import Encoder
 from eval.protocols import PROTOCOLS, Options
 from eval.protocols.consistency import COSINE, ENCODER, largest_cluster
-from reward_fns.encoder import Encoder
 
 
 def at_degrees(*angles):

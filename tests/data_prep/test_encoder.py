@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reward_fns.encoder import Encoder
+from data_prep.engines.encoder import Encoder
 from reward_fns.errors import UserError
 
 

