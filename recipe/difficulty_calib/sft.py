@@ -1,16 +1,17 @@
-"""SFT: verl's own trainer, with the number of an answer taught by its expected Brier score as well.
+"""SFT: verl's own trainer, and on demand the expected Brier score of an answer's number.
 
     python -m recipe.difficulty_calib.sft --config-name pocket_sft data.train_files=... model.path=...
 
-The same as ``python -m verl.trainer.sft_trainer --config-path pkg://recipe.difficulty_calib.config ...``,
-but for ``number_brier``. Above 0, the loss of a token t of a stated confidence is
+The same as ``python -m verl.trainer.sft_trainer`` with ``--config-path`` of our folder, but for
+``number_brier``. Above 0, the loss of a token t of a stated confidence is
 
     -log p(label) + number_brier * sum_a p(a) * ((o_a - y)^2 - 1)
 
-over the digits a in its place, o_a the confidence that then stands there and y the one that the label
-states (`number_loss`). Cross-entropy alone teaches how y is spread over answers that the model cannot
-tell apart, and a drawn number pays for that spread twice. The second term is least where the number
-is the mean of y.
+over the digits a in its place, o_a the confidence that then stands there and y the one that the
+label states (`number_loss`). Cross-entropy alone teaches how y is spread over answers that the
+model cannot tell apart, and a drawn number pays for that spread twice. The second term is least
+where the number is the mean of y. On the pocket model it has not helped (RESULTS.md): 0 is the
+default.
 """
 
 import math
