@@ -201,9 +201,17 @@ def test_the_rule_segments_is_one_line(profile):
 def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
     from recipe.difficulty_calib.number_loss import check_logits
 
-    check_logits(composed(profile, "rule=segments"))
-    with pytest.raises(ConfigurationError, match=key.partition("=")[0]):
-        check_logits(composed(profile, "rule=segments", key))
+    check_logits(composed(profile, "rule=segments"), "projected")
+    with pytest.raises(ConfigurationError, match=key.partition("=")[0]) as refused:
+        check_logits(composed(profile, "rule=segments", key), "projected")
+    assert "segments.number_by=projected" in str(refused.value)
+
+
+@pytest.mark.parametrize("step", [0, 1.1, -0.1])
+def test_a_step_beyond_its_target_or_backwards_is_refused(step):
+    of_step = f"trainer.v1.difficulty_guided.segments.number_step={step}"
+    with pytest.raises(ConfigurationError, match=r"number_step is in \(0, 1\]"):
+        TrainerOptions.of(composed("pocket", "rule=segments", of_step))
 
 
 def test_an_unknown_option_of_the_segments_is_named():
