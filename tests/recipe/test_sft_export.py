@@ -42,9 +42,13 @@ def exported(tmp_path_factory, pocket_data, pocket_model, run_on_cpu) -> Path:
         sys.executable,
         "-m",
         "recipe.difficulty_calib.sft",
-        "number_brier=5",
     ]
-    command += ["--config-name", "pocket_sft", f"data.train_files={folder / 'sft.parquet'}"]
+    command += [
+        "--config-name",
+        "pocket_sft",
+        "number_brier=5",
+        f"data.train_files={folder / 'sft.parquet'}",
+    ]
     command += [
         "data.train_batch_size=8",
         "data.micro_batch_size_per_gpu=8",
