@@ -105,9 +105,12 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a directory whose files grow line by line; the lock goes with the process, however it ends.
 
+    A directory that was made for it goes again if the work fails before it has written anything.
+
     Raises:
         UserError: another process holds it; says which, and since when.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+") as lock:
         try:
@@ -121,7 +124,13 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()} (since {time.strftime('%F %T')})")
         lock.flush()
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new and [path.name for path in folder.iterdir()] == [".lock"]:
+                (folder / ".lock").unlink()
+                folder.rmdir()
+            raise
 
 
 class JsonlLog:

@@ -22,6 +22,11 @@ ANSWERS = {
 }
 
 
+def files_of(folder):
+    """All but the lock, which says since when it is held."""
+    return [path for path in folder.iterdir() if path.is_file() and path.name != ".lock"]
+
+
 class Engine:
     """A model of fingerprint SPEC. It reads which question it is asked off the image, in `images`."""
 
@@ -141,7 +146,7 @@ def test_nothing_is_asked_twice(run):
     out = run(
         "base=digit", options=("--temperature", "1e-05")
     )  # YAML would read this number as text
-    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    before = {path: path.read_bytes() for path in files_of(out)}
     run("base=digit", options=("--temperature", "1e-05"))
     assert len(Engine.log) == 2 and {path: path.read_bytes() for path in before} == before
 
@@ -196,11 +201,11 @@ def keep_partial(file, n_lines, torn=0):
 def test_a_killed_run_goes_on_and_ends_in_the_same_files(run, monkeypatch, stem):
     monkeypatch.setattr(answers, "BATCH", 2)
     out = run("base=digit")
-    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    before = {path: path.read_bytes() for path in files_of(out)}
     keep_partial(out / f"{stem}.jsonl", 1, torn=30)
     Engine.log.clear()
     run("base=digit")
-    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    assert {path: path.read_bytes() for path in files_of(out)} == before
     # whole batches are asked again, so that a resume batches as the first run did
     assert Engine.log == [("digit", 2), ("digit", 2)]
 
@@ -351,7 +356,7 @@ def test_an_engine_without_logprobs_is_evaluated_by_all_that_needs_none(run, mon
     assert "has no method `score`" in left_out[2]
     assert {record.protocol for record in load_records(out)} == {"verbal", "sc_own"}
     # The same command once more: nothing new, and the lines are said again.
-    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    before = {path: path.read_bytes() for path in files_of(out)}
     run("base=digit", options=ALL_FIVE)
     assert {path: path.read_bytes() for path in before} == before
     assert capsys.readouterr().out.count("left out") == 3
