@@ -58,7 +58,7 @@ class CalibratedSFTTrainer(sft_trainer.SFTTrainer):
         numbers = NumberAims(self.model_config.tokenizer, weight)
         train_batch = self.training_client.train_batch
 
-        def with_payoffs(data: TensorDict) -> TensorDict:
+        def with_aims(data: TensorDict) -> TensorDict:
             numbers.add_to(data)
             output = train_batch(data=data)
             if self.engine.is_mp_src_rank_with_outputs():
@@ -67,11 +67,11 @@ class CalibratedSFTTrainer(sft_trainer.SFTTrainer):
                 metrics["train/number_loss"] = float(parts.sum(axis=-1).mean())
             return output
 
-        self.training_client.train_batch = with_payoffs
+        self.training_client.train_batch = with_aims
 
 
 class NumberAims:
-    """What each digit of an answer's number is worth against the number that the answer states."""
+    """Holds each digit of an answer's number against the number that the answer states."""
 
     def __init__(self, tokenizer: Any, weight: float) -> None:
         self._tokenizer = tokenizer
