@@ -15,6 +15,7 @@ default.
 """
 
 import math
+import sys
 from functools import partial
 from typing import Any
 
@@ -122,9 +123,13 @@ def loss_with_number(
     config_path="pkg://recipe.difficulty_calib.config", config_name="pocket_sft", version_base=None
 )
 def main(config: DictConfig) -> None:
-    """Train as composed."""
+    """Train as composed; a key that cannot be is one line, and exit code 1."""
     sft_trainer.SFTTrainer = CalibratedSFTTrainer  # `run_sft` takes it by name
-    sft_trainer.main.__wrapped__(config)
+    try:
+        sft_trainer.main.__wrapped__(config)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -6,40 +6,19 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import scripted
+from hanging_server import HangingServer
 
 from data_prep.engines.at_once import at_once
 
 
-class Hanging(BaseHTTPRequestHandler):
-    """Lists no models, and never answers a question."""
-
-    def do_GET(self):
-        self.send_error(404)
-
-    def do_POST(self):
-        self.server.asked.set()
-        self.server.ended.wait(600)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def hanging():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
-    server.daemon_threads = True
-    server.asked, server.ended = threading.Event(), threading.Event()
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.ended.set()
-    server.shutdown()
-    server.server_close()
+    with HangingServer() as server:
+        yield server
 
 
 @pytest.mark.parametrize(("asked", "step"), [("the model", "sample"), ("the expert", "label")])

@@ -103,3 +103,14 @@ def test_a_negative_weight_is_refused(monkeypatch):
     trainer.config = SimpleNamespace(number_brier=-1.0)
     with pytest.raises(sft.ConfigurationError, match="number_brier"):
         trainer._build_engine()
+
+
+def test_a_refused_key_is_one_line(monkeypatch, capsys):
+    def refuse(config):
+        raise sft.ConfigurationError("number_brier is a weight >= 0, got -1.0")
+
+    monkeypatch.setattr(sft.sft_trainer, "run_sft", refuse)
+    with pytest.raises(SystemExit) as end:
+        sft.main.__wrapped__(None)
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "error: number_brier is a weight >= 0, got -1.0\n"
