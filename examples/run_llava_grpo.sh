@@ -135,7 +135,7 @@ if [[ "$profile" != pocket ]]; then
     sft_device+=("model.override_config.attn_implementation=$attention")
 fi
 data=${DATA:-$run/stage_one} config=${CONFIG:-data_prep/configs/pocket.yaml}
-python -m recipe.difficulty_calib.variables check
+python -m recipe.difficulty_calib.variables check "$@"
 hydra_expert=$(EXPERT=$expert python -m recipe.difficulty_calib.variables expert)
 # In a path Hydra gives a meaning to = , ( [ ' & # and others.
 as_text() { python -m recipe.difficulty_calib.variables text "$1"; }

@@ -1,7 +1,9 @@
 """The entry script's variables: looked at before the first stage, and written so that Hydra
 reads them as they stand.
 
-    python -m recipe.difficulty_calib.variables check          EXPERT, and the paths' characters
+    python -m recipe.difficulty_calib.variables check KEY=VALUE ...
+                                                               EXPERT, the paths' characters, and
+                                                               secrets among the Hydra keys
     python -m recipe.difficulty_calib.variables expert         EXPERT as a value of a Hydra override
     python -m recipe.difficulty_calib.variables text TEXT      TEXT, such as a path, likewise
 
@@ -61,6 +63,8 @@ def _key(text: str) -> str:
     return _ESCAPED_IN_A_KEY.sub(r"\\\1", text)
 
 
+_OF_ENVIRONMENT = re.compile(r"\$\{\s*oc\.env:\s*([^,}\s]+)")
+
 # In an address; a password may hold a slash, a name an @. Digits behind the colon are a port.
 _PASSWORD = re.compile(r"//[^/]*:(?![0-9]+(?:[/?#]|$))[^@]*@")
 
@@ -92,12 +96,15 @@ def expert_of(environment: Mapping[str, str]) -> str | dict[str, Any]:
     return options
 
 
-def check(environment: Mapping[str, str]) -> None:
-    """Refuse what would end a later stage; the script itself looks at SEED and
-    RUN, before the install.
+def check(environment: Mapping[str, str], keys: Sequence[str] = ()) -> None:
+    """Refuse what would end a later stage, and secrets that one would show; the script itself looks
+    at SEED and RUN, before the install.
+
+    Args:
+        keys: Hydra overrides of GRPO; those of SFT are in SFT_ARGS.
 
     Raises:
-        UserError: a variable, named, is not what it has to be.
+        UserError: a variable or a key, named, is not what it has to be.
     """
     from reward_fns.expert import make_expert
 
@@ -106,6 +113,8 @@ def check(environment: Mapping[str, str]) -> None:
             raise UserError(
                 f"{name}={environment[name]!r} holds a line break or another control character"
             )
+    for key in (*keys, *environment.get("SFT_ARGS", "").split()):
+        refuse_secret_key(key, environment)
     expert = expert_of(environment)
     # verl prints and tracks its configuration, and `ps` shows a command.
     if isinstance(expert, dict) and _PASSWORD.search(str(expert.get("base_url"))):
@@ -155,12 +164,42 @@ def refuse_secrets(expert: str | Mapping[str, Any], environment: Mapping[str, st
     )
 
 
+def refuse_secret_key(key: str, environment: Mapping[str, str]) -> None:
+    """Refuse a Hydra override with what looks like a secret; ``${oc.env:...}`` of one is resolved
+    before verl prints it.
+
+    Raises:
+        UserError: it has; the secret is not shown.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    from reward_fns.expert.serving.secret_options import is_secret_name, known_secrets, secrets_in
+
+    try:
+        override = OverridesParser.create().parse_override(key)
+    except HydraException:
+        return  # Hydra tells of it
+    options = override.value()
+    for name in reversed(override.key_or_group.split(".")):
+        options = {name: options}
+    found = next(secrets_in(options, known_secrets(environment)), None)
+    named = [name for name in _OF_ENVIRONMENT.findall(key) if is_secret_name(name)]
+    if found or named:
+        where = ".".join(found) if found else f"{override.key_or_group}, ${{oc.env:{named[0]}}},"
+        raise UserError(
+            f"{where} has what looks like a secret, which verl prints and tracks: leave it out; an "
+            "expert's is named in EXPERT by api_key_env, password_env or parameters_env, and "
+            "trackers read theirs from the environment"
+        )
+
+
 def main(arguments: Sequence[str]) -> int:
     """See the module docstring."""
     try:
         match arguments:
-            case ["check"]:
-                check(os.environ)
+            case ["check", *keys]:
+                check(os.environ, keys)
             case ["expert"]:
                 print(hydra_value(expert_of(os.environ)))
             case ["text", text]:

@@ -174,3 +174,40 @@ def test_a_secret_parameter_is_named_by_its_variable(monkeypatch):
 
 def test_nothing_set_is_fine():
     check({})
+
+
+@pytest.mark.parametrize(
+    ("key", "where"),
+    [
+        (f"+trainer.wandb_api_key={SECRET}", "trainer.wandb_api_key"),
+        (f"+env={{TOKEN:{SECRET}}}", "env.TOKEN"),
+        (f"trainer.project_name=hf_{SECRET}0123456789abcdef", "trainer.project_name"),
+        ("trainer.project_name='as in the environment'", "trainer.project_name"),
+        ("trainer.project_name=${oc.env:JUDGE_TOKEN}", "trainer.project_name, ${oc.env:JUDGE_TOKEN},"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("stage", ["GRPO", "SFT"])
+def test_a_secret_among_hydra_keys_is_refused_unshown(key, where, stage):
+    given = {"JUDGE_TOKEN": "as in the environment"}
+    if stage == "SFT" and " " in key:
+        key = key.replace(
+            "as in the environment", given.setdefault("A_TOKEN", "as-in-the-environment")
+        )
+    keys = [key] if stage == "GRPO" else []
+    with pytest.raises(UserError) as raised:
+        check(given | ({"SFT_ARGS": f"optim.lr=1 {key}"} if stage == "SFT" else {}), keys)
+    said = str(raised.value)
+    assert said.startswith(f"{where} has what looks like a secret, which verl prints")
+    assert SECRET not in said and "as in" not in said
+
+
+def test_keys_of_a_real_run_hold_none():
+    keys = [
+        "trainer.logger=[console,wandb]",
+        "actor_rollout_ref.actor.loss_agg_mode=token-mean",
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=16384",
+        "~reward.custom_reward_function.reward_kwargs.expert",
+        "trainer.default_local_dir=${oc.env:HOME}/runs",
+        "not hydra",
+    ]
+    check({"SFT_ARGS": "data.train_batch_size=8"}, keys)
