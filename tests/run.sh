@@ -41,4 +41,5 @@ part "ruff format" "$python" -m ruff format --check .
 part "mypy" "$python" -m mypy
 # By file, so that what a file sets up once is set up once;
 # tests/conftest.py puts the longest first.
-part "pytest" "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+part "pytest" "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+    --durations 20 "$@"
