@@ -5,7 +5,6 @@ Shared: a random LLaVA in hub layout and a random Qwen2.5-VL, a LoRA adapter for
 
 import io
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -19,6 +18,8 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
     RAY_USAGE_STATS_ENABLED="0",
     VERL_PLATFORM="cpu",
+    # As `recipe.difficulty_calib.plugin.keep_warnings`, for tests that import vLLM without it.
+    SAGEMAKER_CONTAINER_LOG_LEVEL="WARNING",
 )
 
 # Servers and helpers that tests of several folders use.
@@ -172,13 +173,3 @@ LONGEST_FIRST = (
 def pytest_collection_modifyitems(items):
     rank = {name: position for position, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
-
-
-@pytest.fixture(autouse=True)
-def _our_loggers_speak():
-    """Libraries that a test imports or runs in this process may silence loggers that exist already."""
-    logging.disable(logging.NOTSET)
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in ("reward_fns", "data_prep", "eval", "recipe"):
-            logger = logging.getLogger(name)
-            logger.disabled, logger.propagate = False, True

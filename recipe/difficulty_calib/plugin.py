@@ -10,6 +10,8 @@ verl imports this module in every process: driver, Ray workers, vLLM servers. Im
 - the trainer and the reward manager ``difficulty_guided``, each as soon as verl's
   own registry is imported.
 
+It also keeps warnings audible (`keep_warnings`).
+
 verl swallows an `Exception` that a plugin raises while it loads and goes on without the plugin: it
 would train LLaVA without images. So code that a patch does not know ends the process, here, with
 one line that says how to go on.
@@ -18,7 +20,7 @@ one line that says how to go on.
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from types import ModuleType
 
 import wrapt
@@ -87,7 +89,19 @@ def check_patches() -> None:
         patch.check()
 
 
+def keep_warnings(environment: MutableMapping[str, str]) -> None:
+    """Leave the root logger at WARNING, unless the user names a level.
+
+    vLLM's server imports ``model_hosting_container_standards``, which raises it and its handlers
+    to ERROR in any process: the reward's warnings, that a verdict is paid for again for one, would
+    be seen nowhere in training.
+    """
+    if "LOG_LEVEL" not in environment:  # which it reads as well
+        environment.setdefault("SAGEMAKER_CONTAINER_LOG_LEVEL", "WARNING")
+
+
 def _register() -> None:
+    keep_warnings(os.environ)
     if "verl" in sys.modules:
         # Not in a vLLM that runs alone (evaluation): it needs no verl, and each patch checks again.
         try:

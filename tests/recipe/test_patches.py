@@ -288,3 +288,30 @@ def test_a_model_of_text_is_left_as_it_is():
     model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2))
     rule_out(model)
     assert not model.lm_head._forward_hooks
+
+
+def warning_of_a_reward(**variables: str) -> str:
+    """Standard error of a process that holds verl, vLLM's server and a reward that warns."""
+    code = (
+        "import verl, vllm.entrypoints.openai.api_server, logging\n"
+        "logging.getLogger('reward_fns.reward').warning('paid again')"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("LOG_LEVEL")}
+    environment["VERL_USE_EXTERNAL_MODULES"] = plugin.__name__
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_warning_is_seen_beside_vllms_server():
+    assert "paid again" in warning_of_a_reward()
+
+
+def test_a_level_that_the_user_names_holds():
+    assert "paid again" not in warning_of_a_reward(LOG_LEVEL="ERROR")
