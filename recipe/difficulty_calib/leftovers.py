@@ -1,10 +1,10 @@
 """What verl and vLLM leave behind when they are ended, made where it can be found and removed.
 
 verl ends its servers by killing them. What they held stays: segments of shared memory (400 MB a
-run), vLLM's sockets and `vllm_dist_*`, verl's `ckpt_*.lock`. A run therefore gets a folder of its
+run), semaphores, vLLM's sockets and `vllm_dist_*`, verl's `ckpt_*.lock`. A run therefore gets a folder of its
 own, short (a socket's path may have 107 characters), below the temporary directory:
 
-    /tmp/dc1a2b3/            TMPDIR of the run; segments of shared memory are named /dc1a2b3...
+    /tmp/dc1a2b3/            TMPDIR of the run; segments and semaphores are named /dc1a2b3...
     /tmp/dc1a2b3/.lock       held as long as the run lives
 
 and both go when the run ends. Those of a run that was killed go when the next one starts: nobody
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 PREFIX_VARIABLE = "DIFFICULTY_CALIB_SHM_PREFIX"
-"""What the names of a run's segments of shared memory begin with;
+"""What the names of a run's segments of shared memory and semaphores begin with;
 `patches.shared_memory_names` reads it.
 """
 SEGMENTS = Path("/dev/shm")
@@ -92,8 +92,9 @@ def _held(folder: Path) -> Iterator[IO[str]]:
 
 
 def _remove(folder: Path) -> None:
-    for segment in SEGMENTS.glob(f"{folder.name}*"):
-        segment.unlink(missing_ok=True)
+    for pattern in (f"{folder.name}*", f"sem.{folder.name}*"):
+        for segment in SEGMENTS.glob(pattern):
+            segment.unlink(missing_ok=True)
     # A process that is still ending may write there meanwhile: the next run removes the rest.
     shutil.rmtree(folder, ignore_errors=True)
 

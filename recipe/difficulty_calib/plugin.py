@@ -50,7 +50,12 @@ LLAVA_PATCHES = (
     placeholders_in_rollouts.PATCH,
     placeholders_in_actor.PATCH,
 )
-RUN_PATCHES = (shared_memory_names.PATCH, lora_seed.PATCH)
+RUN_PATCHES = (
+    shared_memory_names.PATCH,
+    shared_memory_names.SEMAPHORES,
+    shared_memory_names.LOKY,
+    lora_seed.PATCH,
+)
 CPU_PATCHES = (
     cpu_vllm_distribution.PATCH,
     cpu_process_group.PATCH,

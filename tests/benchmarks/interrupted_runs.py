@@ -221,7 +221,7 @@ class Run:
             path.name
             for path in SEGMENTS.iterdir()
             if path.name not in self.segments_before
-            and (path.name[:7] in prefixes or not path.name.startswith("dc"))
+            and _belongs_to(path.name.removeprefix("sem."), prefixes)
         ]
         return {kind: each for kind, each in found.items() if each}
 
@@ -238,6 +238,11 @@ class Run:
             os.killpg(self.script.pid, signal.SIGTERM)
             self.script.wait(60)
         self.server.__exit__()
+
+
+def _belongs_to(segment: str, prefixes: set[str]) -> bool:
+    """Whether a segment or semaphore is this run's, or nobody's: others bear their own run's name."""
+    return segment[:7] in prefixes or not segment.startswith("dc")
 
 
 def _as_at_a_terminal() -> None:

@@ -14,12 +14,15 @@ ROOT = Path(__file__).parents[2]
 # What verl does to vLLM's servers: no handler runs, and the segment's tracker dies too.
 LITTERS = """
 import os, signal, tempfile
-from multiprocessing import resource_tracker, shared_memory
+from multiprocessing import get_context, resource_tracker, shared_memory
 import recipe.difficulty_calib.plugin
+import joblib  # which names semaphores in its own way
+semaphore = get_context("spawn").Lock()
+resource_tracker.unregister(semaphore._semlock.name, "semaphore")
 segment = shared_memory.SharedMemory(create=True, size=4096)
 resource_tracker.unregister(segment._name, "shared_memory")
 tempfile.mkstemp(prefix="vllm_dist_")
-print(segment.name, tempfile.gettempdir(), flush=True)
+print(segment.name, tempfile.gettempdir(), semaphore._semlock.name[1:], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -41,9 +44,10 @@ def through_stage(environment, log, code):
 
 def test_a_stage_removes_what_a_killed_command_leaves(tmp_path, environment, tmp_path_factory):
     done = through_stage(environment, tmp_path_factory.mktemp("logs") / "log", LITTERS)
-    segment, folder = done.stdout.split()
+    segment, folder, semaphore = done.stdout.split()
     assert done.returncode == 128 + 9 and Path(folder).parent == tmp_path
     assert segment.startswith(Path(folder).name) and not (SEGMENTS / segment).exists()
+    assert semaphore.startswith(Path(folder).name) and not (SEGMENTS / f"sem.{semaphore}").exists()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,8 +57,9 @@ def test_the_next_run_removes_what_a_killed_one_left_and_spares_a_live_one(tmp_p
     done = subprocess.run(
         [sys.executable, "-c", with_block + inside], env=environment, capture_output=True, text=True
     )
-    segment, folder = done.stdout.split()
+    segment, folder, semaphore = done.stdout.split()
     assert Path(folder).is_dir() and (SEGMENTS / segment).exists()
+    assert (SEGMENTS / f"sem.{semaphore}").exists()
     alive, foreign = tmp_path / "dc00000", tmp_path / "dcfffff"
     alive.mkdir()
     foreign.mkdir()  # no lock: not ours
@@ -66,7 +71,7 @@ def test_the_next_run_removes_what_a_killed_one_left_and_spares_a_live_one(tmp_p
             os.utime(each / ".lock", (0, 0))
         leftovers.remove_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == [alive, foreign]
-    assert not (SEGMENTS / segment).exists()
+    assert not (SEGMENTS / segment).exists() and not (SEGMENTS / f"sem.{semaphore}").exists()
 
 
 def test_blocks_do_not_nest_and_the_environment_is_as_before(tmp_path, monkeypatch):
