@@ -207,6 +207,21 @@ def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
     assert "segments.number_by=projected" in str(refused.value)
 
 
+def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
+    from recipe.difficulty_calib.number_loss import check_groups
+
+    off = "algorithm.filter_groups.enable=false"
+    check_groups(composed("pocket", "rule=segments", off), "projected")
+    with pytest.raises(ConfigurationError, match=r"filter_groups.enable: set that to false"):
+        check_groups(composed("pocket", "rule=segments"), "projected")
+
+
+@pytest.mark.parametrize("way", ["drawn", "expected", "projected", "mapped"])
+def test_each_way_to_pay_a_number_is_one_key(way):
+    of_way = f"trainer.v1.difficulty_guided.segments.number_by={way}"
+    assert TrainerOptions.of(composed("pocket", "rule=segments", of_way)).segments.number_by == way
+
+
 @pytest.mark.parametrize("step", [0, 1.1, -0.1])
 def test_a_step_beyond_its_target_or_backwards_is_refused(step):
     of_step = f"trainer.v1.difficulty_guided.segments.number_step={step}"
