@@ -2,11 +2,10 @@
 
 For each token t of a number, behind the tokens before it, a are its alternatives: tokens of digits in
 t's place, the rest of the number as it was drawn. o_a is the confidence that then stands there, p(a) its
-probability, y the target (``segments.target``) and w the number's weight. Two losses, the second with
-two ways to its T:
+probability, y the target (``segments.target``) and w the number's weight. Two losses:
 
-    expected             L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
-    projected, mapped    L_t = - w * sum_a T(a) * log p(a)
+    expected     L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
+    projected    L_t = - w * sum_a T(a) * log p(a)
 
 ``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one the
 later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the
@@ -17,20 +16,15 @@ numbers are left.
 ``projected`` takes one gradient step of the Brier score by the mean number m, to m + step * (y - m),
 and lets T be the two neighbouring digits whose mean that is (1 and 0 where one of them hits it). All
 digits move by what they lack. T has hardly any spread, so the number comes to be certain of its own
-mean, and the mean follows the verdicts. m is that of p at the time, without gradient. That is its
-flaw: on the way to T a skewed p goes away from its own mode, and the next T follows it.
-
-``mapped`` takes a T that no update moves: the two digits whose mean is what answers with the drawn
-number deserved (`verdict_map`). Where those that say 0.9 are right in 73 of 100 cases, one that
-said 0.9 is to say 0.7 or 0.8. The luck of a single answer moves nothing.
+mean, and the mean follows the verdicts. m is that of p at the time, without gradient: on the way to T
+a skewed p leaves its own mode, m with it, and the next T follows (RESULTS.md).
 
 Whatever breaks the number off, or makes it one that the reward does not read (above 1), has no share in
 T and earns nothing, as being certain and wrong does.
 
 What stands before the decimal point decides more than its place: behind 1 there are zeros alone, so the
 number "1.0" does not say what would stand behind a 0. Such a token, and those of "100%", stay with the
-advantage of what was drawn; with ``mapped`` a 0 stands for the highest number behind it, 0.9 or 0.99,
-and above that T has a share of 1.
+advantage of what was drawn.
 
 verl hands the logits to a loss function for distillation alone (``distillation_use_topk``): the trainer
 asks for them under that name, and `actor_loss` stands in the place of verl's `ppo_loss`.
@@ -92,11 +86,7 @@ class DigitTokens:
                 self._by_lead[match[1]].append((match[2], index))
 
     def alternatives(
-        self,
-        pieces: Sequence[str],
-        ids: Sequence[int],
-        is_number: NDArray[np.bool_],
-        before_point: bool = False,
+        self, pieces: Sequence[str], ids: Sequence[int], is_number: NDArray[np.bool_]
     ) -> list[Alternatives]:
         """For each token of a response's numbers, those that may stand in its place, itself included.
 
@@ -104,12 +94,10 @@ class DigitTokens:
             pieces: (L,) the text that each token adds.
             ids: (L,) the tokens.
             is_number: (L,) which of them write a number; each run of them is one.
-            before_point: whether the 0 or 1 before a decimal point has alternatives too: 1, and 0
-                with the highest number behind it.
 
         Returns:
-            (L,) lists, empty for every other token, else for those before a decimal point and for all
-            of "100%". A number's token without digits (the point, a percent sign) has itself alone.
+            (L,) lists, empty for every other token, for those before a decimal point and for all of
+            "100%". A number's token without digits (the point, a percent sign) has itself alone.
         """
         found: list[Alternatives] = [[] for _ in ids]
         places = np.flatnonzero(is_number)
@@ -123,8 +111,6 @@ class DigitTokens:
             for place in run:
                 start, end = end, end + len(pieces[place])
                 if end <= match.start():
-                    if before_point and "%" not in number:
-                        found[place] = self._before_point(ids[place], number, match.start())
                     continue
                 before = number[:start] + pieces[place].rstrip("0123456789")
                 values = [
@@ -134,11 +120,6 @@ class DigitTokens:
                 numbers = [(index, value) for index, value in values if value is not None]
                 found[place] = numbers or [(ids[place], stated)]
         return found
-
-    def _before_point(self, token: int, number: str, point: int) -> Alternatives:
-        decimals = len(number[point + 1 :].rstrip())
-        values = {"0": 1 - 0.1**decimals, "1": 1.0}
-        return [(index, values[digits]) for digits, index in self._like(token) if digits in values]
 
     def _like(self, token: int) -> list[tuple[str, int]]:
         match = _DIGITS.fullmatch(self._tokenizer.convert_ids_to_tokens(token) or "")

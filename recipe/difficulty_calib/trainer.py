@@ -11,17 +11,16 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
   on;
 - ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`), with
-  ``number_by=mapped`` a number's digits by all that might stand there (`number_loss`);
+  ``number_by=projected`` a number's digits by all that might stand there (`number_loss`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
   ignores (it samples for ever when all groups tie).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
@@ -58,7 +57,6 @@ from recipe.difficulty_calib.segments import (
     segment_curves,
     token_kinds,
 )
-from recipe.difficulty_calib.verdict_map import VerdictMap
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 from reward_fns.errors import ConfigurationError
 
@@ -274,13 +272,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if not self._expects_numbers(self.config):
             return
         self._digits = DigitTokens(self.tokenizer)
-        self._deserved = VerdictMap()
         workers = self.actor_rollout_wg
         config = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
         options = self.options.segments
-        step = {"expected": None, "projected": options.number_step, "mapped": 1.0}[
-            options.number_by
-        ]
+        step = options.number_step if options.number_by == "projected" else None
         workers.set_loss_fn(partial(actor_loss, config=config, step=step))
         update_actor = workers.update_actor
 
@@ -303,31 +298,13 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         options = self.options.segments
         aims = {key: Aim([[] for _ in ids]) for key, ids in responses.items()}
         targets = number_targets(list(rollouts.values()), options)
-        is_mapped = options.number_by == "mapped"
-        if is_mapped:
-            targets = self._as_deserved(list(rollouts.values()), targets)
         for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
             if target is None:
                 continue
             is_number = rollout.kinds == NUMBER
-            found = self._digits.alternatives(
-                pieces[key], responses[key].tolist(), is_number, before_point=is_mapped
-            )
+            found = self._digits.alternatives(pieces[key], responses[key].tolist(), is_number)
             aims[key] = Aim(found, target, weight=options.number * rollout.delta)
         return aims
-
-    def _as_deserved(
-        self, rollouts: Sequence[Rollout], targets: Sequence[float | None]
-    ) -> list[float | None]:
-        """What answers with each number deserved; None where a rollout has no target."""
-        numbers = [
-            rollout.reward["confidence"]
-            for rollout, target in zip(rollouts, targets, strict=True)
-            if target is not None
-        ]
-        judged = [target for target in targets if target is not None]
-        deserved = iter(self._deserved(np.array(numbers), np.array(judged)).tolist())
-        return [None if target is None else next(deserved) for target in targets]
 
     # Curves ----------------------------------------------------------------------------------------------------------
 

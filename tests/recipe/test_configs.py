@@ -216,7 +216,7 @@ def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
         check_groups(composed("pocket", "rule=segments"), "projected")
 
 
-@pytest.mark.parametrize("way", ["drawn", "expected", "projected", "mapped"])
+@pytest.mark.parametrize("way", ["drawn", "expected", "projected"])
 def test_each_way_to_pay_a_number_is_one_key(way):
     of_way = f"trainer.v1.difficulty_guided.segments.number_by={way}"
     assert TrainerOptions.of(composed("pocket", "rule=segments", of_way)).segments.number_by == way

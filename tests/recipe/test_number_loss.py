@@ -1,6 +1,5 @@
 """The number's loss in expectation, against brute force over the numbers that might stand there."""
 
-import numpy as np
 import pytest
 import torch
 from tensordict import TensorDict
@@ -243,50 +242,3 @@ def test_the_mean_that_is_projected_is_kept():
     third = 1 / 3
     expected = [[0, third, 2 * third, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
     assert torch.allclose(onto, torch.tensor(expected), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("number", "values"),
-    [
-        ("0.7", {"0": 0.9, "1": 1.0}),
-        ("1.0", {"0": 0.9, "1": 1.0}),
-        ("0.75", {"0": 0.99, "1": 1.0}),
-        ("1", None),
-        ("85%", None),
-        ("1.5%", None),
-    ],
-)
-def test_before_the_point_a_0_stands_for_the_highest_number_behind_it(tokenizer, number, values):
-    ids, rollout = rollout_of(tokenizer, number)
-    pieces = decoded_pieces(tokenizer, ids)
-    is_number = rollout.kinds == NUMBER
-    with_it = DigitTokens(tokenizer).alternatives(pieces, ids, is_number, before_point=True)
-    without = DigitTokens(tokenizer).alternatives(pieces, ids, is_number)
-    (first, *_) = np.flatnonzero(is_number)
-    assert with_it[first + 1 :] == without[first + 1 :]
-    if values is None:
-        assert with_it[first] == without[first]
-        return
-    assert without[first] == []
-    assert {tokenizer.decode([i]).strip(): v for i, v in with_it[first]} == pytest.approx(values)
-
-
-def test_what_a_number_deserved_is_where_descent_ends_and_no_update_moves_it(tokenizer):
-    """`mapped`: a step of 1 to a target that is not the verdict; a skewed start keeps its aim."""
-    rollouts = [rollout_of(tokenizer, "0.2")]
-    (ids, rollout), *_ = rollouts
-    found = alternatives_of(tokenizer, ids, rollout)
-    data, prompts, responses = packed(tokenizer, rollouts, SegmentOptions(target="instance"))
-    for name, value in batch_fields([Aim(found, 0.35, 1.0)]).items():
-        data[name] = value
-    (place,) = by_place(prompts, rollouts)
-    begin = torch.zeros(1, len(prompts[0]) + len(responses[0]), len(tokenizer))
-    begin[0, place, digits_of(tokenizer)] = torch.tensor([6.0, 5, 1, 1, 1, 1, 2, 3, 3, 2])
-    logits = begin.requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=0.1)
-    for _ in range(150):
-        optimizer.zero_grad()
-        number_losses(logits, data, step=1.0).sum().backward()
-        optimizer.step()
-    chances = torch.softmax(logits.detach()[0, place], -1)[digits_of(tokenizer)]
-    assert chances[3:5].tolist() == pytest.approx([0.5, 0.5], abs=0.02)
