@@ -1,8 +1,8 @@
 """What verl and vLLM leave behind when they are ended, made where it can be found and removed.
 
 verl ends its servers by killing them. What they held stays: segments of shared memory (400 MB a
-run), semaphores, vLLM's sockets and `vllm_dist_*`, verl's `ckpt_*.lock`. A run therefore gets a folder of its
-own, short (a socket's path may have 107 characters), below the temporary directory:
+run), semaphores, vLLM's sockets and `vllm_dist_*`, verl's `ckpt_*.lock`. A run therefore gets a
+folder of its own, short (a socket's path may have 107 characters), below the temporary directory:
 
     /tmp/dc1a2b3/            TMPDIR of the run; segments and semaphores are named /dc1a2b3...
     /tmp/dc1a2b3/.lock       held as long as the run lives
