@@ -94,7 +94,8 @@ def _held(folder: Path) -> Iterator[IO[str]]:
 def _remove(folder: Path) -> None:
     for pattern in (f"{folder.name}*", f"sem.{folder.name}*"):
         for segment in SEGMENTS.glob(pattern):
-            segment.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder, or another user's: not the run's
+                segment.unlink()
     # A process that is still ending may write there meanwhile: the next run removes the rest.
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -101,8 +101,9 @@ def keep_warnings(environment: MutableMapping[str, str]) -> None:
     to ERROR in any process: the reward's warnings, that a verdict is paid for again for one, would
     be seen nowhere in training.
     """
-    if "LOG_LEVEL" not in environment:  # which it reads as well
-        environment.setdefault("SAGEMAKER_CONTAINER_LOG_LEVEL", "WARNING")
+    name = "SAGEMAKER_CONTAINER_LOG_LEVEL"
+    if not environment.get(name) and not environment.get("LOG_LEVEL"):  # which it reads as well
+        environment[name] = "WARNING"
 
 
 def _register() -> None:

@@ -48,15 +48,15 @@ class CalibratedSFTTrainer(sft_trainer.SFTTrainer):
     """verl's SFT trainer with ``number_brier``."""
 
     def _build_engine(self) -> None:
-        weight = float(self.config.number_brier)
-        if not 0 <= weight < math.inf:
-            raise ConfigurationError(f"number_brier is a weight >= 0, got {weight}")
+        weight = self.config.number_brier
+        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise ConfigurationError(f"number_brier is a weight >= 0, got {weight!r}")
         super()._build_engine()
         if not weight:
             return
         check_all(OVERRIDES | RELIED_ON, "number_brier")
         self.training_client.set_loss_fn(partial(loss_with_number, config=None))
-        numbers = NumberAims(self.model_config.tokenizer, weight)
+        numbers = NumberAims(self.model_config.tokenizer, float(weight))
         train_batch = self.training_client.train_batch
 
         def with_aims(data: TensorDict) -> TensorDict:

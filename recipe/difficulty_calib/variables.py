@@ -148,8 +148,9 @@ def refuse_secrets(expert: str | Mapping[str, Any], environment: Mapping[str, st
     found = next(secrets_in(expert, known_secrets(environment)), None)
     if found is None:
         return
-    start = f"EXPERT has what looks like a secret in {'.'.join(found)}, which logs would show: "
-    if found[0] != "parameters":
+    where = ".".join(found) or "its place"
+    start = f"EXPERT has what looks like a secret in {where}, which logs would show: "
+    if found[:1] != ("parameters",):
         raise UserError(
             f"{start}name the environment variable that holds it (a key: api_key_env, a password: "
             "password_env, what goes into a request's body: parameters_env; a class of your own: an "
@@ -176,17 +177,32 @@ def refuse_secret_key(key: str, environment: Mapping[str, str]) -> None:
 
     from reward_fns.expert.serving.secret_options import is_secret_name, known_secrets, secrets_in
 
+    name = key.partition("=")[0]
     try:
         override = OverridesParser.create().parse_override(key)
-    except HydraException:
-        return  # Hydra tells of it
+    except (HydraException, RecursionError) as error:
+        # Hydra's own message would show the value.
+        raise UserError(f"{name}: Hydra cannot read its value, quote it") from error
+    if override.is_sweep_override():
+        raise UserError(f"{name} has several values: the script trains once, give it one")
     options = override.value()
-    for name in reversed(override.key_or_group.split(".")):
-        options = {name: options}
-    found = next(secrets_in(options, known_secrets(environment)), None)
-    named = [name for name in _OF_ENVIRONMENT.findall(key) if is_secret_name(name)]
-    if found or named:
-        where = ".".join(found) if found else f"{override.key_or_group}, ${{oc.env:{named[0]}}},"
+    for part in reversed(override.key_or_group.split(".")):
+        options = {part: options}
+    known = known_secrets(environment)
+    found = next(secrets_in(options, known), None)
+    of_environment = [
+        variable
+        for variable in _OF_ENVIRONMENT.findall(key)
+        if is_secret_name(name)
+        or is_secret_name(variable)
+        or list(secrets_in(environment.get(variable, ""), known))
+    ]
+    if found is not None or of_environment:
+        where = (
+            ".".join(found)
+            if found is not None
+            else f"{override.key_or_group}, ${{oc.env:{of_environment[0]}}},"
+        )
         raise UserError(
             f"{where} has what looks like a secret, which verl prints and tracks: leave it out; an "
             "expert's is named in EXPERT by api_key_env, password_env or parameters_env, and "

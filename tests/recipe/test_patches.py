@@ -310,7 +310,7 @@ def warning_of_a_reward(**variables: str) -> str:
 
 
 def test_a_warning_is_seen_beside_vllms_server():
-    assert "paid again" in warning_of_a_reward()
+    assert "paid again" in warning_of_a_reward(SAGEMAKER_CONTAINER_LOG_LEVEL="")  # set, and empty
 
 
 def test_a_level_that_the_user_names_holds():

@@ -97,10 +97,11 @@ def test_weight_0_is_verls_own_trainer(monkeypatch):
     assert client.train_batch is before and not hasattr(client, "set_loss_fn")
 
 
-def test_a_negative_weight_is_refused(monkeypatch):
+@pytest.mark.parametrize("weight", [-1.0, "abc", None, float("nan")])
+def test_what_is_no_weight_is_refused(monkeypatch, weight):
     monkeypatch.setattr(SFTTrainer, "_build_engine", lambda self: None)
     trainer = object.__new__(CalibratedSFTTrainer)
-    trainer.config = SimpleNamespace(number_brier=-1.0)
+    trainer.config = SimpleNamespace(number_brier=weight)
     with pytest.raises(sft.ConfigurationError, match="number_brier"):
         trainer._build_engine()
 

@@ -104,6 +104,7 @@ def test_what_a_later_stage_would_stumble_over_is_refused(name, value, why):
 
 
 SECRET = "c4n4ry"
+RAY_VARIABLES = "ray_kwargs.ray_init.runtime_env.env_vars"
 
 
 @pytest.mark.parametrize(
@@ -184,11 +185,15 @@ def test_nothing_set_is_fine():
         (f"trainer.project_name=hf_{SECRET}0123456789abcdef", "trainer.project_name"),
         ("trainer.project_name='as in the environment'", "trainer.project_name"),
         ("trainer.project_name=${oc.env:JUDGE_TOKEN}", "trainer.project_name, ${oc.env:JUDGE_TOKEN},"),
+        (f"+{RAY_VARIABLES}.HF_TOKEN={SECRET}", f"{RAY_VARIABLES}.HF_TOKEN"),
+        (f"+a.api_key_env=sk-proj-{SECRET}-0123456789", "a.api_key_env"),
+        ("+a.api_key=${oc.env:PLAIN}", "a.api_key, ${oc.env:PLAIN},"),
+        ("+a.x=${oc.env:PROXY}", "a.x, ${oc.env:PROXY},"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("stage", ["GRPO", "SFT"])
 def test_a_secret_among_hydra_keys_is_refused_unshown(key, where, stage):
-    given = {"JUDGE_TOKEN": "as in the environment"}
+    given = {"JUDGE_TOKEN": "as in the environment", "PROXY": f"http://me:{SECRET}@proxy:1"}
     if stage == "SFT" and " " in key:
         key = key.replace(
             "as in the environment", given.setdefault("A_TOKEN", "as-in-the-environment")
@@ -208,6 +213,27 @@ def test_keys_of_a_real_run_hold_none():
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=16384",
         "~reward.custom_reward_function.reward_kwargs.expert",
         "trainer.default_local_dir=${oc.env:HOME}/runs",
-        "not hydra",
+        "trainer.experiment_name='basic grpo'",
+        f"+{RAY_VARIABLES}.OMP_NUM_THREADS=1",
     ]
     check({"SFT_ARGS": "data.train_batch_size=8"}, keys)
+
+
+@pytest.mark.parametrize(
+    "value", [f"{SECRET}(def", f"hü{SECRET}", f"{SECRET},b", f"choice({SECRET},b)"]
+)
+def test_a_value_that_hydra_cannot_take_is_refused_before_hydra_shows_it(value):
+    with pytest.raises(UserError, match=r"^\+a\.x") as raised:
+        check({}, [f"+a.x={value}"])
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "expert",
+    [f"sk-proj-{SECRET}-0123456789", JUDGE | {"api_key_env": f"sk-{SECRET}-0123456789abc"}],
+)
+def test_a_key_in_the_place_of_a_kind_or_of_a_variable_is_refused_unshown(expert):
+    text = expert if isinstance(expert, str) else json.dumps(expert)
+    with pytest.raises(UserError, match="looks like a secret") as raised:
+        check({"EXPERT": text})
+    assert SECRET not in str(raised.value)

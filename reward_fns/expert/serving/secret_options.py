@@ -27,7 +27,7 @@ _LOOKS_LIKE_A_KEY = re.compile(
     r"\b(?:sk|pk|rk)-(?=[\w-]*\d)[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bgh[oprsu]_[A-Za-z0-9]{20,}"
     r"|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abprs]-[\w-]{10,}|\bAKIA[0-9A-Z]{16}\b"
     r"|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|^(?i:bearer|basic)\s+\S{4,}$"
+    r"|^(?i:bearer)\s+\S{4,}$|^(?i:basic)\s+[A-Za-z0-9+/]{12,}={0,2}$"
 )
 _NO_WORD = re.compile(
     r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}"
@@ -56,7 +56,7 @@ def is_secret_name(name: str) -> bool:
 
 def _names_variables(name: str) -> bool:
     """Whether variables of the environment stand under a name: `api_key_env`, `parameters_env`."""
-    return name.endswith("_env")
+    return name in ("api_key_env", "password_env", "parameters_env")
 
 
 def known_secrets(environment: Mapping[str, str]) -> list[str]:
@@ -84,12 +84,26 @@ def secrets_in(
                 yield (*path, HIDDEN)
             elif is_secret_name(shown) and _says_something(value):
                 yield (*path, shown)
-            elif not _names_variables(shown):
+            elif _names_variables(shown):
+                # The key itself in the place of its variable's name is the likeliest slip.
+                yield from _written_out(value, known, (*path, shown))
+            else:
                 yield from secrets_in(value, known, (*path, shown))
     elif isinstance(options, list | tuple):
         for number, value in enumerate(options):
             yield from secrets_in(value, known, (*path, str(number)))
     elif isinstance(options, str) and _is_secret_text(options, known, within=path):
+        yield path
+
+
+def _written_out(
+    value: Any, known: Sequence[str], path: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
+    """Where a secret stands and the name of its variable should."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _written_out(item, known, (*path, str(name)))
+    elif isinstance(value, str) and _is_secret_text(value, known, within=path):
         yield path
 
 
@@ -107,7 +121,7 @@ def without_secrets(options: Any, known: Sequence[str] = (), path: tuple[str, ..
             elif is_secret_name(str(name)) and _says_something(value):
                 shown[name] = HIDDEN
             elif _names_variables(str(name)):
-                shown[name] = value
+                shown[name] = HIDDEN if list(_written_out(value, known, path)) else value
             else:
                 shown[name] = without_secrets(value, known, (*path, str(name)))
         return shown
