@@ -49,7 +49,8 @@ class CalibratedSFTTrainer(sft_trainer.SFTTrainer):
 
     def _build_engine(self) -> None:
         weight = self.config.number_brier
-        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 <= weight < math.inf:
             raise ConfigurationError(f"number_brier is a weight >= 0, got {weight!r}")
         super()._build_engine()
         if not weight:

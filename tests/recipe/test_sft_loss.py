@@ -97,7 +97,7 @@ def test_weight_0_is_verls_own_trainer(monkeypatch):
     assert client.train_batch is before and not hasattr(client, "set_loss_fn")
 
 
-@pytest.mark.parametrize("weight", [-1.0, "abc", None, float("nan")])
+@pytest.mark.parametrize("weight", [-1.0, "abc", None, True, float("nan")])
 def test_what_is_no_weight_is_refused(monkeypatch, weight):
     monkeypatch.setattr(SFTTrainer, "_build_engine", lambda self: None)
     trainer = object.__new__(CalibratedSFTTrainer)
