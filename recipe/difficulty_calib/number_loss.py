@@ -2,10 +2,11 @@
 
 For each token t of a number, behind the tokens before it, a are its alternatives: tokens of digits in
 t's place, the rest of the number as it was drawn. o_a is the confidence that then stands there, p(a) its
-probability, y the target (``segments.target``) and w the number's weight. Two losses:
+probability, y the target and w the number's weight. Three losses:
 
     expected     L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
     projected    L_t = - w * sum_a T(a) * log p(a)
+    fitted       the same, with another T
 
 ``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one the
 later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the
@@ -24,10 +25,8 @@ T and earns nothing, as being certain and wrong does.
 
 What stands before the decimal point decides more than its place: behind 1 there are zeros alone, so the
 number "1.0" does not say what would stand behind a 0. Such a token, and those of "100%", stay with the
-advantage of what was drawn.
-
-verl hands the logits to a loss function for distillation alone (``distillation_use_topk``): the trainer
-asks for them under that name, and `actor_loss` stands in the place of verl's `ppo_loss`.
+advantage of what was drawn. ``fitted``, which knows where the number is to be, lets 1 and 0 stand for
+1 and the number next below it ("0.9", "0.99").
 """
 
 import math
@@ -40,7 +39,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import agg_loss
 from verl.utils.metric import Metric
@@ -48,16 +46,19 @@ from verl.workers.config import ActorConfig
 from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import no_padding_2_padding
 
-from reward_fns.errors import ConfigurationError
-
 IDS, VALUES, AIMS = "number_ids", "number_values", "number_aims"
 """Fields of a batch. (batch, response tokens, alternatives): token ids, -1 where there is none, and the
 confidences o_a that they make; (batch, response tokens, 2): y and w."""
+LOSSES, MEANS = "number_losses", "number_means"
+"""What is kept of the logits, (batch, prompt and response tokens)."""
 NO_TOKEN = -1
 
 #: What the losses rely on in verl: how verl asks for logits and hands them over.
-RELIED_ON = {
-    "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer._update_actor",),
+RELIED_ON: dict[str, tuple[str, ...]] = {
+    "verl.trainer.ppo.v1.trainer_base": (
+        "PPOTrainer._compute_ref_log_prob",
+        "PPOTrainer._update_actor",
+    ),
     "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
     "verl.workers.utils.losses": ("ppo_loss",),
 }
@@ -76,10 +77,12 @@ class DigitTokens:
 
     Args:
         tokenizer: of Hugging Face.
+        before_point: let a 1 and a 0 before a decimal point stand in each other's place.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, before_point: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._before_point = before_point
         self._by_lead: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for token, index in sorted(tokenizer.get_vocab().items()):
             if match := _DIGITS.fullmatch(token):
@@ -96,8 +99,9 @@ class DigitTokens:
             is_number: (L,) which of them write a number; each run of them is one.
 
         Returns:
-            (L,) lists, empty for every other token, for those before a decimal point and for all of
-            "100%". A number's token without digits (the point, a percent sign) has itself alone.
+            (L,) lists, empty for every other token, for those before a decimal point (but see
+            `before_point`) and for all of "100%". A number's token without digits (the point, a
+            percent sign) has itself alone.
         """
         found: list[Alternatives] = [[] for _ in ids]
         places = np.flatnonzero(is_number)
@@ -111,6 +115,8 @@ class DigitTokens:
             for place in run:
                 start, end = end, end + len(pieces[place])
                 if end <= match.start():
+                    if self._before_point and end == match.start():
+                        found[place] = self._one_or_zero(ids[place], number[end:])
                     continue
                 before = number[:start] + pieces[place].rstrip("0123456789")
                 values = [
@@ -120,6 +126,12 @@ class DigitTokens:
                 numbers = [(index, value) for index, value in values if value is not None]
                 found[place] = numbers or [(ids[place], stated)]
         return found
+
+    def _one_or_zero(self, token: int, behind: str) -> Alternatives:
+        """1, and the number next below it with as many decimals as stand behind the point."""
+        step = 10.0 ** -sum(c.isdigit() for c in behind)
+        values = {"0": 1 - step, "1": 1.0}
+        return [(index, values[digits]) for digits, index in self._like(token) if digits in values]
 
     def _like(self, token: int) -> list[tuple[str, int]]:
         match = _DIGITS.fullmatch(self._tokenizer.convert_ids_to_tokens(token) or "")
@@ -155,10 +167,10 @@ class Aim:
     weight: float = 0.0
 
 
-def batch_fields(aims: Sequence[Aim]) -> dict[str, torch.Tensor]:
-    """`IDS`, `VALUES` and `AIMS` of a batch, one `Aim` a response."""
+def batch_fields(aims: Sequence[Aim], targets: bool = True) -> dict[str, torch.Tensor]:
+    """`IDS`, `VALUES` and, with ``targets``, `AIMS` of a batch, one `Aim` a response."""
     width = max((len(token) for aim in aims for token in aim.alternatives), default=0) or 1
-    fields: dict[str, list[torch.Tensor]] = {IDS: [], VALUES: [], AIMS: []}
+    fields: dict[str, list[torch.Tensor]] = {IDS: [], VALUES: [], **({AIMS: []} if targets else {})}
     for aim in aims:
         ids = torch.full((len(aim.alternatives), width), NO_TOKEN, dtype=torch.int64)
         values = torch.zeros((len(aim.alternatives), width))
@@ -168,11 +180,57 @@ def batch_fields(aims: Sequence[Aim]) -> dict[str, torch.Tensor]:
                 values[place, column] = value
         fields[IDS].append(ids)
         fields[VALUES].append(values)
-        fields[AIMS].append(torch.tensor([[aim.target, aim.weight]]).repeat(len(ids), 1))
+        if targets:
+            fields[AIMS].append(torch.tensor([[aim.target, aim.weight]]).repeat(len(ids), 1))
     return {
         name: torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
         for name, tensors in fields.items()
     }
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """The tokens of a packed batch that have alternatives, (n,) of them.
+
+    Attributes:
+        rows: (n,) their places among the responses' tokens.
+        places: (n,) where in the logits they are predicted.
+        is_alternative: (n, alternatives) which columns count.
+        values, logs: (n, alternatives) o_a and log p(a), -inf where none counts.
+    """
+
+    rows: torch.Tensor
+    places: torch.Tensor
+    is_alternative: torch.Tensor
+    values: torch.Tensor
+    logs: torch.Tensor
+
+    @classmethod
+    def of(cls, logits: torch.Tensor, data: TensorDict) -> "_Paid":
+        ids, values = data[IDS].values(), data[VALUES].values()
+        prompts, responses = (data[name].offsets().diff() for name in ("prompts", "responses"))
+        starts = (prompts + responses).cumsum(0) - responses - 1
+        places = torch.cat(
+            [
+                start + torch.arange(int(n), device=n.device)
+                for start, n in zip(starts, responses, strict=True)
+            ]
+        )
+        (rows,) = (ids != NO_TOKEN).any(-1).nonzero(as_tuple=True)
+        logs = torch.log_softmax(logits[0, places[rows]].float(), dim=-1)
+        is_alternative = ids[rows] != NO_TOKEN
+        of_ids = logs.gather(-1, ids[rows].clamp(min=0)).masked_fill(~is_alternative, -math.inf)
+        return cls(rows, places[rows], is_alternative, values[rows], of_ids)
+
+    def means(self) -> torch.Tensor:
+        """(n, 1), without gradient: the mean of o_a, among the alternatives."""
+        shares = torch.softmax(self.logs.detach(), dim=-1)
+        return (shares * self.values).sum(-1, keepdim=True)
+
+    def spread(self, of_paid: torch.Tensor, length: int) -> torch.Tensor:
+        """(1, length): each value at the place that predicts its token, 0 elsewhere."""
+        found = of_paid.new_zeros(length)
+        return found.index_put((self.places,), of_paid).unsqueeze(0)
 
 
 def number_losses(logits: torch.Tensor, data: TensorDict, step: float | None) -> torch.Tensor:
@@ -181,34 +239,53 @@ def number_losses(logits: torch.Tensor, data: TensorDict, step: float | None) ->
     Args:
         logits: (1, tokens, vocabulary), prompts and responses of the batch one behind the other.
         data: with ``prompts``, ``responses``, `IDS`, `VALUES` and `AIMS`, nested.
-        step: of ``projected``, in [0, 1]; None is ``expected``.
+        step: how far T's mean goes from m to y, in [0, 1]: that of ``projected``, 1 of ``fitted``;
+            None is ``expected``.
 
     Returns:
         (1, tokens).
     """
-    ids, values, aims = (data[name].values() for name in (IDS, VALUES, AIMS))
-    prompts, responses = (data[name].offsets().diff() for name in ("prompts", "responses"))
-    starts = (prompts + responses).cumsum(0) - responses - 1
-    places = torch.cat(
-        [
-            start + torch.arange(int(n), device=n.device)
-            for start, n in zip(starts, responses, strict=True)
-        ]
-    )
-    paid = (ids != NO_TOKEN).any(-1)
-    logs = torch.log_softmax(logits[0, places[paid]].float(), dim=-1)
-    is_alternative = ids[paid] != NO_TOKEN
-    logs_of = logs.gather(-1, ids[paid].clamp(min=0)).masked_fill(~is_alternative, -math.inf)
-    values_of, targets, weights = values[paid], aims[paid, :1], aims[paid, 1]
+    paid = _Paid.of(logits, data)
+    aims = data[AIMS].values()[paid.rows]
+    targets, weights = aims[:, :1], aims[:, 1]
     if step is None:
-        losses = -(logs_of.exp() * (1 - (values_of - targets) ** 2)).sum(-1)
+        losses = -(paid.logs.exp() * (1 - (paid.values - targets) ** 2)).sum(-1)
     else:
-        shares = torch.softmax(logs_of.detach(), dim=-1)
-        means = (shares * values_of).sum(-1, keepdim=True)
-        onto = projected(means + step * (targets - means), values_of, is_alternative)
-        losses = -(onto * logs_of.masked_fill(~is_alternative, 0)).sum(-1)
-    found = logs.new_zeros(logits.shape[1])
-    return found.index_put((places[paid],), weights * losses).unsqueeze(0)
+        means = paid.means()
+        onto = projected(means + step * (targets - means), paid.values, paid.is_alternative)
+        losses = -(onto * paid.logs.masked_fill(~paid.is_alternative, 0)).sum(-1)
+    return paid.spread(weights * losses, logits.shape[1])
+
+
+def number_means(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
+    """The mean of o_a at the place whose logits predict token t, 0 elsewhere: (1, tokens).
+
+    Args:
+        logits, data: as of `number_losses`, without `AIMS`.
+    """
+    paid = _Paid.of(logits, data)
+    return paid.spread(paid.means()[:, 0], logits.shape[1])
+
+
+def mean_number(alternatives: Sequence[Alternatives], means: Sequence[float]) -> float | None:
+    """The mean of the number that might have stood behind an answer, in [0, 1]; None where it has none.
+
+    Args:
+        alternatives: (L,) see `DigitTokens.alternatives`, with ``before_point``.
+        means: (L,) of `number_means`.
+
+    Exact but for the digits behind the first, which are as drawn. Of a number that was drawn as 1, what
+    would have stood behind a 0 is unknown: the number next below 1 is put there.
+    """
+    places = [place for place, token in enumerate(alternatives) if len(token) > 1]
+    if not places:
+        return None
+    first, *others = places
+    if len(alternatives[first]) > 2 or not others:
+        return means[first]
+    below = min(value for _, value in alternatives[first])
+    chance_of_one = (means[first] - below) / (1 - below)
+    return chance_of_one + (1 - chance_of_one) * means[others[0]]
 
 
 def projected(
@@ -247,14 +324,20 @@ def actor_loss(
     """verl's `ppo_loss` and the number's, `number_losses` with ``step``.
 
     verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them,
-    and with ``model_output``, in which that stands, for the loss and its metrics.
+    and with ``model_output``, in which that stands, for the loss and its metrics. A batch without
+    `AIMS` is the reference's: its means are kept, and there is no loss.
     """
+    is_reference = AIMS not in data
     if student_logits is not None:
-        return {"number_losses": number_losses(student_logits, data, step)}
+        if is_reference:
+            return {MEANS: number_means(student_logits, data)}
+        return {LOSSES: number_losses(student_logits, data, step)}
     assert model_output is not None
+    if is_reference:
+        return model_output["log_probs"].values().new_zeros(()), {}
     loss, metrics = ppo_loss(config, model_output, data, dp_group)
     number = agg_loss(
-        no_padding_2_padding(model_output["number_losses"], data),
+        no_padding_2_padding(model_output[LOSSES], data),
         data["response_mask"].to_padded_tensor(0).to(bool),
         config.loss_agg_mode,
         **config.global_batch_info,
@@ -262,50 +345,3 @@ def actor_loss(
     aggregation = metrics["actor/pg_loss"].aggregation
     metrics["actor/number_loss"] = Metric(value=number, aggregation=aggregation)
     return loss + number, metrics
-
-
-def check_groups(config: DictConfig, number_by: str) -> None:
-    """Refuse dynamic sampling, which leaves out groups by what came out.
-
-    A group of equal rewards moves no advantage, so it costs a drawn number nothing. Here it teaches
-    as any other: without the groups whose answers are all wrong and say so alike, low numbers are
-    held against too many right answers.
-
-    Raises:
-        ConfigurationError: it is on.
-    """
-    if config.algorithm.filter_groups.enable:
-        raise ConfigurationError(
-            f"segments.number_by={number_by} learns from groups of equal rewards too, and does not go "
-            "with algorithm.filter_groups.enable: set that to false, or take segments.number_by=drawn"
-        )
-
-
-def check_logits(config: DictConfig, number_by: str) -> None:
-    """Refuse what keeps a response's logits from being in one place.
-
-    Raises:
-        ConfigurationError: a key does so; the message names it.
-    """
-    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
-    refused = {
-        "actor_rollout_ref.model.use_fused_kernels": bool(model.get("use_fused_kernels")),
-        # verl's older name of the second
-        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": (
-            actor.get("ulysses_sequence_parallel_size", 1) > 1
-        ),
-        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (
-            actor.fsdp_config.get("ulysses_sequence_parallel_size", 1) > 1
-        ),
-        "actor_rollout_ref.actor.fsdp_config.pad_to_length": bool(
-            actor.fsdp_config.get("pad_to_length")
-        ),
-        "distillation.enabled": bool((config.get("distillation") or {}).get("enabled")),
-    }
-    if actor.strategy not in ("fsdp", "fsdp2"):
-        refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
-    if found := [key for key, is_set in refused.items() if is_set]:
-        raise ConfigurationError(
-            f"segments.number_by={number_by} reads the logits and does not go with {', '.join(found)}: "
-            "leave that out, or take segments.number_by=drawn"
-        )

@@ -18,8 +18,8 @@ The number's target y is the expert's verdict o_expert (``instance``), the mean 
 chance of being right. The group's mean has less variance, and says nothing of this answer against the
 group's others; hence the half.
 
-With ``segments.number_by`` ``expected`` or ``projected`` the trainer pays a number's digits by all that
-might stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
+With ``segments.number_by`` other than ``drawn`` the trainer pays a number's digits by all that might
+stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
 
 A confidence that is stated on two lines is paid on both: the reward reads the two as one number, and
 different ones are a defect. The percent sign says what number the digits are, and is paid with them.
@@ -44,7 +44,7 @@ from reward_fns.response_text import Span
 REST, CLAIM, TAG, NUMBER = range(4)
 NAMES = {CLAIM: "claim", TAG: "tag", NUMBER: "number", REST: "rest"}
 TARGETS = ("instance", "group", "hybrid")
-NUMBER_BY = ("drawn", "expected", "projected")
+NUMBER_BY = ("drawn", "expected", "projected", "fitted")
 _EPSILON = 1e-6
 _PERCENT = re.compile(r"[^\S\r\n]*%")  # on the number's line
 
@@ -58,9 +58,10 @@ class SegmentOptions:
 
     Attributes:
         target: of the number, one of `TARGETS`.
-        number_by: ``drawn`` pays the number that was drawn, ``expected`` and ``projected`` its digits
-            behind the point by the probabilities of all that might stand there (`number_loss`); not
-            divided by a standard deviation, and not clipped where a batch is passed over more than once.
+        number_by: ``drawn`` pays the number that was drawn, ``expected``, ``projected`` and ``fitted``
+            its digits by the probabilities of all that might stand there (`number_loss`); not divided
+            by a standard deviation, and not clipped where a batch is passed over more than once.
+            ``fitted`` has a target of its own, and `target` says nothing.
         number_step: of ``projected``, how far the mean number goes to its target, in (0, 1].
         claim, tag, number: weights, >= 0. A number is few tokens among many, and the loss is averaged
             over all of a response's.

@@ -41,7 +41,7 @@ from recipe.difficulty_calib.segments import NUMBER, decoded_pieces, token_kinds
 from reward_fns.errors import ConfigurationError
 
 #: What this trainer overrides: module of verl -> names in it.
-OVERRIDES = {sft_trainer.__name__: ("SFTTrainer._build_engine",)}
+OVERRIDES: dict[str, tuple[str, ...]] = {sft_trainer.__name__: ("SFTTrainer._build_engine",)}
 
 
 class CalibratedSFTTrainer(sft_trainer.SFTTrainer):

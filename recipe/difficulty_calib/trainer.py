@@ -11,14 +11,14 @@ On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guide
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
   on;
 - ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`), with
-  ``number_by=projected`` a number's digits by all that might stand there (`number_loss`);
+  ``number_by`` other than ``drawn`` a number's digits by all that might stand there (`number_payment`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
   ignores (it samples for ever when all groups tie).
 """
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,18 +28,17 @@ from tensordict import NonTensorStack, TensorDict
 from verl.trainer.ppo.core_algos import register_adv_est
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-from verl.utils.config import omega_conf_to_dataclass
 
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
-from recipe.difficulty_calib.number_loss import (
-    RELIED_ON,
-    Aim,
-    DigitTokens,
-    actor_loss,
-    batch_fields,
+from recipe.difficulty_calib.number_loss import RELIED_ON, batch_fields
+from recipe.difficulty_calib.number_map import NumberMap
+from recipe.difficulty_calib.number_payment import (
+    Answer,
+    NumberPayment,
     check_groups,
     check_logits,
+    check_reference,
 )
 from recipe.difficulty_calib.options import (
     TrainerOptions,
@@ -48,15 +47,7 @@ from recipe.difficulty_calib.options import (
     watch_rewards,
 )
 from recipe.difficulty_calib.patches.stock import check_all
-from recipe.difficulty_calib.segments import (
-    NUMBER,
-    Rollout,
-    decoded_pieces,
-    number_targets,
-    segment_advantages,
-    segment_curves,
-    token_kinds,
-)
+from recipe.difficulty_calib.segments import Rollout, segment_advantages, segment_curves
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 from reward_fns.errors import ConfigurationError
 
@@ -71,9 +62,11 @@ OVERRIDES = {
         "PPOTrainer._add_prompts_to_generate",
         "PPOTrainer._add_batch_to_generate",
         "PPOTrainer._compute_old_log_prob",
+        "PPOTrainer._compute_ref_log_prob",
         "PPOTrainer._compute_advantage",
         "PPOTrainer._compute_metrics",
         "PPOTrainer._setup",
+        "PPOTrainer._save_checkpoint",
     ),
     "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
 }
@@ -117,6 +110,9 @@ def _check_segments(config: DictConfig) -> None:
 class DifficultyGuidedTrainer(PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
 
+    _numbers: NumberPayment | None = None
+    """None: each number is paid as it was drawn."""
+
     def __init__(self, config: DictConfig) -> None:
         check_all(OVERRIDES, "trainer difficulty_guided")
         check_served_expert(config)
@@ -127,11 +123,13 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if _by_segment(config):
             _check_segments(config)
             self._reward = configured_reward(config)
-        if self._expects_numbers(config):
-            number_by = self.options.segments.number_by
+        number_by = self.options.segments.number_by if _by_segment(config) else "drawn"
+        if number_by != "drawn":
             check_all(RELIED_ON, f"segments.number_by={number_by}")
             check_groups(config, number_by)
             check_logits(config, number_by)
+        if number_by == "fitted":
+            check_reference(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
@@ -212,17 +210,16 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             batch = super()._compute_advantage(batch, metrics)
         finally:
             _FILLED_IN_LATER.reset(token)
-        fields = ["uid", "responses", "data_source"]
         rewards = self._rewards(batch)
+        fields = ["uid", "data_source"]
         data = tq.kv_batch_get(
             keys=list(batch.keys), partition_id=batch.partition_id, select_fields=fields
         )
-        responses = dict(zip(batch.keys, data["responses"].unbind(), strict=True))
-        pieces = {key: decoded_pieces(self.tokenizer, responses[key].tolist()) for key in rewards}
+        answers = self._answers(batch)
         rollouts = {
             key: Rollout(
                 group=str(getattr(uid, "data", uid)),
-                kinds=token_kinds(pieces[key], self._reward.thinking),
+                kinds=answers[key].kinds,
                 reward=rewards[key],
                 delta=self._reward.coefficients_of(str(getattr(source, "data", source))).delta,
             )
@@ -232,8 +229,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         by_std = bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))
         computed = segment_advantages(list(rollouts.values()), self.options.segments, by_std)
         number_fields = {}
-        if self._expects_numbers(self.config):
-            aims = self._number_aims(rollouts, responses, pieces)
+        if self._numbers:
+            aims = self._numbers.aims(rollouts, answers)
             for key, advantages in zip(rollouts, computed, strict=True):
                 advantages[[bool(token) for token in aims[key].alternatives]] = 0.0
             number_fields = batch_fields([aims[key] for key in batch.keys])
@@ -242,7 +239,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         values = [
             torch.tensor(of_key[key], dtype=torch.float32)
             if key in of_key
-            else torch.zeros(len(responses[key]))
+            else torch.zeros(len(answers[key].ids))
             for key in batch.keys
         ]
         nested = torch.nested.as_nested_tensor(values, layout=torch.jagged)
@@ -265,46 +262,47 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         )
         tq.kv_batch_put(keys=keys, partition_id=partition_id, fields=own_group)
 
-    # The number in expectation ---------------------------------------------------------------------------------------
+    def _answers(self, batch: tq.KVBatchMeta) -> dict[str, Answer]:
+        """The responses of the batch, padding rows too, by their keys."""
+        data = tq.kv_batch_get(
+            keys=list(batch.keys), partition_id=batch.partition_id, select_fields=["responses"]
+        )
+        return {
+            key: Answer.of(self.tokenizer, ids.tolist(), self._reward.thinking)
+            for key, ids in zip(batch.keys, data["responses"].unbind(), strict=True)
+        }
+
+    # Numbers paid by all that might stand there ----------------------------------------------------------------------
 
     def _setup(self) -> None:
         super()._setup()
-        if not self._expects_numbers(self.config):
+        options = self.options.segments
+        if not _by_segment(self.config) or options.number_by == "drawn":
             return
-        self._digits = DigitTokens(self.tokenizer)
-        workers = self.actor_rollout_wg
-        config = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
-        options = self.options.segments
-        step = options.number_step if options.number_by == "projected" else None
-        workers.set_loss_fn(partial(actor_loss, config=config, step=step))
-        update_actor = workers.update_actor
+        self._numbers = NumberPayment(self.tokenizer, options)
+        self._numbers.install(self.actor_rollout_wg, self.config.actor_rollout_ref.actor)
+        if self._numbers.fits and self.global_steps > 0:  # resumed
+            self._numbers.map = NumberMap.load(self._resumed() / NumberMap.FILE)
 
-        def with_logits(batch: tq.KVBatchMeta) -> Any:
-            batch.extra_info["distillation_use_topk"] = True
-            return update_actor(batch)
+    def _compute_ref_log_prob(
+        self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
+    ) -> tq.KVBatchMeta:
+        if self._numbers is None or not self._numbers.fits:
+            return super()._compute_ref_log_prob(batch, metrics)
+        answers = self._answers(batch)
+        self._numbers.ask_reference(batch, answers)
+        batch = super()._compute_ref_log_prob(batch, metrics)
+        self._numbers.read_reference(batch, answers)
+        return batch
 
-        workers.update_actor = with_logits
-
-    def _expects_numbers(self, config: DictConfig) -> bool:
-        return _by_segment(config) and self.options.segments.number_by != "drawn"
-
-    def _number_aims(
-        self,
-        rollouts: Mapping[str, Rollout],
-        responses: Mapping[str, torch.Tensor],
-        pieces: Mapping[str, list[str]],
-    ) -> dict[str, Aim]:
-        """What each response's number is held against; padding rows' and those without a target nothing."""
-        options = self.options.segments
-        aims = {key: Aim([[] for _ in ids]) for key, ids in responses.items()}
-        targets = number_targets(list(rollouts.values()), options)
-        for (key, rollout), target in zip(rollouts.items(), targets, strict=True):
-            if target is None:
-                continue
-            is_number = rollout.kinds == NUMBER
-            found = self._digits.alternatives(pieces[key], responses[key].tolist(), is_number)
-            aims[key] = Aim(found, target, weight=options.number * rollout.delta)
-        return aims
+    def _save_checkpoint(self) -> None:
+        if self._numbers and self._numbers.fits:
+            folder = (
+                Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            self._numbers.map.save(folder / NumberMap.FILE)
+        super()._save_checkpoint()
 
     # Curves ----------------------------------------------------------------------------------------------------------
 

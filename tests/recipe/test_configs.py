@@ -199,7 +199,7 @@ def test_the_rule_segments_is_one_line(profile):
 )
 @pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
 def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
-    from recipe.difficulty_calib.number_loss import check_logits
+    from recipe.difficulty_calib.number_payment import check_logits
 
     check_logits(composed(profile, "rule=segments"), "projected")
     with pytest.raises(ConfigurationError, match=key.partition("=")[0]) as refused:
@@ -208,7 +208,7 @@ def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
 
 
 def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
-    from recipe.difficulty_calib.number_loss import check_groups
+    from recipe.difficulty_calib.number_payment import check_groups
 
     off = "algorithm.filter_groups.enable=false"
     check_groups(composed("pocket", "rule=segments", off), "projected")
@@ -216,7 +216,24 @@ def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
         check_groups(composed("pocket", "rule=segments"), "projected")
 
 
-@pytest.mark.parametrize("way", ["drawn", "expected", "projected"])
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("actor_rollout_ref.actor.use_kl_loss=false", "actor.use_kl_loss=true"),
+        ("actor_rollout_ref.model.lora_rank=0", "model.lora_rank > 0"),
+    ],
+)
+@pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
+def test_a_fitted_number_needs_the_reference_that_the_adapter_leaves(profile, key, named):
+    from recipe.difficulty_calib.number_payment import check_reference
+
+    check_reference(composed(profile, "rule=segments"))
+    with pytest.raises(ConfigurationError, match="segments.number_by=fitted") as refused:
+        check_reference(composed(profile, "rule=segments", key))
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("way", ["drawn", "expected", "projected", "fitted"])
 def test_each_way_to_pay_a_number_is_one_key(way):
     of_way = f"trainer.v1.difficulty_guided.segments.number_by={way}"
     assert TrainerOptions.of(composed("pocket", "rule=segments", of_way)).segments.number_by == way

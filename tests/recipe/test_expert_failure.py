@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
-from recipe.difficulty_calib.number_loss import IDS, NO_TOKEN, DigitTokens
+from recipe.difficulty_calib.number_loss import IDS, NO_TOKEN
+from recipe.difficulty_calib.number_payment import NumberPayment
 from recipe.difficulty_calib.options import TrainerOptions
 from recipe.difficulty_calib.segments import SegmentOptions
 from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
@@ -163,8 +164,7 @@ def test_by_segment_through_the_queue(queue):
     assert metrics["segment/number/advantage"] > 0
 
     # In expectation: what each digit earns comes with the batch, of the judged alone.
-    made.options = TrainerOptions(segments=SegmentOptions(number_by="expected"))
-    made._digits = DigitTokens(tokenizer)
+    made._numbers = NumberPayment(tokenizer, SegmentOptions(number_by="expected"))
     tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
     made._compute_advantage(batch, metrics)
     data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["advantages", IDS])

@@ -6,13 +6,18 @@ from tensordict import TensorDict
 from transformers import AutoTokenizer
 
 from recipe.difficulty_calib.number_loss import (
+    AIMS,
     IDS,
+    MEANS,
     NO_TOKEN,
     Aim,
     DigitTokens,
+    actor_loss,
     batch_fields,
     confidence_in,
+    mean_number,
     number_losses,
+    number_means,
     projected,
 )
 from recipe.difficulty_calib.segments import (
@@ -43,9 +48,10 @@ def rollout_of(tokenizer, number, group="q", **reward):
     return ids, Rollout(group, kinds, {**given, **reward}, delta=0.5)
 
 
-def alternatives_of(tokenizer, ids, rollout):
+def alternatives_of(tokenizer, ids, rollout, before_point=False):
     pieces = decoded_pieces(tokenizer, ids)
-    return DigitTokens(tokenizer).alternatives(pieces, ids, rollout.kinds == NUMBER)
+    digits = DigitTokens(tokenizer, before_point)
+    return digits.alternatives(pieces, ids, rollout.kinds == NUMBER)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,26 @@ def test_no_alternative_is_a_number_that_the_reward_does_not_read(tokenizer, num
     found = [token for token in alternatives_of(tokenizer, ids, rollout) if token]
     spelled = ["".join(sorted(tokenizer.decode([i]).strip() for i, _ in token)) for token in found]
     assert spelled == digits
+
+
+@pytest.mark.parametrize(
+    ("number", "below"), [("0.7", 0.9), ("1.0", 0.9), ("0.75", 0.99), ("1.00", 0.99)]
+)
+def test_before_the_point_stand_one_and_the_number_next_below_it(tokenizer, number, below):
+    ids, rollout = rollout_of(tokenizer, number)
+    found = alternatives_of(tokenizer, ids, rollout, before_point=True)
+    first = next(token for token in found if token)
+    spelled = {tokenizer.decode([index]).strip(): value for index, value in first}
+    assert spelled == pytest.approx({"0": below, "1": 1.0})
+    behind = alternatives_of(tokenizer, ids, rollout)
+    assert [token for token in found if token][1:] == [token for token in behind if token]
+
+
+@pytest.mark.parametrize("number", [".7", "100%", "85%", "1"])
+def test_without_a_digit_before_the_point_nothing_stands_there(tokenizer, number):
+    ids, rollout = rollout_of(tokenizer, number)
+    with_it, without = (alternatives_of(tokenizer, ids, rollout, b) for b in (True, False))
+    assert with_it == without
 
 
 def packed(tokenizer, rollouts, options):
@@ -242,3 +268,79 @@ def test_the_mean_that_is_projected_is_kept():
     third = 1 / 3
     expected = [[0, third, 2 * third, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
     assert torch.allclose(onto, torch.tensor(expected), atol=1e-6)
+
+
+def before_point(tokenizer, alternatives):
+    """Token ids of the 0 and the 1 there; of a number without them, the digits'."""
+    first = next(token for token in alternatives if len(token) > 1)
+    by_text = {tokenizer.decode([index]).strip(): index for index, _ in first}
+    return by_text["0"], by_text["1"]
+
+
+def logits_of(tokenizer, prompts, responses):
+    total = sum(map(len, prompts)) + sum(map(len, responses))
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, total, len(tokenizer), generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("target", "mass"), [(0.62, {6: 0.8, 7: 0.2}), (0.95, {9: 1.0}), (1.0, {9: 1.0})]
+)
+def test_fitted_is_cross_entropy_to_the_neighbours_of_the_target_itself(tokenizer, target, mass):
+    ids, rollout = rollout_of(tokenizer, "0.2")
+    alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
+    aims = [Aim(alternatives, target, weight=1.0)]
+    nested = {"prompts": torch.ones(3, dtype=torch.int64), "responses": torch.tensor(ids)}
+    fields = {k: torch.nested.as_nested_tensor([v], layout=torch.jagged) for k, v in nested.items()}
+    data = TensorDict(fields | batch_fields(aims), batch_size=1)
+    logits = logits_of(tokenizer, [torch.ones(3)], [ids])
+    found = number_losses(logits, data, step=1.0)[0]
+    (last,) = by_place([torch.ones(3)], [(ids, rollout)])
+    logs = torch.log_softmax(logits[0, last], -1)[digits_of(tokenizer)]
+    by_hand = -sum(share * float(logs[digit]) for digit, share in mass.items())
+    assert found[last] == pytest.approx(by_hand, rel=1e-4)
+    # Before the point: 1.0 in so far as the target is above 0.9.
+    zero, one = before_point(tokenizer, alternatives)
+    before = torch.log_softmax(logits[0, last - 2], -1)
+    share = max(0.0, (target - 0.9) / 0.1)
+    by_hand = -share * float(before[one]) - (1 - share) * float(before[zero])
+    assert found[last - 2] == pytest.approx(by_hand, rel=1e-4)
+
+
+@pytest.mark.parametrize("number", ["0.2", "1.0", ".2"])
+def test_the_mean_number_by_hand(tokenizer, number):
+    """All numbers of one decimal, weighed by the chance that the model states them here."""
+    ids, rollout = rollout_of(tokenizer, number)
+    alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
+    nested = {"prompts": torch.ones(3, dtype=torch.int64), "responses": torch.tensor(ids)}
+    fields = {k: torch.nested.as_nested_tensor([v], layout=torch.jagged) for k, v in nested.items()}
+    put = batch_fields([Aim(alternatives)], targets=False)
+    assert AIMS not in put
+    data = TensorDict(fields | put, batch_size=1)
+    logits = logits_of(tokenizer, [torch.ones(3)], [ids])
+    means = actor_loss(None, data, student_logits=logits)[MEANS]
+    assert torch.equal(means, number_means(logits, data))
+    # Of token t at the place that predicts it: 3 prompt tokens, one place on.
+    found = mean_number(alternatives, means[0, 2:-1].tolist())
+    (last,) = by_place([torch.ones(3)], [(ids, rollout)])
+    zero, one = before_point(tokenizer, alternatives)
+    digits = torch.softmax(logits[0, last, digits_of(tokenizer)], -1)
+    behind_zero = float(sum(p * d / 10 for d, p in enumerate(digits)))
+    if number.startswith("1"):
+        behind_zero = 0.9  # what else is unknown
+    chance_of_one = float(torch.softmax(logits[0, last - 2, [zero, one]], -1)[1])
+    if number.startswith("."):
+        chance_of_one = 0.0
+    by_hand = chance_of_one + (1 - chance_of_one) * behind_zero
+    assert found == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_an_answer_without_a_number_that_could_be_another_has_no_mean(tokenizer):
+    ids, rollout = rollout_of(tokenizer, "100%")
+    assert mean_number(alternatives_of(tokenizer, ids, rollout, True), [0.0] * len(ids)) is None
+
+
+def test_the_references_batch_has_no_loss(tokenizer):
+    nested = torch.nested.as_nested_tensor([torch.ones(4)], layout=torch.jagged)
+    loss, metrics = actor_loss(None, TensorDict({}, batch_size=1), {"log_probs": nested})
+    assert float(loss) == 0 and metrics == {}

@@ -1,0 +1,228 @@
+"""The trainer's part in paying numbers by all that might stand there; the losses are `number_loss`'s.
+
+What it puts into a batch, and how it makes verl hand over the logits: verl does so for distillation
+alone (``distillation_use_topk``), and `actor_loss` stands in the place of verl's `ppo_loss`.
+
+For ``number_by=fitted`` it also reads, in the pass that verl makes with its reference, the mean of
+the number that the reference might have stated behind each answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import transfer_queue as tq
+from omegaconf import DictConfig
+from tensordict import TensorDict
+from verl.utils.config import omega_conf_to_dataclass
+from verl.workers.utils.padding import response_from_nested
+
+from recipe.difficulty_calib.number_loss import (
+    MEANS,
+    Aim,
+    Alternatives,
+    DigitTokens,
+    actor_loss,
+    batch_fields,
+    mean_number,
+)
+from recipe.difficulty_calib.number_map import NumberMap
+from recipe.difficulty_calib.segments import (
+    NUMBER,
+    Kinds,
+    Rollout,
+    SegmentOptions,
+    decoded_pieces,
+    number_targets,
+    token_kinds,
+)
+from reward_fns.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, token by token.
+
+    Attributes:
+        ids, pieces, kinds: (L,) tokens, the text that each adds, and its segment.
+    """
+
+    ids: Sequence[int]
+    pieces: Sequence[str]
+    kinds: Kinds
+
+    @classmethod
+    def of(cls, tokenizer: Any, ids: Sequence[int], thinking: tuple[str, str] | None) -> "Answer":
+        """Read by the reward's parser."""
+        pieces = decoded_pieces(tokenizer, ids)
+        return cls(ids, pieces, token_kinds(pieces, thinking))
+
+
+class NumberPayment:
+    """For ``segments.number_by`` other than ``drawn``.
+
+    Args:
+        tokenizer: of Hugging Face.
+        options: of the segments.
+
+    Attributes:
+        fits: whether the targets are fitted to the reference's mean numbers.
+        map: that fit; of no answers where `fits` is False.
+    """
+
+    def __init__(self, tokenizer: Any, options: SegmentOptions) -> None:
+        self._options = options
+        self.fits = options.number_by == "fitted"
+        self._digits = DigitTokens(tokenizer, before_point=self.fits)
+        self._means: dict[str, float | None] = {}
+        self.map = NumberMap()
+
+    def install(self, workers: Any, actor: DictConfig) -> None:
+        """Give the actor's workers the loss, and let each update, and the reference's pass, hand it logits.
+
+        Args:
+            workers: verl's group of workers.
+            actor: ``actor_rollout_ref.actor``.
+        """
+        step = {"expected": None, "projected": self._options.number_step, "fitted": 1.0}
+        config = omega_conf_to_dataclass(actor)
+        number_by = self._options.number_by
+        workers.set_loss_fn(partial(actor_loss, config=config, step=step[number_by]))
+        update_actor, compute_log_prob = workers.update_actor, workers.compute_log_prob
+
+        def update_with_logits(batch: tq.KVBatchMeta) -> Any:
+            batch.extra_info["distillation_use_topk"] = True
+            return update_actor(batch)
+
+        def read_with_logits(batch: tq.KVBatchMeta) -> Any:
+            is_reference = batch.extra_info.get("no_lora_adapter", False)
+            # "compute_loss" alone makes verl call the loss function.
+            asked = {"compute_loss": is_reference, "distillation_use_topk": is_reference}
+            batch.extra_info.update(asked)
+            return compute_log_prob(batch)
+
+        workers.update_actor = update_with_logits
+        if self.fits:
+            workers.compute_log_prob = read_with_logits
+
+    def ask_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> None:
+        """Put into the batch what `number_loss.number_means` reads in the reference's pass."""
+        aims = [Aim(self._alternatives(answers[key])) for key in batch.keys]
+        put = TensorDict(batch_fields(aims, targets=False), batch_size=len(aims))
+        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
+
+    def read_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> None:
+        """Keep the mean number of each answer, after the reference's pass."""
+        data = tq.kv_batch_get(
+            keys=batch.keys,
+            partition_id=batch.partition_id,
+            select_fields=[MEANS, "response_mask"],
+        )
+        means = response_from_nested(data[MEANS], data["response_mask"]).unbind()
+        self._means = {
+            key: mean_number(self._alternatives(answers[key]), of_tokens.tolist())
+            for key, of_tokens in zip(batch.keys, means, strict=True)
+        }
+
+    def aims(
+        self, rollouts: Mapping[str, Rollout], answers: Mapping[str, Answer]
+    ) -> dict[str, Aim]:
+        """What each response's number is held against; those without a target, padding rows too, nothing."""
+        targets = dict(
+            zip(rollouts, number_targets(list(rollouts.values()), self._options), strict=True)
+        )
+        if self.fits:
+            targets = self._fitted(rollouts, targets)
+        aims = {}
+        for key, answer in answers.items():
+            target = targets.get(key)
+            if target is None:
+                aims[key] = Aim([[] for _ in answer.ids])
+            else:
+                weight = self._options.number * rollouts[key].delta
+                aims[key] = Aim(self._alternatives(answer), target, weight)
+        return aims
+
+    def _fitted(
+        self, rollouts: Mapping[str, Rollout], targets: Mapping[str, float | None]
+    ) -> dict[str, float | None]:
+        """The chance that each answer is right, by the map of the reference's mean numbers."""
+        judged = {
+            key: mean
+            for key, target in targets.items()
+            if target is not None and (mean := self._means[key]) is not None
+        }
+        means = list(judged.values())
+        self.map.add(means, [rollouts[key].reward["acc"] for key in judged])
+        return dict(zip(judged, self.map.apply(means), strict=True))
+
+    def _alternatives(self, answer: Answer) -> list[Alternatives]:
+        return self._digits.alternatives(answer.pieces, answer.ids, answer.kinds == NUMBER)
+
+
+def check_groups(config: DictConfig, number_by: str) -> None:
+    """Refuse dynamic sampling, which leaves out groups by what came out.
+
+    A group of equal rewards moves no advantage, so it costs a drawn number nothing. Here it teaches
+    as any other: without the groups whose answers are all wrong and say so alike, low numbers are
+    held against too many right answers.
+
+    Raises:
+        ConfigurationError: it is on.
+    """
+    if config.algorithm.filter_groups.enable:
+        raise ConfigurationError(
+            f"segments.number_by={number_by} learns from groups of equal rewards too, and does not go "
+            "with algorithm.filter_groups.enable: set that to false, or take segments.number_by=drawn"
+        )
+
+
+def check_logits(config: DictConfig, number_by: str) -> None:
+    """Refuse what keeps a response's logits from being in one place.
+
+    Raises:
+        ConfigurationError: a key does so; the message names it.
+    """
+    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    refused = {
+        "actor_rollout_ref.model.use_fused_kernels": bool(model.get("use_fused_kernels")),
+        # verl's older name of the second
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": (
+            actor.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (
+            actor.fsdp_config.get("ulysses_sequence_parallel_size", 1) > 1
+        ),
+        "actor_rollout_ref.actor.fsdp_config.pad_to_length": bool(
+            actor.fsdp_config.get("pad_to_length")
+        ),
+        "distillation.enabled": bool((config.get("distillation") or {}).get("enabled")),
+    }
+    if actor.strategy not in ("fsdp", "fsdp2"):
+        refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
+    if found := [key for key, is_set in refused.items() if is_set]:
+        raise ConfigurationError(
+            f"segments.number_by={number_by} reads the logits and does not go with {', '.join(found)}: "
+            "leave that out, or take segments.number_by=drawn"
+        )
+
+
+def check_reference(config: DictConfig) -> None:
+    """Refuse where verl makes no pass with the policy that the training began from.
+
+    Raises:
+        ConfigurationError: there is no reference, or it is a model of its own, whose worker takes no
+            loss function.
+    """
+    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    missing = []
+    if not actor.get("use_kl_loss"):
+        missing.append("actor_rollout_ref.actor.use_kl_loss=true")
+    if not (model.get("lora_rank") or (model.get("lora") or {}).get("rank")):
+        missing.append("actor_rollout_ref.model.lora_rank > 0")
+    if missing:
+        raise ConfigurationError(
+            "segments.number_by=fitted reads verl's reference, the actor without its adapter, and needs "
+            f"{' and '.join(missing)}; or take segments.number_by=drawn"
+        )
