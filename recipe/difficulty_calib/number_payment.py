@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import transfer_queue as tq
 from omegaconf import DictConfig
 from tensordict import TensorDict
@@ -69,6 +70,7 @@ class NumberPayment:
     Attributes:
         fits: whether the targets are fitted to the reference's mean numbers.
         map: that fit; of no answers where `fits` is False.
+        curves: of the last step, for the tracker.
     """
 
     def __init__(self, tokenizer: Any, options: SegmentOptions) -> None:
@@ -77,6 +79,7 @@ class NumberPayment:
         self._digits = DigitTokens(tokenizer, before_point=self.fits)
         self._means: dict[str, float | None] = {}
         self.map = NumberMap()
+        self.curves: dict[str, float] = {}
 
     def install(self, workers: Any, actor: DictConfig) -> None:
         """Give the actor's workers the loss, and let each update, and the reference's pass, hand it logits.
@@ -106,11 +109,11 @@ class NumberPayment:
         if self.fits:
             workers.compute_log_prob = read_with_logits
 
-    def ask_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> None:
-        """Put into the batch what `number_loss.number_means` reads in the reference's pass."""
+    def ask_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> tq.KVBatchMeta:
+        """The batch with what `number_loss.number_means` reads in the reference's pass."""
         aims = [Aim(self._alternatives(answers[key])) for key in batch.keys]
         put = TensorDict(batch_fields(aims, targets=False), batch_size=len(aims))
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
     def read_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> None:
         """Keep the mean number of each answer, after the reference's pass."""
@@ -154,8 +157,18 @@ class NumberPayment:
             if target is not None and (mean := self._means[key]) is not None
         }
         means = list(judged.values())
-        self.map.add(means, [rollouts[key].reward["acc"] for key in judged])
+        verdicts = [rollouts[key].reward["acc"] for key in judged]
+        self.curves = self._map_curves(means, verdicts)
+        self.map.add(means, verdicts)
         return dict(zip(judged, self.map.apply(means), strict=True))
+
+    def _map_curves(self, means: Sequence[float], verdicts: Sequence[float]) -> dict[str, float]:
+        """How the map of earlier steps does on answers that it has not seen."""
+        curves = {"number_map/answers": float(len(self.map))}
+        if len(self.map) and means:
+            errors = np.subtract(self.map.apply(means), verdicts)
+            curves["number_map/brier"] = float(np.mean(errors**2))
+        return curves
 
     def _alternatives(self, answer: Answer) -> list[Alternatives]:
         return self._digits.alternatives(answer.pieces, answer.ids, answer.kinds == NUMBER)

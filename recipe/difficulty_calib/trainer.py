@@ -234,6 +234,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             for key, advantages in zip(rollouts, computed, strict=True):
                 advantages[[bool(token) for token in aims[key].alternatives]] = 0.0
             number_fields = batch_fields([aims[key] for key in batch.keys])
+            metrics.update(self._numbers.curves)
         metrics.update(segment_curves(list(rollouts.values()), computed))
         of_key = dict(zip(rollouts, computed, strict=True))
         values = [
@@ -290,7 +291,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         if self._numbers is None or not self._numbers.fits:
             return super()._compute_ref_log_prob(batch, metrics)
         answers = self._answers(batch)
-        self._numbers.ask_reference(batch, answers)
+        batch = self._numbers.ask_reference(batch, answers)
         batch = super()._compute_ref_log_prob(batch, metrics)
         self._numbers.read_reference(batch, answers)
         return batch
