@@ -6,7 +6,7 @@ probability, y the target and w the number's weight. Three losses:
 
     expected     L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
     projected    L_t = - w * sum_a T(a) * log p(a)
-    fitted       the same, with another T
+    fitted       the same with another T, - 10 w log sum_a p(a)
 
 ``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one the
 later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the
@@ -52,6 +52,8 @@ confidences o_a that they make; (batch, response tokens, 2): y and w."""
 LOSSES, MEANS = "number_losses", "number_means"
 """What is kept of the logits, (batch, prompt and response tokens)."""
 NO_TOKEN = -1
+UNBROKEN = 10.0
+"""Weight, in ``fitted``, of the chance that any number stands there."""
 
 #: What the losses rely on in verl: how verl asks for logits and hands them over.
 RELIED_ON: dict[str, tuple[str, ...]] = {
@@ -233,7 +235,9 @@ class _Paid:
         return found.index_put((self.places,), of_paid).unsqueeze(0)
 
 
-def number_losses(logits: torch.Tensor, data: TensorDict, step: float | None) -> torch.Tensor:
+def number_losses(
+    logits: torch.Tensor, data: TensorDict, step: float | None, unbroken: float = 0.0
+) -> torch.Tensor:
     """L_t at the place whose logits predict token t, 0 elsewhere.
 
     Args:
@@ -241,6 +245,7 @@ def number_losses(logits: torch.Tensor, data: TensorDict, step: float | None) ->
         data: with ``prompts``, ``responses``, `IDS`, `VALUES` and `AIMS`, nested.
         step: how far T's mean goes from m to y, in [0, 1]: that of ``projected``, 1 of ``fitted``;
             None is ``expected``.
+        unbroken: weight of -log sum_a p(a), >= 0.
 
     Returns:
         (1, tokens).
@@ -254,6 +259,7 @@ def number_losses(logits: torch.Tensor, data: TensorDict, step: float | None) ->
         means = paid.means()
         onto = projected(means + step * (targets - means), paid.values, paid.is_alternative)
         losses = -(onto * paid.logs.masked_fill(~paid.is_alternative, 0)).sum(-1)
+    losses = losses - unbroken * torch.logsumexp(paid.logs, dim=-1)
     return paid.spread(weights * losses, logits.shape[1])
 
 
@@ -320,8 +326,9 @@ def actor_loss(
     dp_group: Any = None,
     student_logits: torch.Tensor | None = None,
     step: float | None = None,
+    unbroken: float = 0.0,
 ) -> Any:
-    """verl's `ppo_loss` and the number's, `number_losses` with ``step``.
+    """verl's `ppo_loss` and the number's, `number_losses` with ``step`` and ``unbroken``.
 
     verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them,
     and with ``model_output``, in which that stands, for the loss and its metrics. A batch without
@@ -331,7 +338,7 @@ def actor_loss(
     if student_logits is not None:
         if is_reference:
             return {MEANS: number_means(student_logits, data)}
-        return {LOSSES: number_losses(student_logits, data, step)}
+        return {LOSSES: number_losses(student_logits, data, step, unbroken)}
     assert model_output is not None
     if is_reference:
         return model_output["log_probs"].values().new_zeros(()), {}

@@ -21,6 +21,7 @@ from verl.workers.utils.padding import response_from_nested
 
 from recipe.difficulty_calib.number_loss import (
     MEANS,
+    UNBROKEN,
     Aim,
     Alternatives,
     DigitTokens,
@@ -88,10 +89,15 @@ class NumberPayment:
             workers: verl's group of workers.
             actor: ``actor_rollout_ref.actor``.
         """
-        step = {"expected": None, "projected": self._options.number_step, "fitted": 1.0}
+        ways = {
+            "expected": (None, 0.0),
+            "projected": (self._options.number_step, 0.0),
+            "fitted": (1.0, UNBROKEN),
+        }
+        step, unbroken = ways[self._options.number_by]
         config = omega_conf_to_dataclass(actor)
-        number_by = self._options.number_by
-        workers.set_loss_fn(partial(actor_loss, config=config, step=step[number_by]))
+        loss = partial(actor_loss, config=config, step=step, unbroken=unbroken)
+        workers.set_loss_fn(loss)
         update_actor, compute_log_prob = workers.update_actor, workers.compute_log_prob
 
         def update_with_logits(batch: tq.KVBatchMeta) -> Any:

@@ -1,12 +1,19 @@
 """Short GRPO runs through real verl, Ray and vLLM: the errors that must end one, and another architecture."""
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from data_prep.engines import ScoringRequest, open_engine
+from data_prep.engines.number_values import expectation, score_values, stated_number
+from data_prep.verl_rows import Question, load_questions
+from recipe.difficulty_calib.number_map import NumberMap
 from recipe.difficulty_calib.progress import step_line
+from reward_fns.claims import parse_response
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -76,3 +83,61 @@ def test_another_architecture_trains_by_naming_its_overlay(train, tiny_qwen):
     assert code == 0, log[-3000:]
     steps = [reported[0] for line in log.splitlines() if (reported := step_line(line))]
     assert steps == [1, 2]
+
+
+@pytest.fixture
+def one_question(pocket_data, tmp_path) -> Path:
+    """A parquet of four times the same question: the rollouts' texts alone then say what was asked."""
+    rows = pd.read_parquet(pocket_data / "rl_train.parquet")
+    path = tmp_path / "one_question.parquet"
+    pd.concat([rows.head(1)] * 4).to_parquet(path)
+    return path
+
+
+def mean_numbers(model: Path, question: Question, texts: list[str], work: Path) -> Iterator[float]:
+    """Of each text that is well-formed, by `verbal_expected`'s own way: all its numbers, scored."""
+    with open_engine({"kind": "transformers", "model": str(model)}, work) as engine:
+        for text in texts:
+            parsed = parse_response(text)
+            stated = stated_number(text, parsed.confidence) if parsed.well_formed else None
+            if stated is None:
+                continue
+            asked = ScoringRequest(question.messages, stated.answers(text), question.image)
+            (scored,) = score_values(engine, [asked])
+            values = [value for _, value in stated.values]
+            mean, _ = expectation(values, scored)
+            if parsed.confidence == 1:
+                # The pass of the reference does not see what would stand behind a 0.
+                is_one = [float(value == 1) for value in values]
+                chance, _ = expectation(is_one, scored)
+                mean = chance + (1 - chance) * 0.9
+            yield mean
+
+
+def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_from(
+    train, pocket_model, pocket_data, one_question, tmp_path
+):
+    rollouts = tmp_path / "rollouts"
+    code, log = train(
+        pocket_model,
+        "rule=segments",
+        "trainer.v1.difficulty_guided.segments.number_by=fitted",
+        "algorithm.filter_groups.enable=false",
+        f"data.train_files={one_question}",
+        "actor_rollout_ref.actor.optim.lr=1e-2",  # the second step's policy is another
+        "trainer.save_freq=1",
+        f"trainer.rollout_data_dir={rollouts}",
+    )
+    assert code == 0, log[-3000:]
+    found = []
+    for step in (1, 2):
+        saved = tmp_path / "checkpoints" / f"global_step_{step}" / NumberMap.FILE
+        found.append(json.loads(saved.read_text())["means"])
+    assert found[1][: len(found[0])] == found[0], "each step adds to the answers before"
+    question = load_questions(pocket_data / "rl_train.parquet")[0]
+    for step, means in ((1, found[0]), (2, found[1][len(found[0]) :])):
+        lines = (rollouts / f"{step}.jsonl").read_text().splitlines()
+        texts = [json.loads(line)["output"] for line in lines]
+        expected = sorted(mean_numbers(pocket_model, question, texts, tmp_path / "engine"))
+        assert len(expected) > 10
+        assert sorted(means) == pytest.approx(expected, abs=0.005)

@@ -307,6 +307,19 @@ def test_fitted_is_cross_entropy_to_the_neighbours_of_the_target_itself(tokenize
     assert found[last - 2] == pytest.approx(by_hand, rel=1e-4)
 
 
+def test_what_breaks_a_number_off_costs_as_much_more_as_the_weight_says(tokenizer):
+    options = SegmentOptions(target="instance", number=2.0)
+    rollouts = [rollout_of(tokenizer, "0.7")]
+    data, prompts, responses = packed(tokenizer, rollouts, options)
+    logits = logits_of(tokenizer, prompts, responses)
+    without, with_it = (number_losses(logits, data, 1.0, unbroken)[0] for unbroken in (0.0, 10.0))
+    (place,) = by_place(prompts, rollouts)
+    on_digits = torch.softmax(logits[0, place], -1)[digits_of(tokenizer)].sum()
+    weight = 2.0 * rollouts[0][1].delta
+    by_hand = -10.0 * weight * float(on_digits.log())
+    assert float(with_it[place] - without[place]) == pytest.approx(by_hand, rel=1e-4)
+
+
 @pytest.mark.parametrize("number", ["0.2", "1.0", ".2"])
 def test_the_mean_number_by_hand(tokenizer, number):
     """All numbers of one decimal, weighed by the chance that the model states them here."""
