@@ -6,7 +6,9 @@ probability, y the target and w the number's weight. Three losses:
 
     expected     L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
     projected    L_t = - w * sum_a T(a) * log p(a)
-    fitted       the same with another T, - 10 w log sum_a p(a)
+    fitted       L_t =   w * (- sum_a T(a) * log p(a) + 30 sum_a q(a) * (o_a - y)^2 - 30 log sum_a p(a))
+
+with q(a) = p(a) / sum_a p(a). In the first two y is ``segments.target``.
 
 ``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one the
 later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the
@@ -19,6 +21,14 @@ and lets T be the two neighbouring digits whose mean that is (1 and 0 where one 
 digits move by what they lack. T has hardly any spread, so the number comes to be certain of its own
 mean, and the mean follows the verdicts. m is that of p at the time, without gradient: on the way to T
 a skewed p leaves its own mode, m with it, and the next T follows (RESULTS.md).
+
+``fitted`` takes for y the chance that the answer is right by a map of the reference's mean number
+(`number_map`): no update moves it. T are the two neighbouring digits whose mean is y. Its three terms
+need each other. Cross-entropy reaches the digits that the model hardly ever says; but where the model
+cannot foretell y, it teaches how y is spread, and a drawn number pays for its spread. The squared error
+is least for a number that is certain of the mean of y. The third holds the number together: digits that
+are pushed about pull other tokens along, and more numbers break off ("0. Lagos is"). What each brought:
+RESULTS.md.
 
 Whatever breaks the number off, or makes it one that the reward does not read (above 1), has no share in
 T and earns nothing, as being certain and wrong does.
@@ -52,8 +62,9 @@ confidences o_a that they make; (batch, response tokens, 2): y and w."""
 LOSSES, MEANS = "number_losses", "number_means"
 """What is kept of the logits, (batch, prompt and response tokens)."""
 NO_TOKEN = -1
-UNBROKEN = 10.0
-"""Weight, in ``fitted``, of the chance that any number stands there."""
+FITTED = 30.0
+"""Weight, in ``fitted``, of the squared error, which is a tenth of the cross-entropy and less, and of
+the chance that any number stands there."""
 
 #: What the losses rely on in verl: how verl asks for logits and hands them over.
 RELIED_ON: dict[str, tuple[str, ...]] = {
@@ -229,23 +240,27 @@ class _Paid:
         shares = torch.softmax(self.logs.detach(), dim=-1)
         return (shares * self.values).sum(-1, keepdim=True)
 
-    def spread(self, of_paid: torch.Tensor, length: int) -> torch.Tensor:
+    def cross_entropy(self, means: torch.Tensor) -> torch.Tensor:
+        """(n,): to the neighbouring values with these means (n, 1)."""
+        onto = projected(means, self.values, self.is_alternative)
+        return -(onto * self.logs.masked_fill(~self.is_alternative, 0)).sum(-1)
+
+    def at_places(self, of_paid: torch.Tensor, length: int) -> torch.Tensor:
         """(1, length): each value at the place that predicts its token, 0 elsewhere."""
         found = of_paid.new_zeros(length)
         return found.index_put((self.places,), of_paid).unsqueeze(0)
 
 
 def number_losses(
-    logits: torch.Tensor, data: TensorDict, step: float | None, unbroken: float = 0.0
+    logits: torch.Tensor, data: TensorDict, step: float | None, fitted: bool = False
 ) -> torch.Tensor:
     """L_t at the place whose logits predict token t, 0 elsewhere.
 
     Args:
         logits: (1, tokens, vocabulary), prompts and responses of the batch one behind the other.
         data: with ``prompts``, ``responses``, `IDS`, `VALUES` and `AIMS`, nested.
-        step: how far T's mean goes from m to y, in [0, 1]: that of ``projected``, 1 of ``fitted``;
-            None is ``expected``.
-        unbroken: weight of -log sum_a p(a), >= 0.
+        step: of ``projected``, in [0, 1]; None is ``expected``.
+        fitted: the loss of that name instead.
 
     Returns:
         (1, tokens).
@@ -253,14 +268,17 @@ def number_losses(
     paid = _Paid.of(logits, data)
     aims = data[AIMS].values()[paid.rows]
     targets, weights = aims[:, :1], aims[:, 1]
-    if step is None:
-        losses = -(paid.logs.exp() * (1 - (paid.values - targets) ** 2)).sum(-1)
+    errors = (paid.values - targets) ** 2
+    if fitted:
+        squared = (torch.softmax(paid.logs, dim=-1) * errors).sum(-1)
+        broken = -torch.logsumexp(paid.logs, dim=-1)
+        losses = paid.cross_entropy(targets) + FITTED * (squared + broken)
+    elif step is None:
+        losses = -(paid.logs.exp() * (1 - errors)).sum(-1)
     else:
         means = paid.means()
-        onto = projected(means + step * (targets - means), paid.values, paid.is_alternative)
-        losses = -(onto * paid.logs.masked_fill(~paid.is_alternative, 0)).sum(-1)
-    losses = losses - unbroken * torch.logsumexp(paid.logs, dim=-1)
-    return paid.spread(weights * losses, logits.shape[1])
+        losses = paid.cross_entropy(means + step * (targets - means))
+    return paid.at_places(weights * losses, logits.shape[1])
 
 
 def number_means(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
@@ -270,7 +288,7 @@ def number_means(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
         logits, data: as of `number_losses`, without `AIMS`.
     """
     paid = _Paid.of(logits, data)
-    return paid.spread(paid.means()[:, 0], logits.shape[1])
+    return paid.at_places(paid.means()[:, 0], logits.shape[1])
 
 
 def mean_number(alternatives: Sequence[Alternatives], means: Sequence[float]) -> float | None:
@@ -326,9 +344,9 @@ def actor_loss(
     dp_group: Any = None,
     student_logits: torch.Tensor | None = None,
     step: float | None = None,
-    unbroken: float = 0.0,
+    fitted: bool = False,
 ) -> Any:
-    """verl's `ppo_loss` and the number's, `number_losses` with ``step`` and ``unbroken``.
+    """verl's `ppo_loss` and the number's, `number_losses` with ``step`` and ``fitted``.
 
     verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them,
     and with ``model_output``, in which that stands, for the loss and its metrics. A batch without
@@ -338,7 +356,7 @@ def actor_loss(
     if student_logits is not None:
         if is_reference:
             return {MEANS: number_means(student_logits, data)}
-        return {LOSSES: number_losses(student_logits, data, step, unbroken)}
+        return {LOSSES: number_losses(student_logits, data, step, fitted)}
     assert model_output is not None
     if is_reference:
         return model_output["log_probs"].values().new_zeros(()), {}

@@ -21,7 +21,6 @@ from verl.workers.utils.padding import response_from_nested
 
 from recipe.difficulty_calib.number_loss import (
     MEANS,
-    UNBROKEN,
     Aim,
     Alternatives,
     DigitTokens,
@@ -89,14 +88,9 @@ class NumberPayment:
             workers: verl's group of workers.
             actor: ``actor_rollout_ref.actor``.
         """
-        ways = {
-            "expected": (None, 0.0),
-            "projected": (self._options.number_step, 0.0),
-            "fitted": (1.0, UNBROKEN),
-        }
-        step, unbroken = ways[self._options.number_by]
-        config = omega_conf_to_dataclass(actor)
-        loss = partial(actor_loss, config=config, step=step, unbroken=unbroken)
+        options, config = self._options, omega_conf_to_dataclass(actor)
+        step = options.number_step if options.number_by == "projected" else None
+        loss = partial(actor_loss, config=config, step=step, fitted=self.fits)
         workers.set_loss_fn(loss)
         update_actor, compute_log_prob = workers.update_actor, workers.compute_log_prob
 

@@ -1,5 +1,7 @@
 """The number's loss in expectation, against brute force over the numbers that might stand there."""
 
+import math
+
 import pytest
 import torch
 from tensordict import TensorDict
@@ -270,6 +272,13 @@ def test_the_mean_that_is_projected_is_kept():
     assert torch.allclose(onto, torch.tensor(expected), atol=1e-6)
 
 
+def one_answer(ids, aims, targets=True):
+    """A batch of one answer behind three tokens of prompt."""
+    nested = {"prompts": torch.ones(3, dtype=torch.int64), "responses": torch.tensor(ids)}
+    fields = {k: torch.nested.as_nested_tensor([v], layout=torch.jagged) for k, v in nested.items()}
+    return TensorDict(fields | batch_fields(aims, targets), batch_size=1)
+
+
 def before_point(tokenizer, alternatives):
     """Token ids of the 0 and the 1 there; of a number without them, the digits'."""
     first = next(token for token in alternatives if len(token) > 1)
@@ -286,38 +295,51 @@ def logits_of(tokenizer, prompts, responses):
 @pytest.mark.parametrize(
     ("target", "mass"), [(0.62, {6: 0.8, 7: 0.2}), (0.95, {9: 1.0}), (1.0, {9: 1.0})]
 )
-def test_fitted_is_cross_entropy_to_the_neighbours_of_the_target_itself(tokenizer, target, mass):
+def test_fitted_is_cross_entropy_squared_error_and_what_is_no_number(tokenizer, target, mass):
     ids, rollout = rollout_of(tokenizer, "0.2")
     alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
-    aims = [Aim(alternatives, target, weight=1.0)]
-    nested = {"prompts": torch.ones(3, dtype=torch.int64), "responses": torch.tensor(ids)}
-    fields = {k: torch.nested.as_nested_tensor([v], layout=torch.jagged) for k, v in nested.items()}
-    data = TensorDict(fields | batch_fields(aims), batch_size=1)
+    data = one_answer(ids, [Aim(alternatives, target, weight=2.0)])
     logits = logits_of(tokenizer, [torch.ones(3)], [ids])
-    found = number_losses(logits, data, step=1.0)[0]
+    found = number_losses(logits, data, step=None, fitted=True)[0]
     (last,) = by_place([torch.ones(3)], [(ids, rollout)])
-    logs = torch.log_softmax(logits[0, last], -1)[digits_of(tokenizer)]
-    by_hand = -sum(share * float(logs[digit]) for digit, share in mass.items())
-    assert found[last] == pytest.approx(by_hand, rel=1e-4)
-    # Before the point: 1.0 in so far as the target is above 0.9.
     zero, one = before_point(tokenizer, alternatives)
-    before = torch.log_softmax(logits[0, last - 2], -1)
+    # Before the point: 1.0 in so far as the target is above 0.9.
     share = max(0.0, (target - 0.9) / 0.1)
-    by_hand = -share * float(before[one]) - (1 - share) * float(before[zero])
-    assert found[last - 2] == pytest.approx(by_hand, rel=1e-4)
+    digits = digits_of(tokenizer)
+    for place, tokens, values, onto in (
+        (last, digits, [digit / 10 for digit in range(10)], mass),
+        (last - 2, [zero, one], [0.9, 1.0], {0: 1 - share, 1: share}),
+    ):
+        chances = torch.softmax(logits[0, place], -1)[tokens].tolist()
+        total = sum(chances)
+        by_hand = -sum(part * math.log(chances[index]) for index, part in onto.items())
+        by_hand += 30 * sum(
+            chance / total * (value - target) ** 2
+            for chance, value in zip(chances, values, strict=True)
+        )
+        by_hand -= 30 * math.log(total)
+        assert found[place] == pytest.approx(2.0 * by_hand, rel=1e-4)
 
 
-def test_what_breaks_a_number_off_costs_as_much_more_as_the_weight_says(tokenizer):
-    options = SegmentOptions(target="instance", number=2.0)
-    rollouts = [rollout_of(tokenizer, "0.7")]
-    data, prompts, responses = packed(tokenizer, rollouts, options)
-    logits = logits_of(tokenizer, prompts, responses)
-    without, with_it = (number_losses(logits, data, 1.0, unbroken)[0] for unbroken in (0.0, 10.0))
-    (place,) = by_place(prompts, rollouts)
-    on_digits = torch.softmax(logits[0, place], -1)[digits_of(tokenizer)].sum()
-    weight = 2.0 * rollouts[0][1].delta
-    by_hand = -10.0 * weight * float(on_digits.log())
-    assert float(with_it[place] - without[place]) == pytest.approx(by_hand, rel=1e-4)
+def test_fitted_makes_the_number_certain_of_the_mean_of_targets_that_differ(tokenizer):
+    """The same answer with 0.2 and 0.8 as targets: cross-entropy alone would learn to state either."""
+    ids, rollout = rollout_of(tokenizer, "0.2")
+    alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
+    (last,) = by_place([torch.ones(3)], [(ids, rollout)])
+    logits = torch.zeros(1, 3 + len(ids), len(tokenizer), requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        for target in (0.2, 0.8):
+            data = one_answer(ids, [Aim(alternatives, target, weight=1.0)])
+            number_losses(logits, data, step=None, fitted=True).sum().backward()
+        optimizer.step()
+    digits = torch.softmax(logits.detach()[0, last], -1)[digits_of(tokenizer)]
+    values = torch.arange(10) / 10
+    mean = float((digits * values).sum())
+    spread = float((digits * (values - mean) ** 2).sum().sqrt())
+    assert digits.sum() > 0.99
+    assert mean == pytest.approx(0.5, abs=0.03) and spread < 0.2, (mean, spread)
 
 
 @pytest.mark.parametrize("number", ["0.2", "1.0", ".2"])
@@ -325,11 +347,8 @@ def test_the_mean_number_by_hand(tokenizer, number):
     """All numbers of one decimal, weighed by the chance that the model states them here."""
     ids, rollout = rollout_of(tokenizer, number)
     alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
-    nested = {"prompts": torch.ones(3, dtype=torch.int64), "responses": torch.tensor(ids)}
-    fields = {k: torch.nested.as_nested_tensor([v], layout=torch.jagged) for k, v in nested.items()}
-    put = batch_fields([Aim(alternatives)], targets=False)
-    assert AIMS not in put
-    data = TensorDict(fields | put, batch_size=1)
+    data = one_answer(ids, [Aim(alternatives)], targets=False)
+    assert AIMS not in data
     logits = logits_of(tokenizer, [torch.ones(3)], [ids])
     means = actor_loss(None, data, student_logits=logits)[MEANS]
     assert torch.equal(means, number_means(logits, data))
