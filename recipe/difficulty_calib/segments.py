@@ -71,7 +71,7 @@ class SegmentOptions:
     """
 
     target: str = "hybrid"
-    number_by: str = "drawn"
+    number_by: str = "fitted"
     number_step: float = 0.1
     claim: float = 1.0
     tag: float = 1.0

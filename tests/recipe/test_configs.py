@@ -210,10 +210,10 @@ def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
 def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
     from recipe.difficulty_calib.number_payment import check_groups
 
-    off = "algorithm.filter_groups.enable=false"
-    check_groups(composed("pocket", "rule=segments", off), "projected")
+    on = "algorithm.filter_groups.enable=true"
+    check_groups(composed("pocket", "rule=segments"), "projected")
     with pytest.raises(ConfigurationError, match=r"filter_groups.enable: set that to false"):
-        check_groups(composed("pocket", "rule=segments"), "projected")
+        check_groups(composed("pocket", "rule=segments", on), "projected")
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,6 @@ def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_fr
     code, log = train(
         pocket_model,
         "rule=segments",
-        "trainer.v1.difficulty_guided.segments.number_by=fitted",
-        "algorithm.filter_groups.enable=false",
         f"data.train_files={one_question}",
         "actor_rollout_ref.actor.optim.lr=1e-2",  # the second step's policy is another
         "trainer.save_freq=1",
