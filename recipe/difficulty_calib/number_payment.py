@@ -19,14 +19,12 @@ from tensordict import TensorDict
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.utils.padding import response_from_nested
 
+from recipe.difficulty_calib.digit_tokens import Alternatives, DigitTokens, mean_number
 from recipe.difficulty_calib.number_loss import (
     MEANS,
     Aim,
-    Alternatives,
-    DigitTokens,
     actor_loss,
     batch_fields,
-    mean_number,
 )
 from recipe.difficulty_calib.number_map import NumberMap
 from recipe.difficulty_calib.segments import (
@@ -42,7 +40,7 @@ from reward_fns.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class Answer:
+class TokenizedResponse:
     """A response, token by token.
 
     Attributes:
@@ -54,7 +52,9 @@ class Answer:
     kinds: Kinds
 
     @classmethod
-    def of(cls, tokenizer: Any, ids: Sequence[int], thinking: tuple[str, str] | None) -> "Answer":
+    def of(
+        cls, tokenizer: Any, ids: Sequence[int], thinking: tuple[str, str] | None
+    ) -> "TokenizedResponse":
         """Read by the reward's parser."""
         pieces = decoded_pieces(tokenizer, ids)
         return cls(ids, pieces, token_kinds(pieces, thinking))
@@ -109,13 +109,17 @@ class NumberPayment:
         if self.fits:
             workers.compute_log_prob = read_with_logits
 
-    def ask_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> tq.KVBatchMeta:
+    def ask_reference(
+        self, batch: tq.KVBatchMeta, answers: Mapping[str, TokenizedResponse]
+    ) -> tq.KVBatchMeta:
         """The batch with what `number_loss.number_means` reads in the reference's pass."""
         aims = [Aim(self._alternatives(answers[key])) for key in batch.keys]
         put = TensorDict(batch_fields(aims, targets=False), batch_size=len(aims))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
-    def read_reference(self, batch: tq.KVBatchMeta, answers: Mapping[str, Answer]) -> None:
+    def read_reference(
+        self, batch: tq.KVBatchMeta, answers: Mapping[str, TokenizedResponse]
+    ) -> None:
         """Keep the mean number of each answer, after the reference's pass."""
         data = tq.kv_batch_get(
             keys=batch.keys,
@@ -129,7 +133,7 @@ class NumberPayment:
         }
 
     def aims(
-        self, rollouts: Mapping[str, Rollout], answers: Mapping[str, Answer]
+        self, rollouts: Mapping[str, Rollout], answers: Mapping[str, TokenizedResponse]
     ) -> dict[str, Aim]:
         """What each response's number is held against; those without a target, padding rows too, nothing."""
         targets = dict(
@@ -170,7 +174,7 @@ class NumberPayment:
             curves["number_map/brier"] = float(np.mean(errors**2))
         return curves
 
-    def _alternatives(self, answer: Answer) -> list[Alternatives]:
+    def _alternatives(self, answer: TokenizedResponse) -> list[Alternatives]:
         return self._digits.alternatives(answer.pieces, answer.ids, answer.kinds == NUMBER)
 
 

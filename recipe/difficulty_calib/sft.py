@@ -28,12 +28,11 @@ from verl.trainer import sft_trainer
 from verl.utils import tensordict_utils as tu
 from verl.workers.utils.losses import sft_loss
 
+from recipe.difficulty_calib.digit_tokens import DigitTokens, confidence_in
 from recipe.difficulty_calib.number_loss import (
     RELIED_ON,
     Aim,
-    DigitTokens,
     batch_fields,
-    confidence_in,
     number_losses,
 )
 from recipe.difficulty_calib.patches.stock import check_all

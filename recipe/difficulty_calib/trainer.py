@@ -34,8 +34,8 @@ from recipe.difficulty_calib.metrics import training_curves
 from recipe.difficulty_calib.number_loss import RELIED_ON, batch_fields
 from recipe.difficulty_calib.number_map import NumberMap
 from recipe.difficulty_calib.number_payment import (
-    Answer,
     NumberPayment,
+    TokenizedResponse,
     check_groups,
     check_logits,
     check_reference,
@@ -263,13 +263,13 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         )
         tq.kv_batch_put(keys=keys, partition_id=partition_id, fields=own_group)
 
-    def _answers(self, batch: tq.KVBatchMeta) -> dict[str, Answer]:
+    def _answers(self, batch: tq.KVBatchMeta) -> dict[str, TokenizedResponse]:
         """The responses of the batch, padding rows too, by their keys."""
         data = tq.kv_batch_get(
             keys=list(batch.keys), partition_id=batch.partition_id, select_fields=["responses"]
         )
         return {
-            key: Answer.of(self.tokenizer, ids.tolist(), self._reward.thinking)
+            key: TokenizedResponse.of(self.tokenizer, ids.tolist(), self._reward.thinking)
             for key, ids in zip(batch.keys, data["responses"].unbind(), strict=True)
         }
 

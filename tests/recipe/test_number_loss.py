@@ -7,17 +7,15 @@ import torch
 from tensordict import TensorDict
 from transformers import AutoTokenizer
 
+from recipe.difficulty_calib.digit_tokens import DigitTokens, confidence_in, mean_number
 from recipe.difficulty_calib.number_loss import (
     AIMS,
     IDS,
     MEANS,
     NO_TOKEN,
     Aim,
-    DigitTokens,
     actor_loss,
     batch_fields,
-    confidence_in,
-    mean_number,
     number_losses,
     number_means,
     projected,
