@@ -122,7 +122,7 @@ def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_fr
         pocket_model,
         "rule=segments",
         f"data.train_files={one_question}",
-        "actor_rollout_ref.actor.optim.lr=1e-2",  # the second step's policy is another
+        "actor_rollout_ref.actor.optim.lr=2e-3",  # the second step's policy is another
         "trainer.save_freq=1",
         f"trainer.rollout_data_dir={rollouts}",
     )
