@@ -61,10 +61,7 @@ the chance that any number stands there."""
 
 #: What the losses rely on in verl: how verl asks for logits and hands them over.
 RELIED_ON: dict[str, tuple[str, ...]] = {
-    "verl.trainer.ppo.v1.trainer_base": (
-        "PPOTrainer._compute_ref_log_prob",
-        "PPOTrainer._update_actor",
-    ),
+    "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer._update_actor",),
     "verl.workers.engine.fsdp.transformer_impl": ("FSDPEngineWithLMHead.prepare_model_outputs",),
     "verl.workers.utils.losses": ("ppo_loss",),
 }

@@ -31,15 +31,10 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
+from recipe.difficulty_calib.number_checks import check_groups, check_logits, check_reference
 from recipe.difficulty_calib.number_loss import RELIED_ON, batch_fields
 from recipe.difficulty_calib.number_map import NumberMap
-from recipe.difficulty_calib.number_payment import (
-    NumberPayment,
-    TokenizedResponse,
-    check_groups,
-    check_logits,
-    check_reference,
-)
+from recipe.difficulty_calib.number_payment import NumberPayment, TokenizedResponse
 from recipe.difficulty_calib.options import (
     TrainerOptions,
     check_served_expert,

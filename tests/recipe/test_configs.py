@@ -199,7 +199,7 @@ def test_the_rule_segments_is_one_line(profile):
 )
 @pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
 def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
-    from recipe.difficulty_calib.number_payment import check_logits
+    from recipe.difficulty_calib.number_checks import check_logits
 
     check_logits(composed(profile, "rule=segments"), "projected")
     with pytest.raises(ConfigurationError, match=key.partition("=")[0]) as refused:
@@ -208,7 +208,7 @@ def test_an_expected_number_refuses_what_hides_the_logits(profile, key):
 
 
 def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
-    from recipe.difficulty_calib.number_payment import check_groups
+    from recipe.difficulty_calib.number_checks import check_groups
 
     on = "algorithm.filter_groups.enable=true"
     check_groups(composed("pocket", "rule=segments"), "projected")
@@ -225,7 +225,7 @@ def test_an_expected_number_refuses_groups_left_out_by_their_outcome():
 )
 @pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
 def test_a_fitted_number_needs_the_reference_that_the_adapter_leaves(profile, key, named):
-    from recipe.difficulty_calib.number_payment import check_reference
+    from recipe.difficulty_calib.number_checks import check_reference
 
     check_reference(composed(profile, "rule=segments"))
     with pytest.raises(ConfigurationError, match="segments.number_by=fitted") as refused:
