@@ -1,5 +1,5 @@
 """Command line of the pocket benchmark: python -m data_prep.pocket
-{data,benchmarks,preferences,base,check} --help.
+{data,shifted,benchmarks,preferences,base,check} --help.
 """
 
 import argparse
@@ -24,6 +24,13 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--train", type=int, default=2000, help="RL questions in all")
     data.add_argument("--test", type=int, default=2000, help="test questions in all")
     data.add_argument("--sft", type=int, default=3000, help="SFT questions in all")
+
+    shifted = commands.add_parser(
+        "shifted", help="draw test sets unlike the training: degraded, printed, rare, wording"
+    )
+    shifted.add_argument("--out", type=Path, required=True)
+    shifted.add_argument("--seed", type=int, default=0)
+    shifted.add_argument("-n", type=int, default=2000, help="questions of each set")
 
     bench = commands.add_parser(
         "benchmarks", help="pocket versions of Object HalBench, MMHal-Bench and POPE"
@@ -73,6 +80,11 @@ def run(options: argparse.Namespace) -> None:
         counts = {"rl_train": options.train, "test": options.test, "sft_questions": options.sft}
         data.write(options.out, options.seed, counts)
         print(f"{options.out}: " + ", ".join(f"{file} {n}" for file, n in counts.items()))
+    elif options.command == "shifted":
+        from data_prep.pocket import shifted
+
+        shifted.write(options.out, options.seed, options.n)
+        print(f"{options.out}: {', '.join(shifted.SHIFTS)} of {options.n} questions each")
     elif options.command == "benchmarks":
         from data_prep.pocket import benchmarks
 

