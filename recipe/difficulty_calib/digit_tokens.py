@@ -1,9 +1,9 @@
 """The tokens of a stated number, and those that might stand in their places.
 
-What stands before the decimal point decides more than its place: behind 1 there are zeros alone, so the
-number "1.0" does not say what would stand behind a 0. Such a token, and those of "100%", stay with the
-advantage of what was drawn. ``fitted``, which knows where the number is to be, lets 1 and 0 stand for
-1 and the number next below it ("0.9", "0.99").
+What stands before the decimal point decides more than its place: behind 1 there are zeros alone, so
+the number "1.0" does not say what would stand behind a 0. Such a token, and those of "100%", stay
+with the advantage of what was drawn. ``fitted``, which knows where the number is to be, lets 1 and
+0 stand for 1 and the number next below it ("0.9", "0.99").
 """
 
 import re
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 _DIGITS = re.compile(r"([^0-9]*)([0-9]+)")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))\s*(%?)")  # as `claims` reads it
-# The part of a number whose digits may change one by one: decimals with their point, two digits of percent.
+# The part of a number whose digits may change one by one: decimals with their point, two digits of
+# percent.
 _BY_DIGIT = re.compile(r"\.[0-9]|(?<![0-9.])[0-9]{1,2}\s*%")
 
 Alternatives = list[tuple[int, float]]
@@ -110,8 +111,8 @@ def mean_number(alternatives: Sequence[Alternatives], means: Sequence[float]) ->
         alternatives: (L,) see `DigitTokens.alternatives`, with ``before_point``.
         means: (L,) of `number_means`.
 
-    Exact but for the digits behind the first, which are as drawn. Of a number that was drawn as 1, what
-    would have stood behind a 0 is unknown: the number next below 1 is put there.
+    Exact but for the digits behind the first, which are as drawn. Of a number that was drawn as 1,
+    what would have stood behind a 0 is unknown: the number next below 1 is put there.
     """
     places = [place for place, token in enumerate(alternatives) if len(token) > 1]
     if not places:

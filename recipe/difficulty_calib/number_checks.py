@@ -17,8 +17,9 @@ def check_groups(config: DictConfig, number_by: str) -> None:
     """
     if config.algorithm.filter_groups.enable:
         raise ConfigurationError(
-            f"segments.number_by={number_by} learns from groups of equal rewards too, and does not go "
-            "with algorithm.filter_groups.enable: set that to false, or take segments.number_by=drawn"
+            f"segments.number_by={number_by} learns from groups of equal rewards too, and does not "
+            "go with algorithm.filter_groups.enable: set that to false, or take "
+            "segments.number_by=drawn"
         )
 
 
@@ -47,8 +48,8 @@ def check_logits(config: DictConfig, number_by: str) -> None:
         refused[f"actor_rollout_ref.actor.strategy={actor.strategy}"] = True
     if found := [key for key, is_set in refused.items() if is_set]:
         raise ConfigurationError(
-            f"segments.number_by={number_by} reads the logits and does not go with {', '.join(found)}: "
-            "leave that out, or take segments.number_by=drawn"
+            f"segments.number_by={number_by} reads the logits and does not go with "
+            f"{', '.join(found)}: leave that out, or take segments.number_by=drawn"
         )
 
 
@@ -67,6 +68,6 @@ def check_reference(config: DictConfig) -> None:
         missing.append("actor_rollout_ref.model.lora_rank > 0")
     if missing:
         raise ConfigurationError(
-            "segments.number_by=fitted reads verl's reference, the actor without its adapter, and needs "
-            f"{' and '.join(missing)}; or take segments.number_by=drawn"
+            "segments.number_by=fitted reads verl's reference, the actor without its adapter, and "
+            f"needs {' and '.join(missing)}; or take segments.number_by=drawn"
         )

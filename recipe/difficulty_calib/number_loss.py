@@ -1,37 +1,38 @@
 """A stated confidence paid by all numbers that might stand there, not by the one that was drawn.
 
-For each token t of a number, behind the tokens before it, a are its alternatives: tokens of digits in
-t's place, the rest of the number as it was drawn. o_a is the confidence that then stands there, p(a) its
-probability, y the target and w the number's weight. Three losses:
+For each token t of a number, behind the tokens before it, a are its alternatives: tokens of digits
+in t's place, the rest of the number as it was drawn. o_a is the confidence that then stands there,
+p(a) its probability, y the target and w the number's weight. Three losses:
 
     expected     L_t = - w * sum_a p(a) * (1 - (o_a - y)^2)
     projected    L_t = - w * sum_a T(a) * log p(a)
-    fitted       L_t =   w * (- sum_a T(a) * log p(a) + 30 sum_a q(a) * (o_a - y)^2 - 30 log sum_a p(a))
+    fitted       L_t =   w * (- sum_a T(a) * log p(a) + 30 * sum_a q(a) * (o_a - y)^2
+                              - 10 * log sum_a p(a))
 
 with q(a) = p(a) / sum_a p(a). In the first two y is ``segments.target``.
 
-``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one the
-later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient is the
-policy gradient's with infinitely many draws of that digit behind one answer. Like that one it moves
-each digit in proportion to its probability: the likely ones grow whatever the answer, until a few
-numbers are left.
+``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one
+the later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient
+is the policy gradient's with infinitely many draws of that digit behind one answer. Like that one
+it moves each digit in proportion to its probability: the likely ones grow whatever the answer,
+until a few numbers are left.
 
-``projected`` takes one gradient step of the Brier score by the mean number m, to m + step * (y - m),
-and lets T be the two neighbouring digits whose mean that is (1 and 0 where one of them hits it). All
-digits move by what they lack. T has hardly any spread, so the number comes to be certain of its own
-mean, and the mean follows the verdicts. m is that of p at the time, without gradient: on the way to T
-a skewed p leaves its own mode, m with it, and the next T follows (RESULTS.md).
+``projected`` takes one gradient step of the Brier score by the mean number m, to m + step * (y -
+m), and lets T be the two neighbouring digits whose mean that is (1 and 0 where one of them hits
+it). All digits move by what they lack. T has hardly any spread, so the number comes to be certain
+of its own mean, and the mean follows the verdicts. m is that of p at the time, without gradient: on
+the way to T a skewed p leaves its own mode, m with it, and the next T follows (RESULTS.md).
 
 ``fitted`` takes for y the chance that the answer is right by a map of the reference's mean number
-(`number_map`): no update moves it. T are the two neighbouring digits whose mean is y. Its three terms
-need each other. Cross-entropy reaches the digits that the model hardly ever says; but where the model
-cannot foretell y, it teaches how y is spread, and a drawn number pays for its spread. The squared error
-is least for a number that is certain of the mean of y. The third holds the number together: digits that
-are pushed about pull other tokens along, and more numbers break off ("0. Lagos is"). What each brought:
-RESULTS.md.
+(`number_map`): no update moves it. T are the two neighbouring digits whose mean is y. Its three
+terms need each other. Cross-entropy reaches the digits that the model hardly ever says; but where
+the model cannot foretell y, it teaches how y is spread, and a drawn number pays for its spread. The
+squared error is least for a number that is certain of the mean of y. The third holds the number
+together: digits that are pushed about pull other tokens along, and more numbers break off ("0.
+Lagos is"). What each brought: RESULTS.md.
 
-Whatever breaks the number off, or makes it one that the reward does not read (above 1), has no share in
-T and earns nothing, as being certain and wrong does.
+Whatever breaks the number off, or makes it one that the reward does not read (above 1), has no
+share in T and earns nothing, as being certain and wrong does.
 """
 
 import math
@@ -50,14 +51,14 @@ from verl.workers.utils.padding import no_padding_2_padding
 from recipe.difficulty_calib.digit_tokens import Alternatives
 
 IDS, VALUES, AIMS = "number_ids", "number_values", "number_aims"
-"""Fields of a batch. (batch, response tokens, alternatives): token ids, -1 where there is none, and the
-confidences o_a that they make; (batch, response tokens, 2): y and w."""
+"""Fields of a batch. (batch, response tokens, alternatives): token ids, -1 where there is none, and
+the confidences o_a that they make; (batch, response tokens, 2): y and w."""
 LOSSES, MEANS = "number_losses", "number_means"
 """What is kept of the logits, (batch, prompt and response tokens)."""
 NO_TOKEN = -1
-FITTED = 30.0
-"""Weight, in ``fitted``, of the squared error, which is a tenth of the cross-entropy and less, and of
-the chance that any number stands there."""
+SQUARED, TOGETHER = 30.0, 10.0
+"""Weights, in ``fitted``, of the squared error, which is a tenth of the cross-entropy and less, and
+of what holds the number together."""
 
 #: What the losses rely on in verl: how verl asks for logits and hands them over.
 RELIED_ON: dict[str, tuple[str, ...]] = {
@@ -72,7 +73,8 @@ class Aim:
     """What a response's number is held against.
 
     Attributes:
-        alternatives: (L,) of each token, see `DigitTokens.alternatives`; all empty: nothing is paid.
+        alternatives: (L,) of each token, see `DigitTokens.alternatives`; all empty: nothing is
+            paid.
         target: y, in [0, 1].
         weight: w, >= 0.
     """
@@ -174,7 +176,7 @@ def number_losses(
     if fitted:
         squared = (torch.softmax(paid.logs, dim=-1) * errors).sum(-1)
         broken = -torch.logsumexp(paid.logs, dim=-1)
-        losses = paid.cross_entropy(targets) + FITTED * (squared + broken)
+        losses = paid.cross_entropy(targets) + SQUARED * squared + TOGETHER * broken
     elif step is None:
         losses = -(paid.logs.exp() * (1 - errors)).sum(-1)
     else:
@@ -229,9 +231,9 @@ def actor_loss(
 ) -> Any:
     """verl's `ppo_loss` and the number's, `number_losses` with ``step`` and ``fitted``.
 
-    verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of them,
-    and with ``model_output``, in which that stands, for the loss and its metrics. A batch without
-    `AIMS` is the reference's: its means are kept, and there is no loss.
+    verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of
+    them, and with ``model_output``, in which that stands, for the loss and its metrics. A batch
+    without `AIMS` is the reference's: its means are kept, and there is no loss.
     """
     is_reference = AIMS not in data
     if student_logits is not None:

@@ -17,7 +17,8 @@ from reward_fns.errors import ConfigurationError
 from reward_fns.files import read_mapping, write_json
 
 _ENDS = 0.01
-"""Chances stay this far from 0 and 1: no finite number of verdicts shows that a model never errs."""
+"""Chances stay this far from 0 and 1: no finite number of verdicts shows that a model never errs.
+"""
 
 
 class NumberMap:
@@ -62,8 +63,8 @@ class NumberMap:
         """
         if not path.exists():
             raise ConfigurationError(
-                f"{path} is missing, so this checkpoint is of another segments.number_by than fitted: "
-                "train from its first step again, or with the number_by that it was trained with"
+                f"{path} is missing, so this checkpoint is of another segments.number_by than "
+                "fitted: train from its first step again, or with the number_by that it was trained with"
             )
         found = cls()
         content = read_mapping(path)

@@ -1,4 +1,4 @@
-"""The trainer's part in paying numbers by all that might stand there; the losses are `number_loss`'s.
+"""The trainer's part in paying numbers by all that might stand there; for losses see `number_loss`.
 
 What it puts into a batch, and how it makes verl hand over the logits: verl does so for distillation
 alone (``distillation_use_topk``), and `actor_loss` stands in the place of verl's `ppo_loss`.
@@ -81,7 +81,7 @@ class NumberPayment:
         self.curves: dict[str, float] = {}
 
     def install(self, workers: Any, actor: DictConfig) -> None:
-        """Give the actor's workers the loss, and let each update, and the reference's pass, hand it logits.
+        """Give the actor's workers the loss; let each update, and the reference's pass, hand it logits.
 
         Args:
             workers: verl's group of workers.
@@ -134,7 +134,7 @@ class NumberPayment:
     def aims(
         self, rollouts: Mapping[str, Rollout], answers: Mapping[str, TokenizedResponse]
     ) -> dict[str, Aim]:
-        """What each response's number is held against; those without a target, padding rows too, nothing."""
+        """What each response's number is held against; without a target, as padding rows, nothing."""
         targets = dict(
             zip(rollouts, number_targets(list(rollouts.values()), self._options), strict=True)
         )

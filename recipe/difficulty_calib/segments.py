@@ -1,7 +1,8 @@
 """Advantages by segment: each token is paid only by the part of the reward that it decides.
 
-GRPO pays every token of a response with one number, so the digits of the confidence are credited with
-the luck of the answer. Here a response falls into segments (``algorithm.adv_estimator=segments``):
+GRPO pays every token of a response with one number, so the digits of the confidence are credited
+with the luck of the answer. Here a response falls into segments
+(``algorithm.adv_estimator=segments``):
 
     segment   tokens                          reward r
     claim     the claims' texts               w_claim * factuality
@@ -9,20 +10,21 @@ the luck of the answer. Here a response falls into segments (``algorithm.adv_est
     number    the confidence and its "%"      -w_number * delta * (o - target)^2
     rest      bullets, headings, the end      0; -delta for a malformed response, on all of its tokens
 
-The advantage of a token is its segment's r minus the mean of it over the group's well-formed responses
-(of `rest`: over the group), divided by the group's standard deviation only if
+The advantage of a token is its segment's r minus the mean of it over the group's well-formed
+responses (of `rest`: over the group), divided by the group's standard deviation only if
 ``algorithm.norm_adv_by_std_in_grpo`` says so.
 
 The number's target y is the expert's verdict o_expert (``instance``), the mean verdict of the group
 (``group``), or half of each (``hybrid``). (o - y)^2 is a proper score for each: best at E[y], the
-chance of being right. The group's mean has less variance, and says nothing of this answer against the
-group's others; hence the half.
+chance of being right. The group's mean has less variance, and says nothing of this answer against
+the group's others; hence the half.
 
-With ``segments.number_by`` other than ``drawn`` the trainer pays a number's digits by all that might
-stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
+With ``segments.number_by`` other than ``drawn`` the trainer pays a number's digits by all that
+might stand there (`number_loss`), which needs no group to be quiet, and takes their advantage away.
 
-A confidence that is stated on two lines is paid on both: the reward reads the two as one number, and
-different ones are a defect. The percent sign says what number the digits are, and is paid with them.
+A confidence that is stated on two lines is paid on both: the reward reads the two as one number,
+and different ones are a defect. The percent sign says what number the digits are, and is paid with
+them.
 
 Responses that the expert could not judge get advantage 0 and count in no mean.
 """
@@ -57,14 +59,13 @@ class SegmentOptions:
     """``trainer.v1.difficulty_guided.segments``.
 
     Attributes:
-        target: of the number, one of `TARGETS`.
-        number_by: ``drawn`` pays the number that was drawn, ``expected``, ``projected`` and ``fitted``
-            its digits by the probabilities of all that might stand there (`number_loss`); not divided
-            by a standard deviation, and not clipped where a batch is passed over more than once.
-            ``fitted`` has a target of its own, and `target` says nothing.
+        target: of the number, one of `TARGETS`; ``fitted`` has one of its own.
+        number_by: ``drawn`` pays the number that was drawn, the others its digits by the
+            probabilities of all that might stand there (`number_loss`); these are not divided by a
+            standard deviation, and not clipped where a batch is passed over more than once.
         number_step: of ``projected``, how far the mean number goes to its target, in (0, 1].
-        claim, tag, number: weights, >= 0. A number is few tokens among many, and the loss is averaged
-            over all of a response's.
+        claim, tag, number: weights, >= 0. A number is few tokens among many, and the loss is
+            averaged over all of a response's.
 
     Raises:
         ConfigurationError: another target or way, a negative weight, or a step beyond (0, 1].
@@ -75,7 +76,7 @@ class SegmentOptions:
     number_step: float = 0.1
     claim: float = 1.0
     tag: float = 1.0
-    number: float = 4.0
+    number: float = 16.0
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:

@@ -1,19 +1,24 @@
-"""verl's synchronous PPO trainer with what difficulty-guided calibration needs, under the name ``difficulty_guided``.
+"""verl's synchronous PPO trainer with what difficulty-guided calibration needs: ``difficulty_guided``.
 
-On top of `PPOTrainerSync` (chosen by ``trainer.v1.trainer_mode=difficulty_guided``; `options.TrainerOptions`):
+On top of `PPOTrainerSync`, chosen by ``trainer.v1.trainer_mode=difficulty_guided``, by
+`options.TrainerOptions`:
 
 - the training curves of `metrics` go to the tracker at every step;
-- what the expert was asked and what that cost goes there too, as ``expert/calls`` and so on (`expert_watch`);
-- a rollout whose expert call failed for good moves no advantage: it leaves its group and gets advantage 0;
-- the run stops when more than ``max_expert_failure_rate`` of the last ``expert_failure_window`` rollouts had no
-  verdict, and at once when the expert cannot be asked any more (bad key, budget spent, ...);
+- what the expert was asked and what that cost goes there too, as ``expert/calls`` and so on
+  (`expert_watch`);
+- a rollout whose expert call failed for good moves no advantage: it leaves its group and gets
+  advantage 0;
+- the run stops when more than ``max_expert_failure_rate`` of the last ``expert_failure_window``
+  rollouts had no verdict, and at once when the expert cannot be asked any more (bad key, budget
+  spent, ...);
 - the run stops when the actor's and the rollout engine's token probabilities correlate less than
-  ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights, and verl would train
-  on;
-- ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides (`segments`), with
-  ``number_by`` other than ``drawn`` a number's digits by all that might stand there (`number_payment`);
-- dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``, which the stock trainer
-  ignores (it samples for ever when all groups tie).
+  ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights,
+  and verl would train on;
+- ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides
+  (`segments`), with ``number_by`` other than ``drawn`` a number's digits by all that might stand
+  there (`number_payment`);
+- dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``,
+  which the stock trainer ignores (it samples for ever when all groups tie).
 """
 
 from collections.abc import Mapping
@@ -80,7 +85,7 @@ _FILLED_IN_LATER = ContextVar("advantages are filled in later", default=False)
 
 @register_adv_est("segments")
 def _zeros(token_level_rewards: torch.Tensor, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """verl gives an estimator scores alone; `segments` needs the responses, so the trainer fills them in."""
+    """verl gives an estimator scores alone; the trainer, which has the responses, fills these in."""
     if not _FILLED_IN_LATER.get():
         raise ConfigurationError(
             "algorithm.adv_estimator=segments needs trainer.v1.trainer_mode=difficulty_guided"
@@ -146,7 +151,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             if totals := self.watch.totals():
                 print("expert:", ", ".join(f"{name} {total:g}" for name, total in totals.items()))
 
-    # Dynamic sampling ------------------------------------------------------------------------------------------------
+    # Dynamic sampling -----------------------------------------------------------------------------
 
     def _add_batch_to_generate(self) -> None:
         self._prompts_this_step = self.config.data.train_batch_size
@@ -157,15 +162,17 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         limit = filter_groups.max_num_gen_batches * self.config.data.train_batch_size
         if filter_groups.enable and 0 < limit < self._prompts_this_step + num_prompts:
             raise DynamicSamplingError(
-                f"step {self.global_steps}: {self._prompts_this_step} prompts were sampled and fewer than "
-                f"{self.config.data.train_batch_size} had answers that differ in {filter_groups.metric!r}, so nothing "
-                "is left to learn from. Easier or harder questions, a higher rollout temperature, a larger rollout.n, "
-                "another algorithm.filter_groups.metric or a higher algorithm.filter_groups.max_num_gen_batches help"
+                f"step {self.global_steps}: {self._prompts_this_step} prompts were sampled and "
+                f"fewer than {self.config.data.train_batch_size} had answers that differ in "
+                f"{filter_groups.metric!r}, so nothing is left to learn from. Easier or harder "
+                "questions, a higher rollout temperature, a larger rollout.n, another "
+                "algorithm.filter_groups.metric or a higher "
+                "algorithm.filter_groups.max_num_gen_batches help"
             )
         self._prompts_this_step += num_prompts
         return super()._add_prompts_to_generate(num_prompts)
 
-    # Rollout against actor -------------------------------------------------------------------------------------------
+    # Rollout against actor ------------------------------------------------------------------------
 
     def _compute_old_log_prob(
         self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
@@ -176,16 +183,17 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         correlation = float(metrics[_CORRELATION])
         if not correlation >= self.options.min_probs_correlation:
             raise PolicyMismatchError(
-                f"step {self.global_steps}: rollout and actor probabilities correlate {correlation:.6f}, below "
-                f"{self.options.min_probs_correlation}. The rollout engine sees another prompt or other weights than "
-                "the actor: check that the plugin is loaded in every process "
-                "(VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) and that the processor is the model's. "
+                f"step {self.global_steps}: rollout and actor probabilities correlate "
+                f"{correlation:.6f}, below {self.options.min_probs_correlation}. The rollout engine "
+                "sees another prompt or other weights than the actor: check that the plugin is "
+                "loaded in every process (VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) "
+                "and that the processor is the model's. "
                 "Where both are so, for instance with a quantised engine, lower "
                 "trainer.v1.difficulty_guided.min_probs_correlation"
             )
         return batch
 
-    # Expert failures -------------------------------------------------------------------------------------------------
+    # Expert failures ------------------------------------------------------------------------------
 
     def _build_replay_buffer(self) -> WatchedReplayBuffer:
         return WatchedReplayBuffer.of(super()._build_replay_buffer(), self.watch)
@@ -246,7 +254,10 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     @staticmethod
     def _take_out_of_group(keys: list[str], partition_id: str) -> None:
-        """Give each rollout a group of its own and reward 0: GRPO's advantage of a lone rollout is its reward."""
+        """Give each rollout a group of its own and reward 0.
+
+        GRPO's advantage of a lone rollout is its reward.
+        """
         data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["rm_scores"])
         zeros = [torch.zeros_like(scores) for scores in data["rm_scores"].unbind()]
         own_group = TensorDict(
@@ -268,7 +279,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             for key, ids in zip(batch.keys, data["responses"].unbind(), strict=True)
         }
 
-    # Numbers paid by all that might stand there ----------------------------------------------------------------------
+    # Numbers paid by all that might stand there ---------------------------------------------------
 
     def _setup(self) -> None:
         super()._setup()
@@ -300,7 +311,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
             self._numbers.map.save(folder / NumberMap.FILE)
         super()._save_checkpoint()
 
-    # Curves ----------------------------------------------------------------------------------------------------------
+    # Curves ---------------------------------------------------------------------------------------
 
     def _compute_metrics(
         self,
@@ -316,7 +327,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
 
     @staticmethod
     def _rewards(batch: tq.KVBatchMeta) -> dict[str, Mapping[str, Any]]:
-        """What the reward returned for each rollout of the batch, by its key; padding rows left out."""
+        """What the reward returned for each rollout, by its key; padding rows left out."""
         keys = [
             key
             for key, tag in zip(batch.keys, batch.tags, strict=True)
