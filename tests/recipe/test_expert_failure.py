@@ -157,9 +157,10 @@ def test_by_segment_through_the_queue(queue):
     found = [row.numpy() for row in data["advantages"].unbind()]
     tq.kv_clear(keys=keys, partition_id="train")
     assert [len(row) for row in found] == [len(row) for row in (*ids, ids[0])]
-    # Only the numbers differ: 4 * delta * (0.81 - 0.01) / 2 = 1.6 for the better one (fixed: delta 1).
-    assert np.unique(found[0]) == pytest.approx([0.0, 1.6])
-    assert np.unique(found[1]) == pytest.approx([-1.6, 0.0])
+    # Only the numbers differ: weight * delta * (0.81 - 0.01) / 2 for the better (fixed: delta 1).
+    paid = SegmentOptions().number * (0.81 - 0.01) / 2
+    assert np.unique(found[0]) == pytest.approx([0.0, paid])
+    assert np.unique(found[1]) == pytest.approx([-paid, 0.0])
     assert not found[2].any() and not found[3].any()
     assert metrics["segment/number/advantage"] > 0
 
