@@ -21,7 +21,7 @@ from data_prep.verl_rows.image_files import check_picture, read_file
 from reward_fns.errors import UserError
 
 ROW_GROUP = 256
-SPLITS = ("train", "sft", "evaluation")
+SPLITS = ("train", "sft", "selection", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SourceQuestion:
         ground_truth: reference in the dataset's own form.
         answers: all accepted or annotated answers, for the dataset's own
             accuracy rule; may be empty.
-        use_for: "train", "sft" or "evaluation" where the configuration says so for its whole
+        use_for: one of `SPLITS` where the configuration says so for its whole
             dataset; None leaves it to the step `splits`.
     """
 

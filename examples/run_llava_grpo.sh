@@ -159,12 +159,12 @@ if [[ "$profile" == pocket ]]; then
 fi
 
 if $quick; then
-    data_sizes=(--train 64 --test 100 --sft 64) eval_size=(--sc-samples 2)
+    data_sizes=(--train 64 --test 100 --sft 64 --selection 12) eval_size=(--sc-samples 2)
     sft_size=(trainer.total_training_steps=2 trainer.save_freq=2)
     grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 "${quick_batch[@]}")
     training_limit=1200
 else
-    data_sizes=(--train 1500 --test 1000 --sft 3000) sft_size=() grpo_size=()
+    data_sizes=(--train 1500 --test 1000 --sft 3000 --selection 300) sft_size=() grpo_size=()
     eval_size=(--sc-samples "$([[ "$profile" == pocket ]] && echo 5 || echo 10)")
     training_limit=$([[ "$profile" == pocket ]] && echo 3600 || echo 259200)
 fi
@@ -210,7 +210,12 @@ for name in sft r_tuning; do
         python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
 done
 
-# 3. GRPO, once a rule.
+# 3. GRPO, once a rule. Each checkpoint is validated on questions of their own, and the chosen one
+# exported; without such questions, the last one.
+selection=$data/selection.parquet
+[[ -f "$run/questions/selection.parquet" && -z "${DATA:-}${CONFIG:-}" ]] && selection=$run/questions/selection.parquet
+keys=$(python -m recipe.difficulty_calib.selection "$selection" "$data/test.parquet")
+mapfile -t validation <<<"$keys"
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
     mkdir -p "$run/curves/$rl"
@@ -218,7 +223,7 @@ for rule in $rules; do
     training_stage "$rl" "$run/grpo_$rule/latest_checkpointed_iteration.txt" "$training_limit" \
         python -m recipe.difficulty_calib.train \
         --config-name "$profile" "${device[@]}" rule="$rule" \
-        data.train_files="$(as_text "$data/rl_train.parquet")" data.val_files="$(as_text "$data/test.parquet")" data.seed="$seed" \
+        data.train_files="$(as_text "$data/rl_train.parquet")" "${validation[@]}" data.seed="$seed" \
         reward.custom_reward_function.reward_kwargs.coefficients="$(as_text "$data/coefficients.yaml")" \
         reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
         actor_rollout_ref.model.path="$(as_text "$run/models/sft")" actor_rollout_ref.rollout.seed="$seed" \

@@ -1,5 +1,5 @@
-"""Expected calibration error and its bins over arrays of shape (n,), for training
-curves and evaluation alike.
+"""Expected calibration error with its bins, and the Brier score's parts, over arrays of shape (n,):
+for training curves and evaluation alike.
 
 `confidence` is the stated probability c_i of being right; `correct` is the verdict y_i,
 binary for a question with one answer and perhaps graded in [0, 1] for a description (the
@@ -18,6 +18,17 @@ is below the float64 edge, but equals the float32 one); `linspace` edges (0.3000
 1 - 0.9 = 0.09999999999999998 is less than 0.1 and stays in bin 0.
 
 For n = 0 the ECE is NaN, never 0.
+
+The Brier score in parts (Murphy 1973), over groups k of answers:
+
+    Brier       = mean((c - y)^2) = reliability - resolution + uncertainty (+ within-group terms)
+    reliability = sum_k n_k/n (conf_k - acc_k)^2
+    resolution  = sum_k n_k/n (acc_k - acc)^2
+    uncertainty = var(y)
+
+Grouped by distinct confidence this is exact. Grouped by bins of equal width, two more terms make
+it exact (Stephenson et al. 2008): + var(c within bins) - 2 cov(c, y within bins). var(y) is
+acc (1 - acc) for binary verdicts.
 """
 
 from dataclasses import dataclass
@@ -122,3 +133,55 @@ def expected_calibration_error(
         index, weights=y - c, minlength=n_bins
     )  # n_b * (accuracy - confidence) of each bin
     return float(np.abs(gap).sum() / c.size) if c.size else float("nan")
+
+
+@dataclass(frozen=True)
+class BrierDecomposition:
+    """brier = reliability - resolution + uncertainty + within_variance - within_covariance,
+    all >= 0 but the last.
+    """
+
+    brier: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    within_variance: float  # of confidence, within the groups; 0 for groups of equal confidence
+    within_covariance: float
+    """Twice the covariance of confidence and verdict within the groups; likewise."""
+
+
+def brier_decomposition(
+    confidence: ArrayLike, correct: ArrayLike, n_bins: int | None = None
+) -> BrierDecomposition:
+    """Murphy's decomposition, exact; all NaN for n = 0.
+
+    With few answers a confidence, as when every confidence is distinct, reliability and resolution
+    by distinct confidence are both inflated: then group by bins.
+
+    Args:
+        confidence: (n,), in [0, 1].
+        correct: (n,), verdicts in [0, 1].
+        n_bins: groups are bins of equal width; None: groups are the distinct confidences.
+
+    Raises:
+        ValueError: shapes differ, a value is NaN or outside [0, 1], or n_bins < 1.
+    """
+    c, y = checked_answers(confidence, correct)
+    if not c.size:
+        return BrierDecomposition(*[float("nan")] * 6)
+    group = np.unique(c, return_inverse=True)[1] if n_bins is None else bin_index(c, n_bins)
+    c = c.astype(np.float64)
+    share = np.bincount(group) / c.size
+    with np.errstate(invalid="ignore"):
+        mean_c, mean_y = (
+            np.nan_to_num(np.bincount(group, weights=v) / np.bincount(group)) for v in (c, y)
+        )
+    rest_c, rest_y = c - mean_c[group], y - mean_y[group]
+    return BrierDecomposition(
+        brier=float(np.mean((c - y) ** 2)),
+        reliability=float(share @ (mean_c - mean_y) ** 2),
+        resolution=float(share @ (mean_y - y.mean()) ** 2),
+        uncertainty=float(np.var(y)),
+        within_variance=float(np.mean(rest_c**2)),
+        within_covariance=float(2 * np.mean(rest_c * rest_y)),
+    )

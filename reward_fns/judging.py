@@ -19,6 +19,7 @@ REWARD_KEYS = (
     "penalty",
     "well_formed",
     "n_claims",
+    "n_sure",
     "expert_failed",
 )
 """Keys of `reward_dict`, the same for every sample (verl takes the first sample's keys for all)."""
@@ -143,7 +144,7 @@ def reward_dict(
     score: the total (Algorithm 1); factuality, alignment, consistency, penalty: its terms,
     which sum to it. acc: the expert's overall verdict in [0, 1], 0 if there is none.
     confidence: in [0, 1], or -1 if there is none. well_formed, expert_failed: 0 or 1.
-    n_claims: number of claims read.
+    n_claims: number of claims read; n_sure: those of them tagged "I'm sure.".
     Expert failure: expert_failed is 1, and score and terms of a well-formed response are all 0,
     which is not a judgement: the caller has to leave the sample out or count it. A malformed
     response earns the lower bound with or without an expert.
@@ -168,6 +169,7 @@ def reward_dict(
         "confidence": NO_CONFIDENCE if parsed.confidence is None else parsed.confidence,
         "well_formed": parsed.well_formed,
         "n_claims": len(parsed.claims),
+        "n_sure": sum(claim.sure for claim in parsed.claims),
         "expert_failed": judged.error is not None,
     }
     return {key: float(values[key]) for key in REWARD_KEYS}

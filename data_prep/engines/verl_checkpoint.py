@@ -1,6 +1,7 @@
 """verl's FSDP checkpoints as models: where one lies, and what verl's own merger makes of it.
 
     RUN/latest_checkpointed_iteration.txt       names the newest whole checkpoint
+    RUN/selection.json                          GRPO with validations: names the chosen one (ours)
     RUN/global_step_N/                          SFT: the shards; RL: actor/ with the shards
         huggingface/                            configuration, processor; the weights too, if hf_model was saved
         lora_train_meta.json                    LoRA was trained: the shards' base is that of the training
@@ -18,10 +19,23 @@ from pathlib import Path
 
 from data_prep.engines.pickled_shards import check_shards
 from reward_fns.errors import UserError
+from reward_fns.files import read_mapping
 
+SELECTION = "selection.json"
 _TRACKER = "latest_checkpointed_iteration.txt"
 _LORA = "lora_train_meta.json"
 _SHARDS = "model_world_size_*.pt"
+
+
+def step_folder(run: Path, step: int | str) -> Path:
+    """Where a run's checkpoint of a step lies."""
+    return run / f"global_step_{step}"
+
+
+def saved_steps(run: Path) -> list[int]:
+    """The steps that a run has checkpoints of, ascending."""
+    names = [folder.name.removeprefix("global_step_") for folder in run.glob("global_step_*")]
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def find_checkpoint(path: Path) -> Path | None:
@@ -29,16 +43,10 @@ def find_checkpoint(path: Path) -> Path | None:
     None if it is none of them.
 
     Raises:
-        UserError: the run's newest checkpoint does not exist.
+        UserError: the run's checkpoint does not exist.
     """
-    tracker = path / _TRACKER
-    if tracker.is_file():
-        path = path / f"global_step_{tracker.read_text(encoding='utf-8').strip()}"
-        if not path.is_dir():
-            raise UserError(
-                f"{tracker} names {path.name}, which does not exist: name another "
-                "global_step_N directory"
-            )
+    if (path / _TRACKER).is_file():
+        path = _kept(path)
     for candidate in (path / "actor", path):
         if (candidate / "huggingface").is_dir() and (
             list(candidate.glob(_SHARDS)) or saved_model(candidate)
@@ -47,20 +55,36 @@ def find_checkpoint(path: Path) -> Path | None:
     return None
 
 
-def newest_checkpoint(run: Path) -> Path:
-    """The directory of the shards of a run's newest whole checkpoint.
+def _kept(run: Path) -> Path:
+    """The chosen checkpoint of a run that chose one, else the newest."""
+    tracker, selection = run / _TRACKER, run / SELECTION
+    source, step = tracker, tracker.read_text(encoding="utf-8").strip()
+    if selection.is_file() and (chosen := read_mapping(selection).get("chosen")) is not None:
+        source, step = selection, chosen
+    folder = step_folder(run, step)
+    if not folder.is_dir():
+        raise UserError(
+            f"{source} names {folder.name}, which does not exist: name another "
+            "global_step_N directory"
+        )
+    return folder
+
+
+def kept_checkpoint(path: Path) -> Path:
+    """The directory of the shards of a run's chosen checkpoint, or its newest if none was chosen;
+    or of the `global_step_N` that is named.
 
     Raises:
-        UserError: the run has none.
+        UserError: there is none.
     """
-    if not (run / _TRACKER).is_file():
-        raise UserError(
-            f"no checkpoint in {run} ({_TRACKER} is missing): run the training stage first"
-        )
-    checkpoint = find_checkpoint(run)
-    if checkpoint is None:
-        raise UserError(f"the newest checkpoint of {run} is not whole: delete it and train again")
-    return checkpoint
+    checkpoint = find_checkpoint(path)
+    if checkpoint is not None:
+        return checkpoint
+    if (path / _TRACKER).is_file():
+        raise UserError(f"the checkpoint of {path} is not whole: delete it and train again")
+    raise UserError(
+        f"no checkpoint in {path} ({_TRACKER} is missing): run the training stage first"
+    )
 
 
 def has_lora(checkpoint: Path) -> bool:

@@ -17,13 +17,16 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     data = commands.add_parser(
-        "data", help="draw the datasets: RL train, test and SFT questions, manifest"
+        "data", help="draw the datasets: RL train, test, SFT and selection questions, manifest"
     )
     data.add_argument("--out", type=Path, required=True)
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--train", type=int, default=2000, help="RL questions in all")
     data.add_argument("--test", type=int, default=2000, help="test questions in all")
     data.add_argument("--sft", type=int, default=3000, help="SFT questions in all")
+    data.add_argument(
+        "--selection", type=int, default=300, help="questions to choose a checkpoint by"
+    )
 
     shifted = commands.add_parser(
         "shifted", help="draw test sets unlike the training: degraded, printed, rare, wording"
@@ -77,7 +80,12 @@ def run(options: argparse.Namespace) -> None:
     if options.command == "data":
         from data_prep.pocket import data
 
-        counts = {"rl_train": options.train, "test": options.test, "sft_questions": options.sft}
+        counts = {
+            "rl_train": options.train,
+            "test": options.test,
+            "sft_questions": options.sft,
+            "selection": options.selection,
+        }
         data.write(options.out, options.seed, counts)
         print(f"{options.out}: " + ", ".join(f"{file} {n}" for file, n in counts.items()))
     elif options.command == "shifted":

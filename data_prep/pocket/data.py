@@ -16,9 +16,9 @@ from data_prep.verl_rows import question_writer
 from reward_fns import claims
 from reward_fns.files import write_text
 
-SPLITS = {"rl_train": "train", "test": "test", "sft_questions": "sft"}
-"""File -> pool of digits. The pools share no image, and the generator's streams of the
-three files are apart.
+SPLITS = {"rl_train": "train", "test": "test", "sft_questions": "sft", "selection": "train"}
+"""File -> pool of digits. The pools share no digit, and the generator's streams of the files are
+apart. All digits are in a pool: selection has those of rl_train, in other pictures.
 """
 
 
@@ -40,7 +40,8 @@ def rows(name: str, file: str, n: int, seed: int) -> list[dict[str, Any]]:
     stream = (seed, list(SPLITS).index(file), list(DATASETS).index(name))
     rng = np.random.default_rng(stream)
     drawn = datasets.draw_batch(name, part, n, rng)
-    return rows_of(drawn, name, DATASETS[name], f"{name}-{part}-{seed}", part, rng)
+    side = "selection" if file == "selection" else part
+    return rows_of(drawn, name, DATASETS[name], f"{name}-{side}-{seed}", side, rng)
 
 
 def rows_of(
@@ -53,7 +54,7 @@ def rows_of(
         name: of the dataset, the row's ``data_source``.
         dataset: whose wordings are drawn.
         prefix: of the questions' ids.
-        part: "test", or a pool of questions to train on.
+        part: "test", "selection", or a pool of questions to train on.
         rng: draws the wordings.
     """
     out = []
@@ -74,7 +75,7 @@ def rows_of(
                     "ground_truth": ground_truth(things, dataset.task),
                 },
                 "extra_info": {
-                    "split": "test" if part == "test" else "train",
+                    "split": part if part in ("test", "selection") else "train",
                     "index": index,
                     "question_id": identity,
                     "question": question,

@@ -1,7 +1,7 @@
 """Stage one's Better and Worse (step `pair`) as preferences: DPO on the model's own answers.
 
 A question's prompt is the one that its answers were sampled with (`sample.prompt`). Questions of
-the split "evaluation" are left out, and those without a pair. The worse answer is one that the
+the splits "selection" and "evaluation" are left out, and those without a pair. The worse answer is one that the
 model voted False.
 """
 
@@ -32,8 +32,9 @@ def stage_one_pairs(run: Path) -> Iterator[Pair | Rejected]:
     for question, (pair, split) in join(read_questions(run / "questions.parquet"), *files):
         if pair is None or split is None:
             continue
-        if split["split"] == "evaluation":
-            reason, detail = "evaluation", "the split evaluation is not trained on"
+        if split["split"] in ("selection", "evaluation"):
+            reason = split["split"]
+            detail = f"the split {reason} is not trained on"
         elif pair["better"] is None or pair["worse"] is None:
             reason, detail = pair["reason"] or "no pair", "no Better or no Worse answer"
         else:

@@ -3,6 +3,7 @@
 
     rl_train.parquet   questions of the split "train"
     test.parquet       questions of the split "evaluation"
+    selection.parquet  questions of the split "selection", by which GRPO chooses a checkpoint
     sft.parquet        the text of `sft.jsonl`, or if `sft.confidence` is "own" those of
                        `targets.jsonl`, each as often as it was drawn
     r_tuning.parquet   the answers of `sft.jsonl` as R-Tuning states them (`r_tuning`); empty
@@ -30,7 +31,14 @@ from reward_fns.claims import claim_prompt
 from reward_fns.errors import UserError
 
 IMAGES: dict[str, ImageKind] = {"bytes": "bytes", "reference": "image"}
-FILES = ("rl_train.parquet", "test.parquet", "sft.parquet", "r_tuning.parquet")
+QUESTION_FILES = {
+    "train": "rl_train.parquet",
+    "evaluation": "test.parquet",
+    "selection": "selection.parquet",
+}
+"""Split -> file."""
+SFT_FILES = ("sft.parquet", "r_tuning.parquet")
+FILES = (*QUESTION_FILES.values(), *SFT_FILES)
 
 
 @dataclass(frozen=True)
@@ -68,17 +76,18 @@ def identity(context: Context, settings: ParquetSettings) -> Mapping[str, Any]:
 
 
 def run(context: Context, settings: ParquetSettings) -> Counts:
-    """Write the four files."""
+    """Write the files."""
     kind, own = IMAGES[settings.images], settings.own
     dropped, notes, n_in = Counter[str](), Counter[str](), 0
     names = ("splits.jsonl", "entities.jsonl", "difficulty.jsonl", "sft.jsonl", "targets.jsonl")
     with ExitStack() as stack:
         failures = stack.enter_context(RecordFile(context.failures))
-        train, test = (
-            stack.enter_context(question_writer(context.run / name, kind)) for name in FILES[:2]
-        )
+        questions = {
+            split: stack.enter_context(question_writer(context.run / name, kind))
+            for split, name in QUESTION_FILES.items()
+        }
         sft, r_tune = (
-            stack.enter_context(sft_writer(context.run / name, kind)) for name in FILES[2:]
+            stack.enter_context(sft_writer(context.run / name, kind)) for name in SFT_FILES
         )
         progress = stack.enter_context(tqdm(total=context.total, desc=context.step, unit="q"))
         joined = join(context.questions(), *(context.run / name for name in names))
@@ -89,7 +98,7 @@ def run(context: Context, settings: ParquetSettings) -> Counts:
             progress.update()
             try:
                 if split["split"] != "sft":
-                    out = train if split["split"] == "train" else test
+                    out = questions[split["split"]]
                     out.write(question_row(question, split, entities, difficulty, out, kind))
                 elif facts is None:
                     _drop(
@@ -152,7 +161,8 @@ def question_row(
         "ability": question.task,
         "reward_model": {"style": "rule", "ground_truth": question.ground_truth},
         "extra_info": {
-            "split": "train" if split["split"] == "train" else "test",
+            # verl's own name for what is evaluated on.
+            "split": "test" if split["split"] == "evaluation" else split["split"],
             "index": out.count,
             "question_id": question.question_id,
             "question": question.question,

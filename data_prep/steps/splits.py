@@ -1,17 +1,18 @@
-"""Step `splits`: training, SFT and evaluation, by dataset and subset, disjoint by image.
+"""Step `splits`: training, SFT, selection and evaluation, by dataset and subset, disjoint by image.
 
 A cell is a dataset and a subset: entailment, contradiction, neutral, and unpaired for questions
-without a label. Of each cell `train` questions go to GRPO training and `sft` to SFT, the rest to
-evaluation (the paper: 33 of each of 14 x 3 cells to training). All questions about one picture,
-over all datasets, go to one side. A dataset whose side the configuration fixes (`use_for` in its
-entry: a publisher's own test split, say) goes there whole, and takes its pictures along.
+without a label. Of each cell `train` questions go to GRPO training, `sft` to SFT and `selection` to
+choosing a checkpoint, the rest to evaluation (the paper: 33 of each of 14 x 3 cells to training).
+All questions about one picture, over all datasets, go to one side. A dataset whose side the
+configuration fixes (`use_for` in its entry: a publisher's own test split, say) goes there whole,
+and takes its pictures along.
 
-    splits.jsonl  {question_id, dataset, subset, split}, split is "train", "sft" or "evaluation"
+    splits.jsonl  {question_id, dataset, subset, split}, split is one of `SPLITS`
     splits.md     the number of questions in each cell
 
 Where the numbers cannot be had:
-- A cell with fewer than 2 (train + sft) questions gives at most half of its questions, divided in
-  proportion, rounded down: evaluation keeps the other half.
+- A cell with fewer than 2 (train + sft + selection) questions gives at most half of its questions,
+  divided in proportion, rounded down: evaluation keeps the other half.
 - An image is taken if no cell gets more than its number through it; the smallest cells choose
   first, each in a random order of its images (SHA-256 of seed and image id). A cell whose
   remaining images would overfill another one stays short.
@@ -46,18 +47,26 @@ class SplitsConfig:
     Attributes:
         train: for GRPO training.
         sft: for SFT and R-Tuning (24 a cell of the paper's 42 are its 1,000).
+        selection: for choosing GRPO's checkpoint; the paper has none.
         unpaired: whether questions without a label are a cell of their own; else they are left out.
     """
 
     train: int = 33
     sft: int = 24
+    selection: int = 0
     unpaired: bool = True
 
     def __post_init__(self) -> None:
-        if self.train < 0 or self.sft < 0:
+        if min(self.per_cell) < 0:
             raise ValueError(
-                f"splits.train and splits.sft must be at least 0, got {self.train} and {self.sft}"
+                "splits.train, splits.sft and splits.selection must be at least 0, got "
+                f"{', '.join(map(str, self.per_cell))}"
             )
+
+    @property
+    def per_cell(self) -> tuple[int, ...]:
+        """The numbers, in the order of `SPLITS`; evaluation has none."""
+        return self.train, self.sft, self.selection
 
 
 def run(context: Context, settings: SplitsConfig) -> Counts:
@@ -77,7 +86,7 @@ def run(context: Context, settings: SplitsConfig) -> Counts:
     sizes = Counter(cell for cells in images.values() for cell in cells)
     free = {image: cells for image, cells in images.items() if image not in fixed}
     divided = Counter(cell for cells in free.values() for cell in cells)
-    wanted = {cell: quota(size, settings.train, settings.sft) for cell, size in divided.items()}
+    wanted = {cell: quota(size, *settings.per_cell) for cell, size in divided.items()}
     sides = fixed | allocate(free, wanted, context.seed())
     counts: Counter[tuple[Cell, str]] = Counter()
     left_out = 0
@@ -102,9 +111,7 @@ def run(context: Context, settings: SplitsConfig) -> Counts:
                     "split": split,
                 }
             )
-    write_text(
-        context.run / "splits.md", table(counts, sizes, divided, (settings.train, settings.sft))
-    )
+    write_text(context.run / "splits.md", table(counts, sizes, divided, settings.per_cell))
     return Counts(
         sizes.total() + left_out, counts.total(), {UNPAIRED: left_out} if left_out else {}
     )
@@ -116,27 +123,27 @@ def _cells(context: Context) -> Iterator[tuple[SourceQuestion, Record, Cell]]:
             yield question, label, (question.dataset, label["label"] or UNPAIRED)
 
 
-def quota(size: int, train: int, sft: int) -> tuple[int, int]:
-    """What a cell of `size` questions gives to train and sft.
+def quota(size: int, *asked: int) -> tuple[int, ...]:
+    """What a cell of `size` questions gives to each side that asks for some.
 
-    >>> quota(100, 33, 12), quota(45, 33, 12)  # 45 < 90: 22 to divide, 22 * 33 / 45 = 16.1 and 22 * 12 / 45 = 5.9
+    >>> quota(100, 33, 12), quota(45, 33, 12)  # 45 < 90: 22 to divide, 22 * 33 / 45 = 16.1, ...
     ((33, 12), (16, 5))
     """
-    both = train + sft
-    if size >= 2 * both:
-        return train, sft
+    together = sum(asked)
+    if size >= 2 * together:
+        return asked
     half = size // 2
-    return half * train // both, half * sft // both
+    return tuple(half * number // together for number in asked)
 
 
 def allocate(
-    images: Mapping[str, Sequence[Cell]], wanted: Mapping[Cell, tuple[int, int]], seed: int
+    images: Mapping[str, Sequence[Cell]], wanted: Mapping[Cell, Sequence[int]], seed: int
 ) -> dict[str, str]:
-    """The side of each image that goes to "train" or "sft"; all others are for evaluation.
+    """The side of each image; those that are not in it are for evaluation.
 
     Args:
         images: image id -> the cell of each question about it.
-        wanted: cell -> its number for train and for sft, which no cell exceeds.
+        wanted: cell -> its number for each of `SPLITS` but the last, which no cell exceeds.
     """
     order = sorted(images, key=lambda image: hashlib.sha256(f"{seed}/{image}".encode()).digest())
     of_cell: dict[Cell, list[str]] = defaultdict(list)
@@ -145,7 +152,7 @@ def allocate(
             of_cell[cell].append(image)
     sizes = Counter(cell for cells in images.values() for cell in cells)
     side: dict[str, str] = {}
-    for index, split in enumerate(SPLITS[:2]):
+    for index, split in enumerate(SPLITS[:-1]):
         room = Counter({cell: numbers[index] for cell, numbers in wanted.items()})
         for cell in sorted(of_cell, key=lambda cell: (sizes[cell], cell)):
             for image in of_cell[cell]:
@@ -162,13 +169,13 @@ def table(
     counts: Mapping[tuple[Cell, str], int],
     sizes: Mapping[Cell, int],
     divided: Mapping[Cell, int],
-    asked: tuple[int, int],
+    asked: Sequence[int],
 ) -> str:
     """The number of questions in each cell and split, as a Markdown table.
 
     Args:
         divided: number of questions of each cell whose side was not fixed.
-        asked: the configured numbers for train and sft.
+        asked: the configured numbers, of each of `SPLITS` but the last.
 
     Raises:
         RuntimeError: a row does not add up.
@@ -183,7 +190,7 @@ def table(
                 f"the splits of {cell} hold {numbers}, which are not its {sizes[cell]} questions"
             )
         total.update(numbers)
-        wanted = zip(SPLITS[:2], asked, strict=True) if divided.get(cell) else ()
+        wanted = zip(SPLITS[:-1], asked, strict=True) if divided.get(cell) else ()
         short = {split: n for split, n in wanted if numbers[split] < n}
         shown = {split: f"{numbers[split]} of {n}" for split, n in short.items()}
         rows.append(

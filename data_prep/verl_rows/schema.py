@@ -9,7 +9,7 @@ A row of questions (RL training, evaluation):
     ability         the task
     reward_model    {style: "rule", ground_truth: text that the expert reads}
     extra_info      what reward and evaluation slices need:
-        split, index                     "train" | "test", position in the file (verl's own)
+        split, index                     "train" | "test" | "selection", position in the file
         question_id, question, task      the id is unique in a file; task is "QA" | "Detail"
         image_id                         images with the same id are the same image
         entity                           first named entity, "" if none

@@ -2,17 +2,16 @@
 right that was stated, `correct` the verdict y_i, binary for a question with one answer and perhaps
 graded in [0, 1] for a description.
 
-Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE, Brier decomposition),
-`debiased` (ECE without the bias of few answers, refinement, the ECE's floor), `smooth` (smooth
-ECE), `scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC, PRR), `claims` (the tags),
-`bootstrap` (intervals and paired differences), `registry` (every metric by name), `estimates`
-(values with intervals, by name). Undefined values (n = 0; AUROC with one class) are NaN, never 0.
+Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE), `reward_fns.calibration` (the
+Brier score's decomposition), `debiased` (ECE without the bias of few answers, refinement, the
+ECE's floor), `smooth` (smooth ECE), `scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC,
+PRR), `claims` (the tags), `bootstrap` (intervals and paired differences), `registry` (every metric
+by name), `estimates` (values with intervals, by name). Undefined values (n = 0; AUROC with one
+class) are NaN, never 0.
 """
 
 from eval.metrics.binned import (
-    BrierDecomposition,
     adaptive_calibration_error,
-    brier_decomposition,
     maximum_calibration_error,
 )
 from eval.metrics.bootstrap import Difference
@@ -31,7 +30,9 @@ from eval.metrics.scores import accuracy, brier_score, negative_log_likelihood
 from eval.metrics.smooth import smooth_ece
 from reward_fns.calibration import (
     DEFAULT_BINS,
+    BrierDecomposition,
     ReliabilityBins,
+    brier_decomposition,
     expected_calibration_error,
     reliability_bins,
 )

@@ -1,4 +1,4 @@
-"""Calibration errors from bins, and Murphy's decomposition of the Brier score.
+"""Calibration errors from bins.
 
 With n_b answers in bin b, mean confidence conf_b and mean verdict acc_b:
 
@@ -10,22 +10,13 @@ D(u) is the sum of (verdict - confidence) over the u least confident answers, li
 bin border inside a run of equal confidences cuts the run in proportion, every piece with the run's
 mean verdict: so neither the order of the answers nor n modulo B matters. Where n is a multiple of
 B and no run is cut, this is the usual definition.
-
-    Brier = mean((c - y)^2) = reliability - resolution + uncertainty (+ within-bin terms)       Murphy 1973
-    reliability = sum_k n_k/n (conf_k - acc_k)^2    resolution = sum_k n_k/n (acc_k - acc)^2    uncertainty = var(y)
-
-Grouped by distinct confidence this is exact. Grouped by bins of equal width, two more terms make
-it exact (Stephenson et al. 2008): + var(c within bins) - 2 cov(c, y within bins). var(y) is acc
-(1 - acc) for binary verdicts.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from eval.metrics.ranked import Floats, Ranked, divide, estimate
-from reward_fns.calibration import DEFAULT_BINS, bin_index, checked_answers
+from reward_fns.calibration import DEFAULT_BINS, bin_index
 
 
 def _bin_sums(answers: Ranked, weights: Floats, values: Floats, n_bins: int) -> Floats:
@@ -90,56 +81,3 @@ def adaptive_calibration_error(
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1, got {n_bins}")
     return estimate(lambda a, w: adaptive_ece_rows(a, w, n_bins), confidence, correct)
-
-
-@dataclass(frozen=True)
-class BrierDecomposition:
-    """brier = reliability - resolution + uncertainty + within_variance - within_covariance,
-    all >= 0 but the last.
-    """
-
-    brier: float
-    reliability: float
-    resolution: float
-    uncertainty: float
-    within_variance: float  # of confidence, within the groups; 0 for groups of equal confidence
-    within_covariance: (
-        float  # twice the covariance of confidence and verdict within the groups; likewise
-    )
-
-
-def brier_decomposition(
-    confidence: ArrayLike, correct: ArrayLike, n_bins: int | None = None
-) -> BrierDecomposition:
-    """Murphy's decomposition, exact; all NaN for n = 0.
-
-    With few answers a confidence, as when every confidence is distinct, reliability and resolution
-    by distinct confidence are both inflated: then group by bins.
-
-    Args:
-        confidence: (n,), in [0, 1].
-        correct: (n,), verdicts in [0, 1].
-        n_bins: groups are bins of equal width; None: groups are the distinct confidences.
-
-    Raises:
-        ValueError: shapes differ, a value is NaN or outside [0, 1], or n_bins < 1.
-    """
-    c, y = checked_answers(confidence, correct)
-    if not c.size:
-        return BrierDecomposition(*[float("nan")] * 6)
-    group = np.unique(c, return_inverse=True)[1] if n_bins is None else bin_index(c, n_bins)
-    c = c.astype(np.float64)
-    share = np.bincount(group) / c.size
-    with np.errstate(invalid="ignore"):
-        mean_c, mean_y = (
-            np.nan_to_num(np.bincount(group, weights=v) / np.bincount(group)) for v in (c, y)
-        )
-    rest_c, rest_y = c - mean_c[group], y - mean_y[group]
-    return BrierDecomposition(
-        brier=float(np.mean((c - y) ** 2)),
-        reliability=float(share @ (mean_c - mean_y) ** 2),
-        resolution=float(share @ (mean_y - y.mean()) ** 2),
-        uncertainty=float(np.var(y)),
-        within_variance=float(np.mean(rest_c**2)),
-        within_covariance=float(2 * np.mean(rest_c * rest_y)),
-    )

@@ -4,9 +4,9 @@ and a peft LoRA adapter.
     python -m recipe.difficulty_calib.export sft  outputs/run/sft  outputs/run/models/sft --base MODEL
     python -m recipe.difficulty_calib.export lora outputs/run/grpo outputs/run/models/rl
 
-Takes the newest whole checkpoint (``latest_checkpointed_iteration.txt``), by
-`data_prep.engines.verl_checkpoint`. Written beside the target and renamed: a target that exists is
-whole, and no other disk is touched.
+Takes the checkpoint that the training chose (`selection`), else the newest whole one; a
+``global_step_N`` directory is taken as named (`data_prep.engines.verl_checkpoint`). Written beside
+the target and renamed: a target that exists is whole, and no other disk is touched.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def export_sft(run: Path, target: Path, base: str | None = None) -> None:
     Raises:
         UserError: no checkpoint, or one without what it takes to write a model.
     """
-    checkpoint = verl_checkpoint.newest_checkpoint(run)
+    checkpoint = verl_checkpoint.kept_checkpoint(run)
     if verl_checkpoint.has_lora(checkpoint):
         if base is None:
             raise UserError(
@@ -63,12 +63,12 @@ def _export_merged(checkpoint: Path, target: Path, base: Path) -> None:
 
 
 def export_lora(run: Path, target: Path) -> None:
-    """Write the newest checkpoint's LoRA adapter as peft loads it.
+    """Write the kept checkpoint's LoRA adapter as peft loads it.
 
     Raises:
         UserError: no checkpoint, or one without an adapter.
     """
-    checkpoint = verl_checkpoint.newest_checkpoint(run)
+    checkpoint = verl_checkpoint.kept_checkpoint(run)
     with _written_beside(target) as beside:
         adapter = verl_checkpoint.write_adapter(checkpoint, beside)
         shutil.copytree(adapter, beside, dirs_exist_ok=True)
@@ -108,7 +108,7 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{options.target}: from {verl_checkpoint.newest_checkpoint(options.run)}")
+    print(f"{options.target}: from {verl_checkpoint.kept_checkpoint(options.run)}")
     return 0
 
 

@@ -7,9 +7,11 @@ flat dict for verl's tracker. Keys:
     reward/{factuality,alignment,consistency,penalty}/mean   parts of the reward, which sum to reward/total/mean
     reward/total/mean
     response/well_formed, response/n_claims/mean             share in [0, 1]; claims a response
+    response/sure                                            share of all claims tagged "I'm sure."
     expert/failed, expert/acc                                share of rollouts; mean overall verdict of the others
     confidence/mean, std, q10, q50, q90                      over the rollouts that state one
     confidence/at_0_or_1                                     share of them at an end of the scale
+    confidence/entropy                                       of the distribution of the numbers, in nats
     confidence/brier, confidence/overconfidence              mean (o - acc)^2; mean o - mean acc
     confidence/ece                                           calibration error of the step's rollouts, biased upwards
                                                              for small batches
@@ -19,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reward_fns.calibration import expected_calibration_error
 
@@ -40,6 +43,9 @@ def training_curves(rollouts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "response/n_claims/mean": _mean(rollouts, "n_claims"),
         "expert/failed": 1.0 - len(judged) / len(rollouts),
     }
+    claims = sum(rollout["n_claims"] for rollout in rollouts)
+    if claims:
+        curves["response/sure"] = sum(rollout["n_sure"] for rollout in rollouts) / claims
     if judged:
         curves |= {f"reward/{part}/mean": _mean(judged, part) for part in PARTS}
         curves |= {"reward/total/mean": _mean(judged, "score"), "expert/acc": _mean(judged, "acc")}
@@ -52,6 +58,7 @@ def training_curves(rollouts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             "confidence/mean": confidence.mean(),
             "confidence/std": confidence.std(),
             "confidence/at_0_or_1": np.isin(confidence, (0.0, 1.0)).mean(),
+            "confidence/entropy": _entropy(confidence),
             "confidence/brier": np.mean((confidence - correct) ** 2),
             "confidence/overconfidence": confidence.mean() - correct.mean(),
             "confidence/ece": expected_calibration_error(confidence, correct),
@@ -64,3 +71,9 @@ def training_curves(rollouts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _mean(rollouts: Sequence[Mapping[str, Any]], key: str) -> float:
     return float(np.mean([rollout[key] for rollout in rollouts]))
+
+
+def _entropy(values: NDArray[np.float64]) -> float:
+    """Of how often each distinct value occurs, in nats."""
+    share = np.unique(values, return_counts=True)[1] / values.size
+    return float(-(share @ np.log(share)))

@@ -55,12 +55,15 @@ class TrainerOptions:
         max_expert_failure_rate: the run stops when more of the window's rollouts, in [0, 1], are
             without a verdict.
         expert_failure_window: number of last rollouts, >= 1.
+        patience: the training ends this many validations after the chosen checkpoint's, >= 1
+            (`selection`). None: at its last step.
         segments: of ``algorithm.adv_estimator=segments``.
     """
 
     min_probs_correlation: float = 0.999
     max_expert_failure_rate: float = 0.05
     expert_failure_window: int = 1024
+    patience: int | None = None
     segments: SegmentOptions = field(default_factory=SegmentOptions)
 
     @classmethod
@@ -68,8 +71,8 @@ class TrainerOptions:
         """Those of a composed configuration.
 
         Raises:
-            ConfigurationError: the section has an option that does not exist, or the bound on
-                the correlation is one that nothing measures.
+            ConfigurationError: the section has an option that does not exist, patience is below
+                1, or the bound on the correlation is one that nothing measures.
         """
         v1 = (config.get("trainer") or {}).get("v1") or {}
         given = _plain(TRAINER_SECTION, v1.get("difficulty_guided"))
@@ -77,6 +80,11 @@ class TrainerOptions:
         segments = given.pop("segments", None) or {}
         _check_known(f"{TRAINER_SECTION}.segments", segments, SegmentOptions)
         options = cls(**given, segments=SegmentOptions(**segments))
+        if options.patience is not None and options.patience < 1:
+            raise ConfigurationError(
+                f"{TRAINER_SECTION}.patience is a number of validations, at least 1, or null: "
+                f"got {options.patience}"
+            )
         if options.min_probs_correlation > -1 and not _correlation_is_measured(config):
             raise ConfigurationError(
                 f"{TRAINER_SECTION}.min_probs_correlation needs "

@@ -39,6 +39,7 @@ from recipe.difficulty_calib.options import (
     is_watched,
     reward_options,
 )
+from recipe.difficulty_calib.selection import QUESTION_KEY
 from reward_fns.claims import parse_response
 from reward_fns.errors import ConfigurationError
 from reward_fns.expert import ExpertError, FatalExpertError
@@ -91,10 +92,15 @@ class DifficultyGuidedRewardManager(RewardManagerBase):
         item = data[-1]
         outcome = await self._outcome(self._response(item), item.non_tensor_batch)
         error = outcome.judged.error
+        info = item.non_tensor_batch.get("extra_info") or {}
+        question = str(info.get("question_id", ""))
         if error is not None:
-            info = item.non_tensor_batch.get("extra_info") or {}
-            logger.warning("no verdict for question %s: %s", info.get("question_id", "?"), error)
-        extra = {**outcome.values, REPORT_KEY: report(self.reward.expert, outcome.judged)}
+            logger.warning("no verdict for question %s: %s", question or "?", error)
+        extra = {
+            **outcome.values,
+            QUESTION_KEY: question,
+            REPORT_KEY: report(self.reward.expert, outcome.judged),
+        }
         if not self._watched:
             self._watch(extra)
             if error is not None:

@@ -1,6 +1,6 @@
 """verl's synchronous PPO trainer with what difficulty-guided calibration needs: ``difficulty_guided``.
 
-On top of `PPOTrainerSync`, chosen by ``trainer.v1.trainer_mode=difficulty_guided``, by
+On top of `SelectingTrainer`, chosen by ``trainer.v1.trainer_mode=difficulty_guided``, by
 `options.TrainerOptions`:
 
 - the training curves of `metrics` go to the tracker at every step;
@@ -17,6 +17,9 @@ On top of `PPOTrainerSync`, chosen by ``trainer.v1.trainer_mode=difficulty_guide
 - ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides
   (`segments`), with ``number_by`` other than ``drawn`` a number's digits by all that might stand
   there (`number_payment`);
+- a policy that collapses is told by name (`alarms`);
+- each validation (``trainer.test_freq``) chooses the checkpoint to keep, and may end the training
+  (`selecting_trainer`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``,
   which the stock trainer ignores (it samples for ever when all groups tie).
 """
@@ -32,8 +35,8 @@ from omegaconf import DictConfig, open_dict
 from tensordict import NonTensorStack, TensorDict
 from verl.trainer.ppo.core_algos import register_adv_est
 from verl.trainer.ppo.v1.trainer_base import register_trainer
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from recipe.difficulty_calib.alarms import Alarms
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
 from recipe.difficulty_calib.number_checks import check_groups, check_logits, check_reference
@@ -48,6 +51,7 @@ from recipe.difficulty_calib.options import (
 )
 from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.segments import Rollout, segment_advantages, segment_curves
+from recipe.difficulty_calib.selecting_trainer import SelectingTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 from reward_fns.errors import ConfigurationError
 
@@ -107,7 +111,7 @@ def _check_segments(config: DictConfig) -> None:
 
 
 @register_trainer("difficulty_guided")
-class DifficultyGuidedTrainer(PPOTrainerSync):
+class DifficultyGuidedTrainer(SelectingTrainer):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
 
     _numbers: NumberPayment | None = None
@@ -145,6 +149,8 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
         self._prompts_this_step = 0
 
     def fit(self, agent_loop_manager: Any) -> None:
+        started = Path(self.config.trainer.default_local_dir) / Alarms.FILE
+        self._alarms = Alarms(started, resumed=self.global_steps > 0)
         try:
             super().fit(agent_loop_manager)
         finally:
@@ -323,6 +329,7 @@ class DifficultyGuidedTrainer(PPOTrainerSync):
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
         metrics.update(training_curves(list(self._rewards(batch).values())))
+        metrics.update(self._alarms.see(global_steps, metrics))
         metrics.update(self.watch.counts_since_last())
 
     @staticmethod

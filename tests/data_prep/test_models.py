@@ -193,7 +193,7 @@ def test_a_checkpoint_of_the_adapter_alone_gives_what_one_with_the_base_gives(
         ("whole", state),
         ("alone", {key: value for key, value in state.items() if "lora_" in key}),
     ):
-        checkpoint = verl_checkpoint.newest_checkpoint(run(shards, lora=True))
+        checkpoint = verl_checkpoint.kept_checkpoint(run(shards, lora=True))
         written.append(verl_checkpoint.write_adapter(checkpoint, tmp_path / name))
         # No base beside it: 14 GB of a 7B model.
         assert [path.name for path in (tmp_path / name).iterdir()] == ["lora_adapter"]

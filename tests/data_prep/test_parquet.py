@@ -7,7 +7,7 @@ import pytest
 from data_prep.questions import SourceQuestion, write_questions
 from data_prep.steps import parquet
 from data_prep.steps.context import Context
-from data_prep.steps.parquet import FILES, ParquetConfig
+from data_prep.steps.parquet import FILES, SFT_FILES, ParquetConfig
 from data_prep.verl_rows import load_questions, read_rows
 from reward_fns.claims import claim_prompt, parse_response
 from reward_fns.files import read_jsonl
@@ -80,15 +80,23 @@ def step(tmp_path):
 
 
 def test_each_question_goes_to_the_file_of_its_split(step, tmp_path):
-    counts, failures = step(questions(6))
-    train, test = (load_questions(tmp_path / name) for name in FILES[:2])
-    assert [q.question_id for q in train] == ["q0", "q3"] and [q.question_id for q in test] == [
-        "q1",
-        "q4",
-    ]
-    for name in FILES[2:]:
+    to_selection = {"subset": "neutral", "split": "selection"}
+    counts, failures = step(questions(7), {("splits", "q6"): to_selection})
+    ids = {
+        name: [
+            (row["extra_info"]["question_id"], row["extra_info"]["split"])
+            for row in read_rows(tmp_path / name)
+        ]
+        for name in ("rl_train.parquet", "test.parquet", "selection.parquet")
+    }
+    assert ids == {
+        "rl_train.parquet": [("q0", "train"), ("q3", "train")],
+        "test.parquet": [("q1", "test"), ("q4", "test")],
+        "selection.parquet": [("q6", "selection")],
+    }
+    for name in SFT_FILES:
         assert [row["question_id"] for row in table(tmp_path / name)] == ["q2", "q5"]
-    assert (counts.n_in, counts.n_out, failures) == (6, 6, [])
+    assert (counts.n_in, counts.n_out, failures) == (7, 7, [])
 
 
 def test_a_row_of_questions_holds_all_that_reward_and_slices_need(step, tmp_path):
@@ -115,7 +123,7 @@ def test_a_row_of_questions_holds_all_that_reward_and_slices_need(step, tmp_path
 
 def test_sft_and_r_tuning_have_the_same_prompt_and_say_the_same_facts(step, tmp_path):
     step(questions(6), {("sft", "q5"): sft_record(certain=False)})
-    ours, theirs = (table(tmp_path / name) for name in FILES[2:])
+    ours, theirs = (table(tmp_path / name) for name in SFT_FILES)
     assert [row["messages"][0] for row in ours] == [row["messages"][0] for row in theirs]
     said = [parse_response(row["messages"][1]["content"]) for row in theirs]
     assert [[claim.text for claim in parsed.claims] for parsed in said] == [[FACT], [FACT]]

@@ -6,6 +6,7 @@ import scripted
 from data_prep.pipeline.config import load_config
 from data_prep.pipeline.runner import run_steps
 from data_prep.pipeline.step_table import STEPS
+from data_prep.steps.parquet import QUESTION_FILES
 from data_prep.verl_rows import load_questions
 from reward_fns.files import read_jsonl
 
@@ -43,8 +44,7 @@ def test_every_question_stands_in_the_file_of_its_split(whole):
     splits = {
         record["question_id"]: record["split"] for record in read_jsonl(whole / "splits.jsonl")
     }
-    files = {"train": "rl_train.parquet", "evaluation": "test.parquet"}
-    for split, name in files.items():
+    for split, name in QUESTION_FILES.items():
         expected = [question_id for question_id, given in splits.items() if given == split]
         assert [question.question_id for question in load_questions(whole / name)] == expected
     expected = [question_id for question_id, given in splits.items() if given == "sft"]

@@ -14,6 +14,7 @@ from data_prep.steps.splits import SplitsConfig, allocate, quota
 from reward_fns.errors import UserError
 from reward_fns.files import read_jsonl
 
+CHOSEN = ("train", "sft", "selection")
 CELLS = [(dataset, subset) for dataset in ("A", "B") for subset in splits.SUBSETS]
 
 
@@ -32,6 +33,12 @@ def test_a_small_cell_keeps_half_for_evaluation(size, train, sft, given_):
     assert quota(size, train, sft) == given_
 
 
+def test_the_selection_takes_its_part_of_a_small_cell():
+    # 22 to divide: 22 * 33 / 66 = 11, 22 * 22 / 66 = 7.3, 22 * 11 / 66 = 3.7
+    assert quota(45, 33, 22, 11) == (11, 7, 3)
+    assert quota(132, 33, 22, 11) == (33, 22, 11)
+
+
 images_strategy = st.dictionaries(
     st.integers(0, 400).map("image-{}".format),
     st.lists(st.sampled_from(CELLS), min_size=1, max_size=4),
@@ -40,16 +47,16 @@ images_strategy = st.dictionaries(
 
 
 @settings(max_examples=150, deadline=None)
-@given(images_strategy, st.integers(0, 6), st.integers(0, 6), st.integers(0, 3))
-def test_no_cell_gets_more_than_its_number_and_the_order_does_not_matter(images, train, sft, seed):
+@given(images_strategy, st.tuples(*[st.integers(0, 6)] * 3), st.integers(0, 3))
+def test_no_cell_gets_more_than_its_number_and_the_order_does_not_matter(images, asked, seed):
     sizes = Counter(cell for cells in images.values() for cell in cells)
-    wanted = {cell: quota(size, train, sft) for cell, size in sizes.items()}
+    wanted = {cell: quota(size, *asked) for cell, size in sizes.items()}
     side = allocate(images, wanted, seed)
-    assert set(side.values()) <= {"train", "sft"} and side.keys() <= images.keys()
+    assert set(side.values()) <= set(CHOSEN) and side.keys() <= images.keys()
     got = Counter((cell, side[image]) for image in side for cell in images[image])
-    for cell, (n_train, n_sft) in wanted.items():
-        assert got[cell, "train"] <= n_train and got[cell, "sft"] <= n_sft
-        assert got[cell, "train"] + got[cell, "sft"] <= sizes[cell] / 2
+    for cell, numbers in wanted.items():
+        given_ = [got[cell, split] for split in CHOSEN]
+        assert all(map(int.__le__, given_, numbers)) and sum(given_) <= sizes[cell] / 2
     backwards = dict(reversed(images.items()))
     assert allocate(backwards, wanted, seed) == side
     # A cell is short only if each image it has left would overfill a cell.
@@ -62,19 +69,19 @@ def test_no_cell_gets_more_than_its_number_and_the_order_does_not_matter(images,
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(CELLS), max_size=200), st.integers(0, 9), st.integers(0, 9))
-def test_with_one_question_an_image_every_cell_gets_exactly_its_number(cells, train, sft):
+@given(st.lists(st.sampled_from(CELLS), max_size=200), st.tuples(*[st.integers(0, 9)] * 3))
+def test_with_one_question_an_image_every_cell_gets_exactly_its_number(cells, asked):
     images = {f"image-{index}": [cell] for index, cell in enumerate(cells)}
-    wanted = {cell: quota(size, train, sft) for cell, size in Counter(cells).items()}
+    wanted = {cell: quota(size, *asked) for cell, size in Counter(cells).items()}
     side = allocate(images, wanted, 0)
     got = Counter((images[image][0], split) for image, split in side.items())
     for cell, numbers in wanted.items():
-        assert (got[cell, "train"], got[cell, "sft"]) == numbers
+        assert tuple(got[cell, split] for split in CHOSEN) == numbers
 
 
 def test_another_seed_draws_other_images_and_each_about_equally_often():
     images = {f"image-{index}": [CELLS[0]] for index in range(20)}
-    drawn = [frozenset(allocate(images, {CELLS[0]: (5, 0)}, seed)) for seed in range(400)]
+    drawn = [frozenset(allocate(images, {CELLS[0]: (5, 0, 0)}, seed)) for seed in range(400)]
     counts = Counter(image for images in drawn for image in images)
     # Binomial(400, 1/4): mean 100, standard deviation 8.7
     assert len(counts) == 20 and all(57 <= count <= 143 for count in counts.values())
@@ -117,7 +124,7 @@ ROWS = [
 
 
 def test_images_are_on_one_side_over_all_datasets_and_the_table_adds_up(split, tmp_path):
-    counts, records = split(ROWS, train=6, sft=4)
+    counts, records = split(ROWS, train=6, sft=4, selection=3)
     assert [r["question_id"] for r in records] == [row[0] for row in ROWS]
     image = {row[0]: row[2] for row in ROWS}
     sides = defaultdict(set)
@@ -127,10 +134,13 @@ def test_images_are_on_one_side_over_all_datasets_and_the_table_adds_up(split, t
     got = Counter((r["dataset"], r["subset"], r["split"]) for r in records)
     assert {got[d, s, "train"] for d in ("A", "B") for s in splits.SUBSETS} == {6}
     assert {got[d, s, "sft"] for d in ("A", "B") for s in splits.SUBSETS} == {4}
+    assert {got[d, s, "selection"] for d in ("A", "B") for s in splits.SUBSETS} == {3}
     assert (counts.n_in, counts.n_out, counts.dropped) == (320, 320, {})
     table = (tmp_path / "splits.md").read_text(encoding="utf-8")
-    assert "| A       | entailment    |        40 |     6 |   4 |         30 |" in table
-    assert table.endswith("| all     |               |       320 |    48 |  32 |        240 |\n")
+    assert "| A       | entailment    |        40 |     6 |   4 |         3 |         27 |" in table
+    assert table.endswith(
+        "| all     |               |       320 |    48 |  32 |        24 |        216 |\n"
+    )
 
 
 def test_unpaired_questions_can_be_left_out_and_are_counted(split, tmp_path):
@@ -153,9 +163,9 @@ def test_a_cell_that_is_too_small_says_so_and_a_question_that_left_the_run_takes
     assert counts.n_in == 9
     # half of 9 is 4: 4 * 33 / 44 = 3 to train, 4 * 11 / 44 = 1 to sft
     assert Counter(r["split"] for r in records) == {"train": 3, "sft": 1, "evaluation": 5}
-    assert "|         9 | 3 of 33 | 1 of 11 |          5 |" in (tmp_path / "splits.md").read_text(
-        encoding="utf-8"
-    )
+    assert "|         9 | 3 of 33 | 1 of 11 |         0 |          5 |" in (
+        tmp_path / "splits.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_a_dataset_with_a_fixed_side_goes_there_whole_and_takes_its_pictures_along(split, tmp_path):
@@ -174,7 +184,7 @@ def test_a_dataset_with_a_fixed_side_goes_there_whole_and_takes_its_pictures_alo
         "evaluation": 10,
     }
     table = (tmp_path / "splits.md").read_text(encoding="utf-8")
-    assert "| A       | neutral |        20 |     0 |   0 |         20 |" in table
+    assert "| A       | neutral |        20 |     0 |   0 |         0 |         20 |" in table
 
 
 def test_a_picture_on_two_fixed_sides_is_an_error_that_names_it(split):
@@ -187,6 +197,7 @@ def test_a_picture_on_two_fixed_sides_is_an_error_that_names_it(split):
 
 def test_negative_numbers_are_refused():
     with pytest.raises(
-        ValueError, match="splits.train and splits.sft must be at least 0, got -1 and 24"
+        ValueError,
+        match="splits.train, splits.sft and splits.selection must be at least 0, got -1, 24, 0",
     ):
         SplitsConfig(train=-1)

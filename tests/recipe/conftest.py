@@ -51,12 +51,12 @@ def pocket_model() -> Path:
 
 @pytest.fixture(scope="session")
 def pocket_data(tmp_path_factory) -> Path:
-    """Directory with rl_train.parquet, test.parquet and sft_questions.parquet, 20 questions each; coefficients.yaml."""
+    """Directory with the pocket's four files, 20 questions each, and coefficients.yaml."""
     from data_prep.pocket import data
     from reward_fns.difficulty import coefficients, save_coefficients
 
     folder = tmp_path_factory.mktemp("pocket")
-    data.write(folder, 0, {"rl_train": 20, "test": 20, "sft_questions": 20})
+    data.write(folder, 0, dict.fromkeys(data.SPLITS, 20))
     save_coefficients(
         folder / "coefficients.yaml", dict.fromkeys(data.DATASETS, coefficients("VQAv2"))
     )

@@ -15,13 +15,14 @@ def rollout(**changes: float) -> dict[str, float]:
         consistency=0.25,
         penalty=-0.25,
     )
-    return values | dict(well_formed=1.0, n_claims=1.0, expert_failed=0.0) | changes
+    return values | dict(well_formed=1.0, n_claims=1.0, n_sure=1.0, expert_failed=0.0) | changes
 
 
 def test_parts_and_shares_are_means_over_rollouts():
     curves = training_curves(
         [rollout(), rollout(score=0.0, factuality=0.0, well_formed=0.0, n_claims=3.0)]
     )
+    assert curves["response/sure"] == 0.5  # 2 of 4 claims
     assert curves["reward/total/mean"] == 0.5
     assert curves["reward/factuality/mean"] == 0.25
     assert curves["response/well_formed"] == 0.5
@@ -42,6 +43,7 @@ def test_confidence_curves_leave_out_responses_without_one():
     )
     assert curves["confidence/mean"] == 0.75
     assert curves["confidence/at_0_or_1"] == 0.5
+    assert curves["confidence/entropy"] == pytest.approx(0.6931, abs=1e-4)  # ln 2
     assert curves["confidence/brier"] == pytest.approx(0.125)
     assert curves["confidence/overconfidence"] == pytest.approx(0.25)
 

@@ -69,6 +69,7 @@ def test_a_right_answer_s_reward_by_hand():
         "penalty": pytest.approx(-1.0036 * 0.3),
         "well_formed": 1.0,
         "n_claims": 1.0,
+        "n_sure": 1.0,
         "expert_failed": 0.0,
     }
     assert run(rule="proper")["penalty"] == pytest.approx(-1.0036 * 0.09)

@@ -61,7 +61,7 @@ def test_each_dataset_of_the_paper_has_an_adapter_under_its_tag():
         ({"name": "COCO", "root": "x", "images": "file:///x"}, "images is a URL"),
         (
             {"name": "COCO", "root": "x", "use_for": "test"},
-            "use_for is one of train, sft, evaluation, got 'test'",
+            "use_for is one of train, sft, selection, evaluation, got 'test'",
         ),
     ],
 )

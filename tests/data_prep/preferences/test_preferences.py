@@ -216,7 +216,7 @@ def test_a_missing_file_and_an_empty_set_say_what_to_do(tmp_path, monkeypatch, c
 
 @pytest.mark.parametrize("asked_in", ["plain", "claims"])
 def test_stage_one_s_pairs_leave_out_the_evaluation(tmp_path, monkeypatch, capsys, asked_in):
-    names = ("a", "b", "c")
+    names = ("a", "b", "c", "d")
     write_questions(
         tmp_path / "questions.parquet",
         [
@@ -225,17 +225,17 @@ def test_stage_one_s_pairs_leave_out_the_evaluation(tmp_path, monkeypatch, capsy
         ],
     )
     pair = {"dataset": "toy", "better": "A 7.", "worse": "A 1.", "reason": None}
-    records = [pair, pair | {"worse": None, "reason": "all true"}, pair]
+    records = [pair, pair | {"worse": None, "reason": "all true"}, pair, pair]
     for file, lines in (
         ("pairs.jsonl", records),
-        ("splits.jsonl", [{"split": s} for s in ("train", "sft", "evaluation")]),
+        ("splits.jsonl", [{"split": s} for s in ("train", "sft", "evaluation", "selection")]),
     ):
         rows = [json.dumps({"question_id": n} | line) for n, line in zip(names, lines, strict=True)]
         (tmp_path / file).write_text("\n".join(rows) + "\n")
     put(tmp_path / "manifest.json", {"config": {"sample": {"prompt": asked_in}}})
     out = tmp_path / "out.parquet"
     assert convert(monkeypatch, "pairs", tmp_path, "--out", out) == 0
-    assert "left out: {'all true': 1, 'evaluation': 1}" in capsys.readouterr().out
+    assert "left out: {'all true': 1, 'evaluation': 1, 'selection': 1}" in capsys.readouterr().out
     (found,) = load_preferences(out)
     text = claim_prompt("Which digit?") if asked_in == "claims" else "Which digit?"
     assert found.prompt[0]["content"][1]["text"] == text
