@@ -1,8 +1,8 @@
-"""Every code block of the three READMEs that a user copies from: configuration up to a scored sample, Python executed,
-experts made, command lines parsed by the parsers that they are for.
+"""Every code block of the three READMEs that a user copies from: configuration up to a scored
+sample, Python executed, experts made, command lines parsed by the parsers that they are for.
 
-What a block leaves to its reader is given here: files that it names, a key, a server. A block that is neither must be
-listed in `NOT_RUN` with the reason.
+What a block leaves to its reader is given here: files that it names, a key, a server. A block that
+is neither must be listed in `NOT_RUN` with the reason.
 """
 
 import argparse
@@ -100,7 +100,9 @@ def test_every_block_is_of_a_kind_that_is_tried_or_is_listed_with_a_reason():
 
 @pytest.fixture
 def judge(monkeypatch):
-    """A judge where a README's experts look for one: at OpenAI's address, and on the reader's machine."""
+    """A judge where a README's experts look for one: at OpenAI's address,
+    and on the reader's machine.
+    """
     with JudgeServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "key")
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)

@@ -1,4 +1,6 @@
-"""The set-up script: a second call does nothing, changes and failures are noticed, torchvision loads on CPU torch."""
+"""The set-up script: a second call does nothing, changes and failures are noticed,
+torchvision loads on CPU torch.
+"""
 
 import os
 import shutil
@@ -30,7 +32,9 @@ esac
 
 
 class Checkout:
-    """A copy of the script and of what it reads, at a path with a space, and a stand-in for Python."""
+    """A copy of the script and of what it reads, at a path with a space,
+    and a stand-in for Python.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "a checkout"
@@ -196,7 +200,9 @@ def test_unmet_names_what_is_absent_old_or_in_pieces(tmp_path: Path) -> None:
 
 
 def run_python(code: str) -> str:
-    """Standard output of a fresh interpreter that has the start-up module of requirements/ at hand."""
+    """Standard output of a fresh interpreter that has the start-up module
+    of requirements/ at hand.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT / "requirements")}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300

@@ -1,4 +1,6 @@
-"""The plain wheel: what it asks for is what the leaf imports, and it scores without torch and verl."""
+"""The plain wheel: what it asks for is what the leaf imports,
+and it scores without torch and verl.
+"""
 
 import ast
 import subprocess

@@ -4,10 +4,12 @@ from pathlib import Path
 
 
 def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
-    """A randomly initialised Qwen2.5-VL of a few hundred thousand parameters (model, tokenizer, processor) at `path`.
+    """A randomly initialised Qwen2.5-VL of a few hundred thousand parameters
+    (model, tokenizer, processor) at `path`.
 
     Args:
-        tokenizer_of: model directory whose vocabulary is taken; Qwen's special tokens are added to it.
+        tokenizer_of: model directory whose vocabulary is taken;
+            Qwen's special tokens are added to it.
     """
     import torch
     from transformers import (

@@ -1,4 +1,5 @@
-"""What the source looks like in numbers, whole and by part; CONTRIBUTING.md has them beside other projects'.
+"""What the source looks like in numbers, whole and by part;
+CONTRIBUTING.md has them beside other projects'.
 
 python tests/benchmarks/code_shape.py
 """

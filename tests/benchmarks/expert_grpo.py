@@ -1,11 +1,12 @@
-"""GRPO on the pocket profile with the expert behind a server, clean and faulty, same seed: does it train, and the same?
+"""GRPO on the pocket profile with the expert behind a server, clean and faulty, same seed:
+does it train, and the same?
 
     python tests/benchmarks/expert_grpo.py run FOLDER none       20 steps against the exact judge without faults
     python tests/benchmarks/expert_grpo.py run FOLDER issue      the same with the mix of faults of judge_server.py
     python tests/benchmarks/expert_grpo.py compare FOLDER        the curves side by side, as Markdown
 
-The seeds are the same, but no two runs are: vLLM's batches depend on timing. "Within noise" is against a second clean
-run: `run FOLDER none2` (any name that starts with "none").
+The seeds are the same, but no two runs are: vLLM's batches depend on timing. "Within noise" is
+against a second clean run: `run FOLDER none2` (any name that starts with "none").
 """
 
 import argparse

@@ -1,8 +1,10 @@
-"""What batching is worth: vLLM's engine against one forward pass at a time with transformers, and n answers at once.
+"""What batching is worth: vLLM's engine against one forward pass at a time with transformers,
+and n answers at once.
 
     python -m pytest tests/benchmarks/test_engines.py -s
 
-Ratios, paired in one run: the same requests of the pocket model, alternating, the best of three of each.
+Ratios, paired in one run: the same requests of the pocket model, alternating,
+the best of three of each.
 """
 
 import io

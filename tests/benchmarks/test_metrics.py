@@ -1,7 +1,9 @@
-"""ECE, AUROC and Brier score with 1,000 bootstrap resamples on 80,000 answers, against the libraries' same work.
+"""ECE, AUROC and Brier score with 1,000 bootstrap resamples on 80,000 answers,
+against the libraries' same work.
 
-The libraries have no bootstrap, so theirs is the obvious one: draw indices, take, call. They are timed on a few
-resamples, paired with ours in one run, and scaled up, which favours nobody: their time is linear in the resamples.
+The libraries have no bootstrap, so theirs is the obvious one: draw indices, take, call. They are
+timed on a few resamples, paired with ours in one run, and scaled up, which favours nobody:
+their time is linear in the resamples.
 """
 
 import time

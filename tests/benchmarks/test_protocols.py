@@ -1,7 +1,9 @@
-"""Answers and five protocols of the pocket model: batched vLLM against one request after the other in transformers.
+"""Answers and five protocols of the pocket model:
+batched vLLM against one request after the other in transformers.
 
-The other way is what evaluation scripts of this field do: `generate` for one prompt, and one sample, at a time. Both
-run the same protocols on the same questions, paired in one run; loading and a first request are not counted.
+The other way is what evaluation scripts of this field do: `generate` for one prompt, and one
+sample, at a time. Both run the same protocols on the same questions, paired in one run;
+loading and a first request are not counted.
 """
 
 import subprocess

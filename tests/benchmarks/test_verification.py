@@ -2,8 +2,9 @@
 
     pytest tests/benchmarks/test_verification.py -s
 
-"Independent" asks each candidate ten times with a request of its own (the paper's way), "n=10" once for ten replies,
-which share the prompt's keys and values (prefix caching). Every round asks all three of the same candidates, in turn.
+"Independent" asks each candidate ten times with a request of its own (the paper's way), "n=10" once
+for ten replies, which share the prompt's keys and values (prefix caching).
+Every round asks all three of the same candidates, in turn.
 """
 
 import time

@@ -1,4 +1,6 @@
-"""The pipeline as a whole: what is done is not done again, what changed is; bad records are named, the others go on."""
+"""The pipeline as a whole: what is done is not done again, what changed is;
+bad records are named, the others go on.
+"""
 
 import json
 import os
@@ -406,7 +408,8 @@ def test_shipped_configurations_hold_what_the_steps_and_adapters_take(path, monk
     monkeypatch.setenv("MODEL", str(tmp_path))
     config = load_config(path)
     for dataset in config.datasets:
-        # It is opened far enough to say that its files are missing, which a wrong option would come before.
+        # It is opened far enough to say that its files are missing,
+        # which a wrong option would come before.
         with pytest.raises(UserError, match=r"no (file|folder|questions|/)|: unpack it there"):
             next(open_dataset(dataset | {"root": str(tmp_path)}))
 

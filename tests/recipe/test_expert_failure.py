@@ -1,4 +1,7 @@
-"""A rollout without a verdict moves no advantage: neither its own nor its group's. Through a real TransferQueue."""
+"""A rollout without a verdict moves no advantage: neither its own nor its group's.
+
+Through a real TransferQueue.
+"""
 
 import json
 from collections import Counter
@@ -215,7 +218,8 @@ def test_the_buffer_shows_each_finished_rollout_once_before_its_group_is_thrown_
     watched = buffer(Watch(1.0, 64, 1), metric="expert_failed")
     batch = put([0.0, 1.0], [True, True])
     finished(watched, batch)
-    # Both failed, so the group ties on this metric: dynamic sampling takes it out unseen by the trainer.
+    # Both failed, so the group ties on this metric:
+    # dynamic sampling takes it out unseen by the trainer.
     assert watched._terminal_eviction_reasons(1, "train") == (
         set(),
         {"group"},

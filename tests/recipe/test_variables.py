@@ -1,4 +1,6 @@
-"""What the entry script is told reaches Hydra as it stands, or is refused before the first stage."""
+"""What the entry script is told reaches Hydra as it stands,
+or is refused before the first stage.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""The lenient reading: what an answer says and states, whatever its form; nothing ambiguous is guessed."""
+"""The lenient reading: what an answer says and states, whatever its form;
+nothing ambiguous is guessed.
+"""
 
 import pytest
 from hypothesis import given

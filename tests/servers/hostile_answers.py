@@ -1,6 +1,8 @@
-"""Claims that try to talk a judge round, by families, for answers that state one true and one false claim besides.
+"""Claims that try to talk a judge round, by families,
+for answers that state one true and one false claim besides.
 
-The true and the false claim must keep their labels, and no hostile claim may get label 1: none is one of the facts.
+The true and the false claim must keep their labels, and no hostile claim may get label 1:
+none is one of the facts.
 """
 
 from hypothesis import strategies as st

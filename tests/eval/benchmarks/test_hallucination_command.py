@@ -1,4 +1,6 @@
-"""`python -m eval hallucination` on miniature benchmarks, with a judge that fails, and after a kill."""
+"""`python -m eval hallucination` on miniature benchmarks, with a judge that fails,
+and after a kill.
+"""
 
 import base64
 import csv
@@ -45,7 +47,9 @@ ANSWERS = {
 
 
 def miniature(out, questions=12):
-    """COCO with a dog and a man in image 1 and a car in image 2; POPE; MMHal, every third answer as the reference."""
+    """COCO with a dog and a man in image 1 and a car in image 2; POPE;
+    MMHal, every third answer as the reference.
+    """
     lines = [
         {"org_idx": i, "image_id": i, "question": f"Describe image {i}."}
         | {"image": base64.b64encode(png()).decode()}

@@ -49,7 +49,9 @@ def make_asked():
 
 
 class RuleEngine:
-    """Replies rule(prompt text) to every request, a text or a list of one for each sample; keeps the requests."""
+    """Replies rule(prompt text) to every request, a text or a list of one for each sample;
+    keeps the requests.
+    """
 
     fingerprint = "rule"
 

@@ -1,4 +1,6 @@
-"""Models with another temperature, seed or set of questions do not stand side by side without a word."""
+"""Models with another temperature, seed or set of questions do not stand side
+by side without a word.
+"""
 
 from eval.report.asked_alike import differences
 

@@ -72,7 +72,9 @@ def browser():
 
 @pytest.fixture(scope="session")
 def large_report(tmp_path_factory):
-    """The report of six models, seven protocols and five datasets; few answers, as the page's size is not theirs."""
+    """The report of six models, seven protocols and five datasets;
+    few answers, as the page's size is not theirs.
+    """
     from eval.__main__ import main
 
     made = tmp_path_factory.mktemp("large")
