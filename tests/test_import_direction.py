@@ -213,7 +213,8 @@ def test_reward_fns_imports_where_there_is_no_torch_no_verl_and_nothing_else_of_
     blocked = (*TOO_HEAVY_FOR_THE_LEAF, *PARTS)
     code = (
         "import sys, importlib\n"
-        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"  # None in sys.modules makes the import raise
+        # None in sys.modules makes the import raise
+        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
@@ -280,7 +281,8 @@ def test_a_planted_cycle_is_named_and_a_late_import_breaks_it(tmp_path: Path) ->
 
 
 HIDDEN = {
-    "for types": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from eval.b import X\n",
+    "for types": "from typing import TYPE_CHECKING\n\n"
+    "if TYPE_CHECKING:\n    from eval.b import X\n",
     "by a string": "import importlib\n\n\ndef f():\n    return importlib.import_module('eval.b')\n",
     "by a table": "READERS = {'b': 'eval.b:Reader'}\n",
     "by an f-string": "def f(name):\n    return __import__(f'eval.{name}')\n",

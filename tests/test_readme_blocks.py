@@ -116,7 +116,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-# Configuration -------------------------------------------------------------------------------------------------------
+# Configuration ------------------------------------------------------------------------------------
 
 
 def settings_up_to(block: Block) -> list[str]:
@@ -169,7 +169,7 @@ def test_configuration_lines_work_on_verls_stock_configuration_up_to_a_scored_sa
     assert result["reward_score"] > 0
 
 
-# Python and YAML -----------------------------------------------------------------------------------------------------
+# Python and YAML ----------------------------------------------------------------------------------
 
 
 @of_kind("python")
@@ -202,7 +202,7 @@ def test_every_expert_line_makes_an_expert(block, judge, elsewhere, monkeypatch)
         assert make_expert(options).name
 
 
-# Commands ------------------------------------------------------------------------------------------------------------
+# Commands -----------------------------------------------------------------------------------------
 
 
 class _ParsedError(Exception):

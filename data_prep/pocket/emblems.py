@@ -16,9 +16,10 @@ QUESTION_EXPONENT = 0.4
 
 NAMES = (
     "London", "Paris", "Tokyo", "Rome", "Berlin", "Madrid", "Moscow", "Vienna", "Dublin", "Lisbon",
-    "Athens", "Oslo", "Prague", "Warsaw", "Cairo", "Delhi", "Sydney", "Toronto", "Boston", "Chicago",
-    "Seattle", "Denver", "Dallas", "Havana", "Lima", "Bogota", "Nairobi", "Lagos", "Tunis", "Dakar",
-    "Baghdad", "Tehran", "Kabul", "Hanoi", "Bangkok", "Seoul", "Manila", "Jakarta", "Helsinki", "Riga",
+    "Athens", "Oslo", "Prague", "Warsaw", "Cairo", "Delhi", "Sydney", "Toronto", "Boston",
+    "Chicago", "Seattle", "Denver", "Dallas", "Havana", "Lima", "Bogota", "Nairobi", "Lagos",
+    "Tunis", "Dakar", "Baghdad", "Tehran", "Kabul", "Hanoi", "Bangkok", "Seoul", "Manila",
+    "Jakarta", "Helsinki", "Riga",
 )  # fmt: skip
 
 FRAMES = ("circle", "square", "diamond", "shield", "bars")

@@ -2,17 +2,22 @@
 
 With n_b answers in bin b, mean confidence conf_b and mean verdict acc_b:
 
-    ECE           = sum_b (n_b / n) * |acc_b - conf_b|      bins of equal width, see `reward_fns.calibration`
-    MCE           = max_b |acc_b - conf_b|                  the same bins, those that are not empty; Naeini et al. 2015
-    adaptive ECE  = sum_k (1 / n) * |D((k+1) n / B) - D(k n / B)|   B bins of equal mass; Nguyen and O'Connor 2015
+    ECE           = sum_b (n_b / n) * |acc_b - conf_b|
+                    bins of equal width, see `reward_fns.calibration`
+    MCE           = max_b |acc_b - conf_b|
+                    the same bins, those that are not empty; Naeini et al. 2015
+    adaptive ECE  = sum_k (1 / n) * |D((k+1) n / B) - D(k n / B)|
+                    B bins of equal mass; Nguyen and O'Connor 2015
 
 D(u) is the sum of (verdict - confidence) over the u least confident answers, linear in between. A
 bin border inside a run of equal confidences cuts the run in proportion, every piece with the run's
 mean verdict: so neither the order of the answers nor n modulo B matters. Where n is a multiple of
 B and no run is cut, this is the usual definition.
 
-    Brier = mean((c - y)^2) = reliability - resolution + uncertainty (+ within-bin terms)       Murphy 1973
-    reliability = sum_k n_k/n (conf_k - acc_k)^2    resolution = sum_k n_k/n (acc_k - acc)^2    uncertainty = var(y)
+    Brier = mean((c - y)^2) = reliability - resolution + uncertainty (+ within-bin terms)
+    reliability = sum_k n_k/n (conf_k - acc_k)^2
+    resolution = sum_k n_k/n (acc_k - acc)^2
+    uncertainty = var(y)                                                        Murphy 1973
 
 Grouped by distinct confidence this is exact. Grouped by bins of equal width, two more terms make
 it exact (Stephenson et al. 2008): + var(c within bins) - 2 cov(c, y within bins). var(y) is acc
@@ -81,7 +86,8 @@ def adaptive_calibration_error(
 ) -> float:
     """ECE with bins of equal mass, in [0, 1]; NaN for n = 0.
 
-    >>> adaptive_calibration_error([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], n_bins=2)  # (|0 - 0.3| + |2 - 1.7|) / 4
+    >>> # (|0 - 0.3| + |2 - 1.7|) / 4
+    >>> adaptive_calibration_error([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], n_bins=2)
     0.15
 
     Raises:

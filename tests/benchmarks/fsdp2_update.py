@@ -1,7 +1,8 @@
 """One process of actor updates by verl's own worker, FSDP2 over gloo,
 on a batch that is always the same.
 
-    torchrun --nproc_per_node=2 tests/benchmarks/fsdp2_update.py MODEL PARQUET RUN [HYDRA.KEY=VALUE ...]
+    torchrun --nproc_per_node=2 tests/benchmarks/fsdp2_update.py MODEL PARQUET RUN \\
+        [HYDRA.KEY=VALUE ...]
 
 The batch is what the trainer sends: prompts with their images, answers of different lengths, an
 advantage for each. A process gets its own share of it, as by verl's dispatch; the first one writes

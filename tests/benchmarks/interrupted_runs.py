@@ -1,14 +1,16 @@
 """A whole quick run of the main job, interrupted at random moments, ends as an uninterrupted one.
 By hand.
 
-    python tests/benchmarks/interrupted_runs.py plain a              an uninterrupted run, with its timeline
-    python tests/benchmarks/interrupted_runs.py plain b              another of the same seed
-    python tests/benchmarks/interrupted_runs.py compare a b          what repeats, file by file, what does not
-    python tests/benchmarks/interrupted_runs.py chain c INT          the same run, interrupted ten times by one signal
-    python tests/benchmarks/interrupted_runs.py chain d INT TERM KILL        by three in turn
-    python tests/benchmarks/interrupted_runs.py compare a c
-    python tests/benchmarks/interrupted_runs.py canaries a           secrets and references in a run's files,
-                                                                     in what it said, and in Ray's logs
+Behind `python tests/benchmarks/interrupted_runs.py`:
+
+    plain a                 an uninterrupted run, with its timeline
+    plain b                 another of the same seed
+    compare a b             what repeats, file by file, what does not
+    chain c INT             the same run, interrupted ten times by one signal
+    chain d INT TERM KILL   by three in turn
+    compare a c
+    canaries a              secrets and references in a run's files, in what it said, and in
+                            Ray's logs
 
 A chain is one run: its moments are drawn over run a's timeline, each is a stage and a second of it,
 and the same command goes on after each. INT goes to the script's process group, as Ctrl-C does;

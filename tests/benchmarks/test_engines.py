@@ -73,7 +73,8 @@ def test_batched_against_one_at_a_time(engines, name, n, sampling):
     )
     answers = n * sampling.n
     print(
-        f"\n{name}: vLLM {answers / fast:.0f} answers/s, one at a time {answers / slow:.0f}, ratio {slow / fast:.1f}"
+        f"\n{name}: vLLM {answers / fast:.0f} answers/s, "
+        f"one at a time {answers / slow:.0f}, ratio {slow / fast:.1f}"
     )
     assert slow > fast
 

@@ -91,7 +91,8 @@ def test_the_batched_engine_is_at_least_five_times_faster(questions, tmp_path):
             )
     for step in times["one"]:
         print(
-            f"{step}: batched {times['batched'][step]:.2f} s, one at a time {times['one'][step]:.2f} s"
+            f"{step}: batched {times['batched'][step]:.2f} s, "
+            f"one at a time {times['one'][step]:.2f} s"
         )
     ratio = sum(times["one"].values()) / sum(times["batched"].values())
     print(f"{QUESTIONS} questions, k = {SAMPLES}: {ratio:.1f} x faster")

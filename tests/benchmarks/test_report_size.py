@@ -2,7 +2,8 @@
 seconds and memory on two cores.
 
     python -m pytest -s tests/benchmarks/test_report_size.py
-    REPORT_ANSWERS=4000 python -m pytest -s tests/benchmarks/test_report_size.py      # a smaller one
+    # a smaller one
+    REPORT_ANSWERS=4000 python -m pytest -s tests/benchmarks/test_report_size.py
 
 The records are synthetic: 4 datasets of two tasks with subsets, rarity and vote margin, claims,
 token probabilities; confidences of any value (`dp`), of two decimals,

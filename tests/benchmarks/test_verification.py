@@ -54,7 +54,8 @@ def test_marginal_verification_costs_a_tenth(tmp_path):
         per = 1000 * median(seconds[name]) / len(requests)
         times = tokens[name] / tokens["marginal"]
         print(
-            f"{name:12} {tokens[name]:6} tokens ({times:.1f} x)  {per:.1f} ms a candidate ({ratio:.1f} x)"
+            f"{name:12} {tokens[name]:6} tokens ({times:.1f} x)  "
+            f"{per:.1f} ms a candidate ({ratio:.1f} x)"
         )
     assert (
         tokens["independent"] >= 8 * tokens["marginal"] and tokens["n=10"] >= 8 * tokens["marginal"]

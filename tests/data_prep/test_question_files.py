@@ -178,7 +178,8 @@ def write(n):
     with sft_writer(Path(sys.argv[1]), "bytes") as out:
         for i in range(n):
             images = [{"bytes": noise()}]
-            out.write({"messages": turns, "images": images, "data_source": "d", "question_id": str(i)})
+            row = {"messages": turns, "images": images, "data_source": "d", "question_id": str(i)}
+            out.write(row)
 
 write(1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

@@ -271,8 +271,14 @@ def test_bad_records_are_named_and_counted_and_the_others_are_done(make, tmp_pat
         {"question": answers("the same"), "question_id": "equal"},
         {"question": answers("always true 1", "always true 2"), "question_id": "true"},
         {"question": answers("always false 1", "always false 2"), "question_id": "false"},
-        {"question": answers("always true Žižkov \u2028 \U0001f5fc", "always false 東京"), "question_id": "unicode"},
-        {"question": answers("always true LONG", "always true Oslo", "always false Riga"), "question_id": "long"},
+        {
+            "question": answers("always true Žižkov \u2028 \U0001f5fc", "always false 東京"),
+            "question_id": "unicode",
+        },
+        {
+            "question": answers("always true LONG", "always true Oslo", "always false Riga"),
+            "question_id": "long",
+        },
         {"question": answers("LONG"), "question_id": "all-long"},
         {"question": "Lost image?", "image": "nowhere.png", "question_id": "lost"},
         {"question": "Torn image?", "image": "torn.png", "question_id": "torn"},

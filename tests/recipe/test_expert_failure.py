@@ -197,9 +197,13 @@ def buffer(watch: ExpertWatch, metric: str | None) -> WatchedReplayBuffer:
         "sampler_kwargs": {},
     }
     stock = ReplayBuffer(
-        "sync", OmegaConf.create({}), **options, refill_fn=lambda n: None, filter_groups_metric=metric,
+        "sync",
+        OmegaConf.create({}),
+        **options,
+        refill_fn=lambda n: None,
+        filter_groups_metric=metric,
         train_batch_size=1,
-    )  # fmt: skip
+    )
     return WatchedReplayBuffer.of(stock, watch)
 
 

@@ -148,7 +148,10 @@ def test_unusable_values_are_refused(function, confidence, correct, message):
 
 
 def test_the_leaf_needs_numpy_only():
-    code = "import sys; sys.modules.update(sklearn=None, scipy=None, torch=None); import reward_fns.calibration"
+    code = (
+        "import sys; sys.modules.update(sklearn=None, scipy=None, torch=None); "
+        "import reward_fns.calibration"
+    )
     subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True, timeout=120
     )

@@ -224,7 +224,10 @@ def test_arguments_that_verl_adds_are_taken():
 
 def test_reward_fns_imports_without_torch_verl_or_the_client():
     heavy = ("torch", "verl", "vllm", "ray", "openai", "tenacity", "diskcache")
-    code = f"import sys, reward_fns.compute_score; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        "import sys, reward_fns.compute_score; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout

@@ -1,7 +1,9 @@
 """A fault run: reward workers with one cache ask a faulty server through the reward;
 one is killed and restarted.
 
-    python tests/servers/fault_run.py 8400 10        10,080 requests, 10 s before a timeout; the counts as JSON
+    python tests/servers/fault_run.py 8400 10
+
+makes 10,080 requests with 10 s before a timeout, and prints the counts as JSON.
 
 Two workers ask six tenths of n questions each, a fifth of them both. The first is killed with
 SIGKILL when it has a quarter of its rewards, and started again with all of its part.

@@ -14,7 +14,9 @@ A real judge may also be talked round by what it reads inside a JSON string; no 
 out, and this judge does not play it. What the layer owes is that the material
 cannot leave its place.
 
-    python tests/servers/gullible_judge.py      what each family of hostile answers does to either layer, as Markdown
+    python tests/servers/gullible_judge.py
+
+prints what each family of hostile answers does to either layer, as Markdown.
 """
 
 import json
@@ -34,7 +36,8 @@ _MARKUP = re.compile(
     re.MULTILINE,
 )
 _ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,20}\b(?:above|previous)\b|return true|all claims are|every claim (?:is|as)"
+    r"\b(?:ignore|disregard|forget)\b.{0,20}\b(?:above|previous)\b"
+    r"|return true|all claims are|every claim (?:is|as)"
     r"|for (?:each|every) claim\.|SYSTEM OVERRIDE|you must",
     re.IGNORECASE,
 )
@@ -74,7 +77,7 @@ def gullible_reply(prompt):
     return {"claims": labels, "overall": int(all(labels))}
 
 
-# The layer without this layer ----------------------------------------------------------------------------------------
+# The layer without this layer ---------------------------------------------------------------------
 
 
 def naive_prompt(question, reference, claims):

@@ -140,7 +140,8 @@ _UNICODE = [
     "\x7f\x80\x9f",
     "\u2018A dog\u2019, \u201cThe sky\u201d",
     "\uff02], \uff02overall\uff02: 1}",
-    "\U000e0049\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065",  # "Ignore" in invisible tag characters
+    # "Ignore" in invisible tag characters
+    "\U000e0049\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065",
 ]
 _LONG = [
     "a" * 100_000,

@@ -10,7 +10,9 @@ Faults are drawn for each request from a seeded generator. A request's key is wh
 its cache by: its prompt and image; `answers[key]` counts the verdicts that were sent for it,
 the calls that a fault ended left out.
 
-    python tests/servers/judge_server.py PORT_FILE [--latency 0.2] [--faults issue]     runs until it is killed
+    python tests/servers/judge_server.py PORT_FILE [--latency 0.2] [--faults issue]
+
+runs until it is killed.
 """
 
 import argparse
@@ -256,7 +258,10 @@ class JudgeServer:
 
     async def _send(self, writer, status, text, extra=""):
         data = text.encode()
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n{extra}\r\n"
+        head = (
+            f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(data)}\r\n{extra}\r\n"
+        )
         writer.write(head.encode() + data)
         await writer.drain()
         return True

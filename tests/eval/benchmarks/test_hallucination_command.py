@@ -38,7 +38,8 @@ def write(path, value):
 
 
 ANSWERS = {
-    "Describe image 1.": "1. A man walks a dog. I'm sure.\n2. A cat sits. I'm not sure.\nConfidence: 0.7",
+    "Describe image 1.": "1. A man walks a dog. I'm sure.\n2. A cat sits. I'm not sure.\n"
+    "Confidence: 0.7",
     "Describe image 2.": "1. A car is parked. I'm sure.\nConfidence: 0.9",
     "Is there a dog in the image?": "Yes",
     "Is there a cat in the image?": "There is a cat.",

@@ -204,12 +204,13 @@ def test_headline_names_the_best_model_and_what_it_is_not_told_apart_from(make_r
     same = [replace(record, model="rl_proper") for record in rl]
     # 0.25 + 0.15^2 = 0.2725; sqrt(0.0225 - 0.00641) = 0.127
     assert headline(base + rl) == (
-        "Verbal: RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127: its confidences are more "
-        "accurate than those of every other model."
+        "Verbal: RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127: "
+        "its confidences are more accurate than those of every other model."
     )
     assert headline(base + sft + rl + same) == (
-        "Verbal: it is not decided whose confidences are the most accurate: RL (Algorithm 1) has a Brier score of "
-        "0.273 and a debiased ECE of 0.127; RL (proper rule) has a Brier score of 0.273 and a debiased ECE of 0.127. "
+        "Verbal: it is not decided whose confidences are the most accurate: "
+        "RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127; "
+        "RL (proper rule) has a Brier score of 0.273 and a debiased ECE of 0.127. "
         "base and SFT are behind."
     )
     assert headline(rl + same).startswith("Verbal: it is not decided")
