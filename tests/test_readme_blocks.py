@@ -236,8 +236,10 @@ def composed(arguments: list[str]) -> None:
 
 @of_kind("command")
 def test_every_command_line_is_one_that_its_program_understands(block, monkeypatch):
-    for line in block.text.splitlines():
+    for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
+        if not words:
+            continue
         named = [words.pop(0).split("=")[0] for _ in range(len(words)) if "=" in words[0]]
         if words[0] == "bash":
             script = ROOT / words[1]
