@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-GLYPH_SIZE = 28
+from data_prep.pocket.draw import GLYPH_SIZE
+
 BASE_EXPONENT = 1.3
 QUESTION_EXPONENT = 0.4
 
