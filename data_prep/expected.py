@@ -1,7 +1,8 @@
 """SFT data in which a model states the mean of the numbers that it might have stated.
 
     python -m data_prep.expected --model outputs/RUN/models/sft \\
-        --questions outputs/RUN/stage_one/rl_train.parquet --out outputs/RUN/expected/expected.parquet
+        --questions outputs/RUN/stage_one/rl_train.parquet \\
+        --out outputs/RUN/expected/expected.parquet
 
 A stated confidence is a draw. Of a model with a distribution P over numbers v and a chance y to be
 right, the draw's expected squared error exceeds that of the mean by the variance of P:
@@ -16,7 +17,8 @@ Questions that SFT has not seen are the right ones: of those it was trained on, 
 
 Beside the parquet (schema: `data_prep.verl_rows`) stand
 
-    NAME.jsonl   {question_id, n, answers: [{text, stated, expected}]} a question; it resumes a killed run
+    NAME.jsonl   {question_id, n, answers: [{text, stated, expected}]} a question; it resumes a
+                 killed run
     NAME.json    settings, n answers, those without a readable number, spread and
                  mean of stated and expected
 """
@@ -228,7 +230,8 @@ def parser() -> argparse.ArgumentParser:
     """The arguments."""
     top = argparse.ArgumentParser(
         prog="python -m data_prep.expected",
-        description="SFT data in which a model states the mean of the numbers it might have stated.",
+        description="SFT data in which a model states the mean of the numbers "
+        "it might have stated.",
         epilog="Killed or failed: the same command goes on where it stopped.",
     )
     top.add_argument(

@@ -4,8 +4,8 @@ file that every step walks.
 `questions.parquet` holds one row a question, in the order in which all other
 files of the run follow:
 
-    question_id, dataset, task, question, image_id, image_path | null, image_bytes | null, ground_truth, answers,
-    use_for | null
+    question_id, dataset, task, question, image_id, image_path | null, image_bytes | null,
+    ground_truth, answers, use_for | null
 
 Exactly one of image_path and image_bytes is set. Rows are written and read in groups, so that
 memory does not grow with their number.

@@ -3,10 +3,12 @@
 # both backbones, VCD), OPERA, and HA-DPO, POVID, RLAIF-V and Less-is-more, which are
 # trained here on the base.
 #
-#   bash examples/hallucination_methods.sh              the main job first, as far as it is not done (outputs/pocket-seed0)
+#   bash examples/hallucination_methods.sh              the main job first, as far as it is not done
+#                                                       (outputs/pocket-seed0)
 #   bash examples/hallucination_methods.sh --quick      the same in a few steps
-#   bash examples/hallucination_methods.sh RUN_DIR      a run of the main job as it is: stage one is needed, of models those
-#                                                       that are there get a row
+#   bash examples/hallucination_methods.sh RUN_DIR      a run of the main job as it is: stage one is
+#                                                       needed, of models those that are there get
+#                                                       a row
 #
 # HA-DPO and POVID learn from the pocket's versions of their data, RLAIF-V from stage one's Better
 # and Worse, Less-is-more from its sft.parquet. The table and the paired differences from the base
@@ -37,7 +39,8 @@ case "${1:-}" in
 esac
 (($# <= 1)) || fail "$2: one run folder is enough; variables such as SEED=1 stand before bash"
 for pair in ${RATES:-}; do
-    [[ "$pair" == *=* && -n "${rate[${pair%%=*}]:-}" ]] || fail "RATES: '$pair' is not NAME=RATE with NAME of ${!rate[*]}"
+    [[ "$pair" == *=* && -n "${rate[${pair%%=*}]:-}" ]] ||
+        fail "RATES: '$pair' is not NAME=RATE with NAME of ${!rate[*]}"
     rate[${pair%%=*}]=${pair#*=}
 done
 if (($# == 0)); then
@@ -45,22 +48,27 @@ if (($# == 0)); then
     run=$PWD/outputs/${RUN:-pocket$([[ -z "${quick[*]}" ]] || echo -quick)-seed${SEED:-0}}
 else
     ((${#quick[@]} == 0)) || fail "--quick is of the main job: RUN_DIR brings its own size"
-    [[ -d "$1" ]] || fail "there is no folder $1: name outputs/RUN of the main job, or leave it out to run that first"
+    [[ -d "$1" ]] ||
+        fail "there is no folder $1: name outputs/RUN of the main job, or leave it out to run that first"
     run=$(realpath "$1")
 fi
 
 # Whichever set of packages is installed will do.
-[[ ! -f .venv/.device ]] || export DIFFICULTY_CALIB_DEVICE=${DIFFICULTY_CALIB_DEVICE:-$(<.venv/.device)}
+[[ ! -f .venv/.device ]] ||
+    export DIFFICULTY_CALIB_DEVICE=${DIFFICULTY_CALIB_DEVICE:-$(<.venv/.device)}
 . examples/setup.sh
 # setting NAME DEFAULT: of the run's config.json.
 setting() { python -c 'import json, pathlib, sys
 path = pathlib.Path(sys.argv[1])
-print((json.loads(path.read_text()) if path.is_file() else {}).get(sys.argv[2]) or sys.argv[3])' "$run/config.json" "$@"; }
-profile=$(setting profile pocket) seed=$(setting seed "${SEED:-0}") data=$(setting data "$run/stage_one")
-model=$(setting model data_prep/pocket/base_model) rules=$(setting rules "") was_quick=$(setting quick false)
+settings = json.loads(path.read_text()) if path.is_file() else {}
+print(settings.get(sys.argv[2]) or sys.argv[3])' "$run/config.json" "$@"; }
+profile=$(setting profile pocket) seed=$(setting seed "${SEED:-0}")
+data=$(setting data "$run/stage_one") model=$(setting model data_prep/pocket/base_model)
+rules=$(setting rules "") was_quick=$(setting quick false)
 [[ "$profile" == pocket ]] || fail "$run is a run of $profile, and these are the pocket's data and benchmarks: for a model of
     yours train by \`python -m recipe.difficulty_calib.preference\` and ask by \`python -m eval hallucination\`"
-[[ "$model" != *+* ]] || fail "its model is $model: merge the adapter first, the methods put their own on it"
+[[ "$model" != *+* ]] ||
+    fail "its model is $model: merge the adapter first, the methods put their own on it"
 for file in {pairs.jsonl,splits.jsonl,sft.parquet}; do
     [[ -f "$data/$file" ]] || fail "$data holds no $file: finish the main job in $run first"
 done
@@ -89,8 +97,10 @@ stage rlaif_v_data "$work/rlaif_v.parquet" 600 \
 # 2. One adapter each.
 # learn NAME METHOD DATA
 learn() {
-    stage "$1" "$run/models/$1/adapter_config.json" 3600 bash -c 'rm -rf "$1"; shift; exec "$@"' _ "$run/models/$1" \
-        python -m recipe.difficulty_calib.preference "$2" --model "$model" --data "$3" --out "$run/models/$1" \
+    stage "$1" "$run/models/$1/adapter_config.json" 3600 \
+        bash -c 'rm -rf "$1"; shift; exec "$@"' _ "$run/models/$1" \
+        python -m recipe.difficulty_calib.preference "$2" \
+        --model "$model" --data "$3" --out "$run/models/$1" \
         --learning-rate "${rate[$1]}" "${size[@]}"
 }
 learn ha_dpo dpo "$work/ha_dpo.parquet"
@@ -110,7 +120,9 @@ for rule in $rules; do
     [[ "$rule" != "${rules%% *}" ]] || models+=(--model "rl_on_base=$model+$run/models/$rl")
 done
 more=()
-for name in vcd opera; do more+=("$name={\"kind\": \"transformers\", \"model\": \"$model\", \"decoding\": \"$name\"}"); done
+for name in vcd opera; do
+    more+=("$name={\"kind\": \"transformers\", \"model\": \"$model\", \"decoding\": \"$name\"}")
+done
 for name in ha_dpo povid rlaif_v less_is_more; do more+=("$name=$model+$run/models/$name"); done
 depends_on "$run/stages/hallucination.json"
 benchmarks_stage table3_benchmarks "${IMAGES:-$images}"

@@ -25,19 +25,25 @@ hallucination_stage() {
     }
     for named in "${models[@]}"; do [[ "$named" == --model ]] || _row "$named"; done
     for named in "${models[@]}"; do
-        [[ "$named" != rl*="$run/models/sft+"* ]] || _row "${named%%=*}_on_base=$model+${named#*"$run/models/sft+"}"
+        [[ "$named" != rl*="$run/models/sft+"* ]] ||
+            _row "${named%%=*}_on_base=$model+${named#*"$run/models/sft+"}"
     done
     for named in "$@"; do _row "$named"; done
     stage "$stage_name" "$run/hallucination/hallucination.json" "$limit" \
-        python -m eval hallucination --models "${rows[@]}" --seed "$seed" --max-tokens "$max_tokens" \
-        --benchmarks objhal="$run/benchmarks/objhal" mmhal="$run/benchmarks/mmhal" pope="$run/benchmarks/pope" \
-        --views asserted hedged --judge data_prep.pocket.roles:PocketExpert --out "$run/hallucination"
+        python -m eval hallucination --models "${rows[@]}" \
+        --seed "$seed" --max-tokens "$max_tokens" \
+        --benchmarks objhal="$run/benchmarks/objhal" mmhal="$run/benchmarks/mmhal" \
+        pope="$run/benchmarks/pope" --views asserted hedged \
+        --judge data_prep.pocket.roles:PocketExpert --out "$run/hallucination"
 }
 
 # report_stage: report.html and all beside it.
 report_stage() {
     local hallucination=()
-    [[ ! -f "$run/hallucination/tables.json" ]] || hallucination=(--hallucination "$run/hallucination")
-    always report 900 python -m eval report "${hallucination[@]}" --records "$run/records" --out "$run" --questions "$data/test.parquet" \
-        --config "$run/config.json" --stages "$run/stages" --curves "$run/curves" --coefficients "$data/coefficients.yaml"
+    [[ ! -f "$run/hallucination/tables.json" ]] ||
+        hallucination=(--hallucination "$run/hallucination")
+    always report 900 python -m eval report "${hallucination[@]}" \
+        --records "$run/records" --out "$run" --questions "$data/test.parquet" \
+        --config "$run/config.json" --stages "$run/stages" --curves "$run/curves" \
+        --coefficients "$data/coefficients.yaml"
 }

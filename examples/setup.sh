@@ -12,7 +12,8 @@
 # DIFFICULTY_CALIB_TORCH_INDEX=URL    where the CPU build of torch is, if the configured
 #                                     registry has only the CUDA build
 # DIFFICULTY_CALIB_WITHOUT="A B"      packages of the lock to go without
-# DIFFICULTY_CALIB_FLASH_ATTN=compile on a GPU: compile flash-attn where no wheel fits (an hour, needs nvcc); no: go without
+# DIFFICULTY_CALIB_FLASH_ATTN=compile on a GPU: compile flash-attn where no wheel fits (an hour,
+#   needs nvcc); no: go without
 
 difficulty_calib_setup() (
     set -euo pipefail
@@ -28,7 +29,8 @@ difficulty_calib_setup() (
         exit 1
     }
     show_log_and_fail() {
-        { grep -v 'is ignored: it is neither' "$log" | tail -n 15 | sed 's/^/[setup] | /' >&2; } || true
+        { grep -v 'is ignored: it is neither' "$log" | tail -n 15 |
+            sed 's/^/[setup] | /' >&2; } || true
         fail "$* (the whole log: $log). Run the same command again to go on from here."
     }
     # shellcheck source=examples/machine.sh
@@ -39,14 +41,16 @@ difficulty_calib_setup() (
     fingerprint() {
         {
             echo "$device $root ${DIFFICULTY_CALIB_WITHOUT:-} ${DIFFICULTY_CALIB_FLASH_ATTN:-}"
-            cat "$lock" "$root/pyproject.toml" "$root/requirements/torchvision_cpu_schemas.py" "$root/examples/setup.sh"
+            cat "$lock" "$root/pyproject.toml" "$root/requirements/torchvision_cpu_schemas.py" \
+                "$root/examples/setup.sh"
         } | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d ' ' -f 1
     }
 
     check_disk() {
         local need_gb=$1 free_kb
         free_kb=$(df -Pk "$root" | awk 'NR == 2 {print $4}')
-        ((free_kb >= need_gb * 1024 * 1024)) || fail "$root has $((free_kb / 1024 / 1024)) GB free; $need_gb GB are needed"
+        ((free_kb >= need_gb * 1024 * 1024)) ||
+            fail "$root has $((free_kb / 1024 / 1024)) GB free; $need_gb GB are needed"
     }
 
     make_venv() {
@@ -55,7 +59,8 @@ difficulty_calib_setup() (
         check_disk $((size_gb + 1))
         interpreter=$(find_python)
         say "creating .venv (${device^^}), about $minutes minutes, $size_gb GB"
-        "$interpreter" -m venv "$venv" >>"$log" 2>&1 || show_log_and_fail "python -m venv did not work"
+        "$interpreter" -m venv "$venv" >>"$log" 2>&1 ||
+            show_log_and_fail "python -m venv did not work"
         echo "$device" >"$venv/.device"
     }
 
@@ -63,7 +68,8 @@ difficulty_calib_setup() (
         local what=$1 started=$SECONDS pid
         shift
         echo "=== $what: pip install $*" >>"$log"
-        "$python" -m pip install --no-input --disable-pip-version-check --progress-bar off "$@" >>"$log" 2>&1 &
+        "$python" -m pip install --no-input --disable-pip-version-check --progress-bar off "$@" \
+            >>"$log" 2>&1 &
         pid=$!
         # shellcheck disable=SC2064
         trap "kill $pid 2>/dev/null || true" EXIT
@@ -85,14 +91,16 @@ difficulty_calib_setup() (
              END {print state}' "$log"
     }
 
-    unmet() { # the lock's lines not installed whole, less what the user goes without and flash-attn, an extra
+    # The lock's lines not installed whole, less what the user goes without, and flash-attn.
+    unmet() {
         local without=" ${DIFFICULTY_CALIB_WITHOUT:-} flash-attn " line
         "$python" "$root/requirements/unmet.py" "$lock" | while read -r line; do
             [[ $without == *" ${line%%==*} "* ]] || echo "$line"
         done
     }
 
-    install_torch() { # first and alone: whatever CPU build pip can see must be taken, and a CUDA build noticed
+    # First and alone: whatever CPU build pip can see must be taken, and a CUDA build noticed.
+    install_torch() {
         local torch site
         torch=$(grep '^torch==' "$wanted") || return 0
         say "installing ${torch}"
@@ -100,8 +108,8 @@ difficulty_calib_setup() (
             ${DIFFICULTY_CALIB_TORCH_INDEX:+--index-url "$DIFFICULTY_CALIB_TORCH_INDEX"} "$torch"
         [[ $device == cpu ]] || return 0
         site=$(site_packages)
-        sed -n 's/^Requires-Dist: \(\(nvidia\|cuda\)-[^;]*\).*/\1/p' "$site"/torch-*.dist-info/METADATA | tr -d ' ()' \
-            >"$venv/cuda.txt"
+        sed -n 's/^Requires-Dist: \(\(nvidia\|cuda\)-[^;]*\).*/\1/p' \
+            "$site"/torch-*.dist-info/METADATA | tr -d ' ()' >"$venv/cuda.txt"
         if [[ -s $venv/cuda.txt ]]; then
             say "the registry's torch is the CUDA build, so the CUDA libraries that it loads come too (about 3 GB more);"
             say "  an index of CPU builds named in DIFFICULTY_CALIB_TORCH_INDEX avoids them"
@@ -110,7 +118,8 @@ difficulty_calib_setup() (
         fi
     }
 
-    drop_halves() { # pip refuses to replace a package whose unpacking ended before its RECORD was written
+    # pip refuses to replace a package whose unpacking ended before its RECORD was written.
+    drop_halves() {
         local info
         for info in "$(site_packages)"/*.dist-info; do
             [[ ! -d $info || -f $info/RECORD ]] || rm -rf "$info"
@@ -129,7 +138,8 @@ difficulty_calib_setup() (
         say "installing $(wc -l <"$wanted" | tr -d ' ') packages (log: .venv/setup.log)"
         [[ ! -s $wanted ]] || pip_install packages --no-deps --force-reinstall -r "$wanted"
         unmet >"$wanted"
-        [[ ! -s $wanted ]] || fail "pip ended well, and yet these are not there whole: $(tr '\n' ' ' <"$wanted")"
+        [[ ! -s $wanted ]] ||
+            fail "pip ended well, and yet these are not there whole: $(tr '\n' ' ' <"$wanted")"
     }
 
     install_flash_attn() { # no more than an extra: without it attention is torch's own
@@ -140,7 +150,8 @@ difficulty_calib_setup() (
         [[ ${DIFFICULTY_CALIB_FLASH_ATTN:-} != compile ]] || how=(--no-build-isolation)
         say "looking for a wheel of $pin$([[ ${how[0]} != --only-binary ]] && echo ', else compiling it, which takes an hour' || true)"
         echo "=== flash-attn: pip install ${how[*]} $pin" >>"$log"
-        "$python" -m pip install --no-input --disable-pip-version-check --no-deps "${how[@]}" "$pin" >>"$log" 2>&1 ||
+        "$python" -m pip install --no-input --disable-pip-version-check --no-deps "${how[@]}" "$pin" \
+            >>"$log" 2>&1 ||
             say "no flash-attn (why: $log): attention is torch's sdpa. To compile it: DIFFICULTY_CALIB_FLASH_ATTN=compile"
     }
 
@@ -162,10 +173,12 @@ difficulty_calib_setup() (
 
     # Ray starts its workers through a shell, unquoted, and then waits for them for ever;
     # compilers fare no better.
-    [[ $root != *[[:space:]]* ]] || say "WARNING: $root has a space in it: tests of single parts run there, training does not"
+    [[ $root != *[[:space:]]* ]] ||
+        say "WARNING: $root has a space in it: tests of single parts run there, training does not"
 
     mkdir -p "$venv" || fail "cannot write to $root"
-    if command -v flock >/dev/null 2>&1; then # two entry scripts started at once: the second waits for the first
+    # Two entry scripts started at once: the second waits for the first.
+    if command -v flock >/dev/null 2>&1; then
         exec 9>"$venv/.lock"
         flock --nonblock 9 || {
             say "another set-up of this folder is running: waiting for it"

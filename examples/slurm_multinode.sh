@@ -8,8 +8,10 @@
 # The main job on several nodes of Slurm: a Ray cluster over them, then GRPO on all of
 # it. examples/MULTINODE.md.
 #
-#   EXPERT=... CONFIG=... sbatch --nodes=2 examples/slurm_multinode.sh        from the repository's root, on a shared disk
-#   ... examples/slurm_multinode.sh trainer.total_training_steps=120          any Hydra key of the GRPO stage
+#   EXPERT=... CONFIG=... sbatch --nodes=2 examples/slurm_multinode.sh
+#   ... examples/slurm_multinode.sh trainer.total_training_steps=120
+#
+# The first from the repository's root, on a shared disk; behind it any Hydra key of the GRPO stage.
 #
 # COMMAND="..."    what to run on the first node instead of the main job; it finds
 #                  the cluster by RAY_ADDRESS

@@ -15,7 +15,11 @@ depends_on() {
     for path in "$@"; do
         made_from=$({
             echo "$made_from $path"
-            if [[ -d "$path" ]]; then find "$path" -type f -printf '%f %s %T@\n' | sort; elif [[ -f "$path" ]]; then cat "$path"; fi
+            if [[ -d "$path" ]]; then
+                find "$path" -type f -printf '%f %s %T@\n' | sort
+            elif [[ -f "$path" ]]; then
+                cat "$path"
+            fi
         } | sha256sum)
     done
 }
@@ -32,13 +36,15 @@ lock_run() {
     echo "process $$ since $(date '+%F %T')" >"$run/.lock"
 }
 
-_run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for a line a training step, else ""
+# _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for a line a training step, else "".
+_run_stage() {
     local view=$1 stage=$2 limit=$3 started=$SECONDS status=0
     shift 3
     local log=$run/logs/$stage.log
     echo "[$stage] $(date +%T) started, log: ${log#"$PWD/"}"
     echo "=== $(date '+%F %T') $*" >>"$log"
-    python -m recipe.difficulty_calib.stage --parent "$BASHPID" --limit "$limit" --log "$log" ${view:+"$view"} -- "$@" || status=$?
+    python -m recipe.difficulty_calib.stage --parent "$BASHPID" --limit "$limit" --log "$log" \
+        ${view:+"$view"} -- "$@" || status=$?
     if ((status == 129 || status == 130 || status == 143)); then
         echo "FAILED: stage $stage was interrupted. The same command goes on from here; log: $log" >&2
         exit "$status"
@@ -53,7 +59,10 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for
         tail -n 12 <<<"$said" | cut -c1-400 | sed 's/^/  | /' >&2
         local reason="exit code $status"
         ((status == 124 || status == 137)) && reason="ran past its limit of $limit s, or was killed"
-        reason=$(grep -aoE '(^error|[A-Za-z]+(Error|Exception)): .+' <<<"$said" | tail -n 1 | cut -c1-600 || true)${reason:+ ($reason)}
+        local found
+        found=$(grep -aoE '(^error|[A-Za-z]+(Error|Exception)): .+' <<<"$said" |
+            tail -n 1 | cut -c1-600 || true)
+        reason="$found${reason:+ ($reason)}"
         echo "FAILED: stage $stage: $reason; log: $log" >&2
         exit 1
     fi
@@ -62,8 +71,8 @@ _run_stage() { # _run_stage VIEW STAGE SECONDS COMMAND...: VIEW is "--steps" for
 }
 
 _mark_done() { # _mark_done STAGE SECONDS HASH
-    printf '{"stage": "%s", "seconds": %d, "made_from": "%s", "ended": "%s"}\n' "$1" "$2" "$3" "$(date +%s.%N)" \
-        >"$run/stages/.$1.tmp"
+    printf '{"stage": "%s", "seconds": %d, "made_from": "%s", "ended": "%s"}\n' \
+        "$1" "$2" "$3" "$(date +%s.%N)" >"$run/stages/.$1.tmp"
     mv "$run/stages/.$1.tmp" "$run/stages/$1.json"
 }
 
@@ -78,7 +87,10 @@ _stage_with() { # _stage_with VIEW STAGE OUTPUT SECONDS COMMAND...
         return
     fi
     _run_stage "$view" "$stage" "$limit" "$@"
-    [[ -e "$output" ]] || { echo "FAILED: stage $stage ended well but left no $output" >&2 && exit 1; }
+    [[ -e "$output" ]] || {
+        echo "FAILED: stage $stage ended well but left no $output" >&2
+        exit 1
+    }
     _mark_done "$stage" "$stage_seconds" "$hash"
     made_from=$(sha256sum <"$run/stages/$stage.json")
 }
@@ -108,11 +120,14 @@ training_stage() {
     _stage_with --steps "$@"
 }
 
-_training_hash() { # of what a training is made from: the stages before and the command, less what only says how far it goes
+# _training_hash COMMAND...: of what a training is made from, the stages before and the command,
+# less what only says how far it goes.
+_training_hash() {
     local argument kept=()
     for argument in "$@"; do
         case "$argument" in
-            trainer.total_training_steps=* | trainer.total_epochs=* | trainer.save_freq=* | trainer.test_freq=* | trainer.logger=*) ;;
+            trainer.total_training_steps=* | trainer.total_epochs=*) ;;
+            trainer.save_freq=* | trainer.test_freq=* | trainer.logger=*) ;;
             hydra.*) ;;
             *) kept+=("$argument") ;;
         esac

@@ -45,7 +45,8 @@ def declare_schemas(torchvision_folder: str) -> bool:
         _libraries.append(library)
         return True
     except Exception:
-        return False  # torchvision's own import then tells what is wrong, better than a start-up hook could
+        # torchvision's own import then tells what is wrong, better than a start-up hook could
+        return False
 
 
 def is_cuda_build(torchvision_folder: str) -> bool:

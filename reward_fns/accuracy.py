@@ -4,8 +4,10 @@ vqa      VQAv2, OK-VQA: ten annotators answered. With n(S) the number of a subse
          annotators who gave the answer, the score is the mean over the ten subsets of
          min(n(S) / 3, 1). For n of ten annotators:
              0 -> 0     1 -> 0.3     2 -> 0.6     3 -> 0.9     4 or more -> 1
-         since leaving out one of the n leaves n - 1: n/10 * min((n - 1)/3, 1) + (10 - n)/10 * min(n/3, 1).
-         With fewer annotators the same formula holds; a single one cannot be left out, so that rule is exact match.
+         since leaving out one of the n leaves n - 1:
+             n/10 * min((n - 1)/3, 1) + (10 - n)/10 * min(n/3, 1).
+         With fewer annotators the same formula holds; a single one cannot be left out, so that
+         rule is exact match.
 textvqa  TextVQA: the same score after its own normalisation, `normalise_textvqa`.
 exact    GQA, OCR-VQA: 1 if the answer equals one of the references, else 0.
 

@@ -5,7 +5,8 @@ for training curves and evaluation alike.
 binary for a question with one answer and perhaps graded in [0, 1] for a description (the
 share of it that is right):
 
-    ECE = sum_b (n_b / n) * |mean(y in b) - mean(c in b)|     Naeini et al. 2015, Guo et al. 2017; equal-width bins
+    ECE = sum_b (n_b / n) * |mean(y in b) - mean(c in b)|
+          Naeini et al. 2015, Guo et al. 2017; equal-width bins
 
 The estimate is never negative, so with few answers it is biased upwards: a calibrated
 model has an ECE above 0.
@@ -117,7 +118,8 @@ def expected_calibration_error(
 ) -> float:
     """ECE with equal-width bins, the last one closed; in [0, 1], NaN for n = 0.
 
-    >>> round(expected_calibration_error([0.9, 0.9, 0.2], [1, 0, 0]), 4)  # 2/3 * |0.5 - 0.9| + 1/3 * |0 - 0.2|
+    >>> # 2/3 * |0.5 - 0.9| + 1/3 * |0 - 0.2|
+    >>> round(expected_calibration_error([0.9, 0.9, 0.2], [1, 0, 0]), 4)
     0.3333
 
     Args:

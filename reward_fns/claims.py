@@ -64,7 +64,8 @@ DEFECTS = {
     "cut_confidence": 'a confidence line ends in "0.": its digits were cut off',
     "unreadable_confidence": "a confidence line does not hold one plain number, or a percentage "
     "between 0 % and 1 %, which may mean either scale",
-    "confidence_out_of_range": "a confidence outside 0 to 1, or outside 0 to 100 with a percent sign",
+    "confidence_out_of_range": "a confidence outside 0 to 1, "
+    "or outside 0 to 100 with a percent sign",
     "conflicting_confidences": "two confidence lines with different values",
 }
 """Every defect that `parse_response` can list, with its meaning, in the order of the list."""

@@ -103,7 +103,8 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a directory whose files grow line by line; the lock goes with the process, however it ends.
+    """Hold a directory whose files grow line by line;
+    the lock goes with the process, however it ends.
 
     A directory that was made for it goes again if the work fails before it has written anything.
 

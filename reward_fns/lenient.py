@@ -7,8 +7,8 @@ what it says, whatever its form, and a confidence for what it plainly states:
     thinking    one block ``<think>...</think>`` or ``<thinking>...</thinking>``
                 before the answer is left out
     confidence  ``## Confidence: 0.7``, ``Confidence score = 70%``, ``Confidence (0-1): 0.7``, a
-                fullwidth colon, ``\\boxed{0.7}``, ``95\\%``, a value on the next line, behind the last
-                sentence or before the first
+                fullwidth colon, ``\\boxed{0.7}``, ``95\\%``, a value on the next line,
+                behind the last sentence or before the first
     tag         "I'm sure" and its kin, at the end of a statement
     label       ``Answer: ...``, ``**Final answer:** ...``
     list        items: ``**1. ...**``, ``1.text``, ``a) ...``, ``- ...``; not

@@ -12,7 +12,7 @@ coefficients alpha, beta, gamma, delta >= 0 belong to d.
     total       =  factuality + alignment + consistency + penalty
 
     rule      cons                                        loss
-    paper     1 - |o - mean(s)|                           |o - o_expert|       (Algorithm 1 to the letter)
+    paper     1 - |o - mean(s)|                           |o - o_expert|       (Algorithm 1)
     proper    1 - 2 max(0, 1/2 - o) if mean(s) > 1/2      (o - o_expert)^2     (Brier)
               1 - 2 max(0, o - 1/2) if mean(s) < 1/2
               1                     if mean(s) = 1/2

@@ -28,8 +28,10 @@ _SENTENCE_END = re.compile(r"[.!?\u3002]\s+")
 def read_number(text: str) -> float | None:
     """The confidence that a text is, with decoration; None for anything but one number in [0, 1].
 
-    >>> read_number("**85%**"), read_number("\\\\boxed{0.7}"), read_number("0."), read_number("0.95%")
-    (0.85, 0.7, None, None)
+    >>> read_number("**85%**"), read_number("\\\\boxed{0.7}")
+    (0.85, 0.7)
+    >>> read_number("0."), read_number("0.95%")
+    (None, None)
     """
     match = _VALUE.match(text)
     if match is None or not _END.fullmatch(text, match.end()) or _CUT.search(text):
@@ -47,8 +49,10 @@ def split_number(text: str) -> tuple[str, str]:
     The point of "0. The digit is 7." stays with the number: sampled answers show that
     its digits are lost then.
 
-    >>> split_number("0.9. The digit is 7."), split_number("8/10. It is red."), split_number("0.7 or 0.8")
-    (('0.9.', 'The digit is 7.'), ('8/10.', 'It is red.'), ('0.7 or 0.8', ''))
+    >>> split_number("0.9. The digit is 7."), split_number("8/10. It is red.")
+    (('0.9.', 'The digit is 7.'), ('8/10.', 'It is red.'))
+    >>> split_number("0.7 or 0.8")
+    ('0.7 or 0.8', '')
     """
     number = _VALUE.match(text)
     behind = _BEHIND.match(text, number.end()) if number else None

@@ -1,6 +1,7 @@
 """Of every test: nothing is fetched from a hub or reported to anybody, verl runs on the CPU.
 
-Shared: a random LLaVA in hub layout and a random Qwen2.5-VL, a LoRA adapter for it, a parquet of questions.
+Shared: a random LLaVA in hub layout and a random Qwen2.5-VL, a LoRA adapter for it,
+a parquet of questions.
 """
 
 import io
@@ -52,7 +53,9 @@ def tiny_qwen(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def placeholder_llava(tmp_path_factory):
-    """The pocket model with a head that makes `<image>` nearly always the most probable next token."""
+    """The pocket model with a head that makes `<image>` nearly always the most
+    probable next token.
+    """
     import shutil
 
     import torch
@@ -96,7 +99,9 @@ def lora_adapter(tiny_llava):
 
 @pytest.fixture(scope="session")
 def vllm_server(tmp_path_factory):
-    """A real vLLM OpenAI server of the shipped pocket model: `url` (ending in /v1), `model`; stopped at the end."""
+    """A real vLLM OpenAI server of the shipped pocket model: `url` (ending in /v1), `model`;
+    stopped at the end.
+    """
     from vllm_server import VllmServer
 
     pocket = Path(__file__).parents[1] / "data_prep" / "pocket" / "base_model"

@@ -1,6 +1,8 @@
-"""What the fuzzing of the readers draws, and what each may do with it: a value, or an error that is meant for people.
+"""What the fuzzing of the readers draws, and what each may do with it:
+a value, or an error that is meant for people.
 
-`tests/reward_fns/test_fuzz.py` runs a hundred seeded cases of each, `tests/benchmarks/test_fuzz.py` thousands.
+`tests/reward_fns/test_fuzz.py` runs a hundred seeded cases of each,
+`tests/benchmarks/test_fuzz.py` thousands.
 """
 
 import io

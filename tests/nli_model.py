@@ -1,6 +1,8 @@
-"""A random three-label BERT over single letters: what a real NLI cross-encoder is in form, and knows nothing.
+"""A random three-label BERT over single letters: what a real NLI cross-encoder is in form,
+and knows nothing.
 
-There is no hub here to fetch a trained one from. Its weights are large enough to be sure of something.
+There is no hub here to fetch a trained one from.
+Its weights are large enough to be sure of something.
 """
 
 LABELS = ("CONTRADICTION", "entailment", "neutral")

@@ -1,4 +1,6 @@
-"""One rollout as verl's agent loop hands it to a reward manager, and the manager as verl loads it."""
+"""One rollout as verl's agent loop hands it to a reward manager,
+and the manager as verl loads it.
+"""
 
 import json
 from io import BytesIO

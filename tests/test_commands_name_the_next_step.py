@@ -1,4 +1,6 @@
-"""`python -m PACKAGE --help` of the four parts: it names commands that are there, and the next step."""
+"""`python -m PACKAGE --help` of the four parts: it names commands that are there,
+and the next step.
+"""
 
 import re
 import runpy

@@ -20,7 +20,9 @@ EXPERT = '{"kind": "openai", "model": "gpt-4o"}'
 
 
 class Checkout:
-    """A copy of the script and of its preflight; the set-up, a stand-in, notes that it was called."""
+    """A copy of the script and of its preflight; the set-up, a stand-in,
+    notes that it was called.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "checkout"
@@ -215,7 +217,9 @@ def test_a_typing_error_in_the_visible_devices_makes_no_pocket_run(checkout) -> 
 
 
 def test_a_listing_that_is_written_line_by_line_is_read_whole(checkout) -> None:
-    """With `grep -q` behind it a third of such listings counted as no GPU: the pipe closed early."""
+    """With `grep -q` behind it a third of such listings counted as no GPU:
+    the pipe closed early.
+    """
     smi = checkout.bin / "nvidia-smi"
     lines = "; ".join(f"sleep 0.01; echo 'GPU {i}: A (UUID: GPU-{i}a)'" for i in range(8))
     smi.write_text(f"#!/bin/bash\nset -e\n{lines}\n")

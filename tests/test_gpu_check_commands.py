@@ -1,4 +1,5 @@
-"""What examples/gpu_check.sh asks for on a GPU: its trainings' options exist in verl and in our overlays.
+"""What examples/gpu_check.sh asks for on a GPU:
+its trainings' options exist in verl and in our overlays.
 
 The GPU, the set-up and Python are stand-ins; the command lines that they are called with are real.
 """

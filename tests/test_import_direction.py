@@ -1,11 +1,12 @@
 """The architecture, held by reading imports.
 
-reward_fns is the leaf; data_prep, recipe and eval do not import each other, but for the two leaves of data_prep that
-are public (a model behind one interface, the parquet rows); no circle, of files or of rooms (the folders of a part).
+reward_fns is the leaf; data_prep, recipe and eval do not import each other, but for the two leaves
+of data_prep that are public (a model behind one interface, the parquet rows);
+no circle, of files or of rooms (the folders of a part).
 
-Two kinds of imports hide from the interpreter, not from a reader, and count too: those for types only
-(`if TYPE_CHECKING`), and those by a string (`import_module("data_prep.x")`, a table of such names, an
-f-string that begins with one).
+Two kinds of imports hide from the interpreter, not from a reader, and count too: those for types
+only (`if TYPE_CHECKING`), and those by a string (`import_module("data_prep.x")`, a table of such
+names, an f-string that begins with one).
 """
 
 import ast
@@ -71,7 +72,8 @@ def is_for_types(node: ast.AST) -> bool:
 
 
 def names_in_strings(path: Path, known: Collection[str]) -> Iterator[str]:
-    """Modules that a file names in a string, as `a.b`, as `a.b:Name`, or as the start of an f-string.
+    """Modules that a file names in a string, as `a.b`, as `a.b:Name`,
+    or as the start of an f-string.
 
     An f-string's `a.b.{...}` stands for every module under `a.b`.
     """
@@ -105,7 +107,8 @@ def violations(root: Path) -> list[str]:
         for name in {*imported_names(module, path), *names_in_strings(path, known)}:
             top = name.split(".")[0]
             if own_leaf:
-                # A public leaf imports the leaf below and itself, or what imports it would drag its package along.
+                # A public leaf imports the leaf below and itself,
+                # or what imports it would drag its package along.
                 wrong = top in {*NEVER_IMPORTED, *PARTS} and not under(name, own_leaf)
             else:
                 wrong = top in forbidden and not any(under(name, leaf) for leaf in PUBLIC_LEAVES)
@@ -154,7 +157,9 @@ def cycles(graph: dict[str, set[str]]) -> list[str]:
 
 
 def room(module: str) -> str:
-    """The folder or file right under a part that a module stands in: `eval.report.html.page` is in `eval.report`."""
+    """The folder or file right under a part that a module stands in:
+    `eval.report.html.page` is in `eval.report`.
+    """
     depth = 3 if under(module, "recipe.difficulty_calib") else 2
     return ".".join(module.split(".")[:depth])
 
@@ -208,7 +213,8 @@ def test_reward_fns_imports_where_there_is_no_torch_no_verl_and_nothing_else_of_
     blocked = (*TOO_HEAVY_FOR_THE_LEAF, *PARTS)
     code = (
         "import sys, importlib\n"
-        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"  # None in sys.modules makes the import raise
+        # None in sys.modules makes the import raise
+        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
@@ -275,7 +281,8 @@ def test_a_planted_cycle_is_named_and_a_late_import_breaks_it(tmp_path: Path) ->
 
 
 HIDDEN = {
-    "for types": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from eval.b import X\n",
+    "for types": "from typing import TYPE_CHECKING\n\n"
+    "if TYPE_CHECKING:\n    from eval.b import X\n",
     "by a string": "import importlib\n\n\ndef f():\n    return importlib.import_module('eval.b')\n",
     "by a table": "READERS = {'b': 'eval.b:Reader'}\n",
     "by an f-string": "def f(name):\n    return __import__(f'eval.{name}')\n",

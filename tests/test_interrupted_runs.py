@@ -1,4 +1,6 @@
-"""The pieces of `tests/benchmarks/interrupted_runs.py`, whose whole runs take an hour and are made by hand."""
+"""The pieces of `tests/benchmarks/interrupted_runs.py`,
+whose whole runs take an hour and are made by hand.
+"""
 
 import asyncio
 import base64

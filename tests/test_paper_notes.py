@@ -1,6 +1,8 @@
-"""Where the paper's numbers disagree, computed from its own tables, and the results we hold ourselves against.
+"""Where the paper's numbers disagree, computed from its own tables,
+and the results we hold ourselves against.
 
-Each test holds one statement on which a decision of `reward_fns` (or a target of the evaluation) rests.
+Each test holds one statement on which a decision of `reward_fns`
+(or a target of the evaluation) rests.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Every code block of the three READMEs that a user copies from: configuration up to a scored sample, Python executed,
-experts made, command lines parsed by the parsers that they are for.
+"""Every code block of the three READMEs that a user copies from: configuration up to a scored
+sample, Python executed, experts made, command lines parsed by the parsers that they are for.
 
-What a block leaves to its reader is given here: files that it names, a key, a server. A block that is neither must be
-listed in `NOT_RUN` with the reason.
+What a block leaves to its reader is given here: files that it names, a key, a server. A block that
+is neither must be listed in `NOT_RUN` with the reason.
 """
 
 import argparse
@@ -100,7 +100,9 @@ def test_every_block_is_of_a_kind_that_is_tried_or_is_listed_with_a_reason():
 
 @pytest.fixture
 def judge(monkeypatch):
-    """A judge where a README's experts look for one: at OpenAI's address, and on the reader's machine."""
+    """A judge where a README's experts look for one: at OpenAI's address,
+    and on the reader's machine.
+    """
     with JudgeServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "key")
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -114,7 +116,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-# Configuration -------------------------------------------------------------------------------------------------------
+# Configuration ------------------------------------------------------------------------------------
 
 
 def settings_up_to(block: Block) -> list[str]:
@@ -167,7 +169,7 @@ def test_configuration_lines_work_on_verls_stock_configuration_up_to_a_scored_sa
     assert result["reward_score"] > 0
 
 
-# Python and YAML -----------------------------------------------------------------------------------------------------
+# Python and YAML ----------------------------------------------------------------------------------
 
 
 @of_kind("python")
@@ -200,7 +202,7 @@ def test_every_expert_line_makes_an_expert(block, judge, elsewhere, monkeypatch)
         assert make_expert(options).name
 
 
-# Commands ------------------------------------------------------------------------------------------------------------
+# Commands -----------------------------------------------------------------------------------------
 
 
 class _ParsedError(Exception):
@@ -234,8 +236,10 @@ def composed(arguments: list[str]) -> None:
 
 @of_kind("command")
 def test_every_command_line_is_one_that_its_program_understands(block, monkeypatch):
-    for line in block.text.splitlines():
+    for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
+        if not words:
+            continue
         named = [words.pop(0).split("=")[0] for _ in range(len(words)) if "=" in words[0]]
         if words[0] == "bash":
             script = ROOT / words[1]

@@ -1,4 +1,6 @@
-"""The set-up script: a second call does nothing, changes and failures are noticed, torchvision loads on CPU torch."""
+"""The set-up script: a second call does nothing, changes and failures are noticed,
+torchvision loads on CPU torch.
+"""
 
 import os
 import shutil
@@ -23,14 +25,17 @@ echo "$*" >> "$NOTES"
 case "$*" in
     *purelib*) echo "$SITE" ;;
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-    "-m pip install"*flash-attn*) [[ -n ${WHEEL:-} ]] || { echo "no matching distribution"; exit 1; } ;;
+    "-m pip install"*flash-attn*)
+        [[ -n ${WHEEL:-} ]] || { echo "no matching distribution"; exit 1; } ;;
     "-m pip install"*) [[ -z ${BROKEN:-} ]] || { echo "no space left on device"; exit 1; } ;;
 esac
 """
 
 
 class Checkout:
-    """A copy of the script and of what it reads, at a path with a space, and a stand-in for Python."""
+    """A copy of the script and of what it reads, at a path with a space,
+    and a stand-in for Python.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "a checkout"
@@ -158,7 +163,10 @@ def test_an_unknown_device_is_refused_by_name(checkout: Checkout) -> None:
 
 def test_sourcing_puts_the_environment_first_and_keeps_the_shell(checkout: Checkout) -> None:
     assert checkout.set_up().returncode == 0
-    shell = f'. "{checkout.root}/examples/setup.sh"; command -v python; set +o | grep -c "set -o errexit"'
+    shell = (
+        f'. "{checkout.root}/examples/setup.sh"; command -v python; '
+        'set +o | grep -c "set -o errexit"'
+    )
     environment = os.environ | {"DIFFICULTY_CALIB_DEVICE": "cpu"}
     sourced = subprocess.run(
         ["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=60
@@ -196,7 +204,9 @@ def test_unmet_names_what_is_absent_old_or_in_pieces(tmp_path: Path) -> None:
 
 
 def run_python(code: str) -> str:
-    """Standard output of a fresh interpreter that has the start-up module of requirements/ at hand."""
+    """Standard output of a fresh interpreter that has the start-up module
+    of requirements/ at hand.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT / "requirements")}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
@@ -206,7 +216,10 @@ def run_python(code: str) -> str:
 
 
 def test_torchvision_imports_and_the_start_up_module_does_not_import_torch() -> None:
-    code = "import sys, torchvision_cpu_schemas; early = 'torch' in sys.modules; import torchvision; print(early)"
+    code = (
+        "import sys, torchvision_cpu_schemas; early = 'torch' in sys.modules; "
+        "import torchvision; print(early)"
+    )
     assert run_python(code) == "False"
 
 

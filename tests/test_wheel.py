@@ -1,4 +1,6 @@
-"""The plain wheel: what it asks for is what the leaf imports, and it scores without torch and verl."""
+"""The plain wheel: what it asks for is what the leaf imports,
+and it scores without torch and verl.
+"""
 
 import ast
 import subprocess
@@ -55,9 +57,11 @@ import reward_fns.adapters.easyr1, reward_fns.adapters.openrlhf, reward_fns.adap
 truth = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 right = "1. The digit is 7. I'm sure.\\nConfidence: 1.0"
 info = {"question": "Which digit?"}
-values = asyncio.run(compute_score("toy", right, truth, info, expert="oracle", coefficients="fixed"))
-reward = make_reward_func(expert="oracle", coefficients="fixed")
-one = reward(completions=[right], ground_truth=[truth], data_source=["toy"], question=["Which digit?"])
+rules = {"expert": "oracle", "coefficients": "fixed"}
+values = asyncio.run(compute_score("toy", right, truth, info, **rules))
+reward = make_reward_func(**rules)
+asked = {"data_source": ["toy"], "question": ["Which digit?"]}
+one = reward(completions=[right], ground_truth=[truth], **asked)
 print(values["score"], one)
 """
 

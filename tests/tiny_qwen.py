@@ -4,10 +4,12 @@ from pathlib import Path
 
 
 def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
-    """A randomly initialised Qwen2.5-VL of a few hundred thousand parameters (model, tokenizer, processor) at `path`.
+    """A randomly initialised Qwen2.5-VL of a few hundred thousand parameters
+    (model, tokenizer, processor) at `path`.
 
     Args:
-        tokenizer_of: model directory whose vocabulary is taken; Qwen's special tokens are added to it.
+        tokenizer_of: model directory whose vocabulary is taken;
+            Qwen's special tokens are added to it.
     """
     import torch
     from transformers import (
@@ -37,8 +39,10 @@ def write_tiny_qwen(path: Path, tokenizer_of: Path) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": special})
     start, end, image, video = (tokenizer.convert_tokens_to_ids(token) for token in special[:4])
     template = (
-        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}"
-        "{% else %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+        "{% if m['content'] is string %}{{ m['content'] }}"
+        "{% else %}{% for c in m['content'] %}"
+        "{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
         "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )

@@ -9,7 +9,8 @@ default is the one that people evaluate on and that has answers.
 
     datasets:
       - {name: VQAv2, root: DIR, sample: 12942}
-      - {name: my-birds, kind: jsonl, root: DIR, file: birds.jsonl, task: Detail, use_for: evaluation}
+      - {name: my-birds, kind: jsonl, root: DIR, file: birds.jsonl, task: Detail,
+         use_for: evaluation}
 """
 
 import hashlib

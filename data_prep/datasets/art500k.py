@@ -4,12 +4,13 @@ Whole dataset: `label_list.csv`, no header, fields parted by tabs (some copies: 
 names in `head_info.csv` as a Python list; the last one is the image's path.
 
     head_info.csv    ['author_name', 'painting_name', 'image_url', 'Genre', 'Style', ..., 'Path']
-    label_list.csv   Claude Monet<TAB>Water Lilies<TAB>...<TAB>Artists1/Claude Monet/Water Lilies##9AE.jpg
+    label_list.csv   Claude Monet<TAB>Water Lilies<TAB>...<TAB>Artists1/Claude Monet/WL##9AE.jpg
     images           under root
 
 Toy dataset: `toy_dataset_label.csv` with a header, fields parted by tabs, images in `toy_dataset/`.
 
-    ID<TAB>FILE<TAB>AUTHOR<TAB>TITLE<TAB>DATE<TAB>TECHNIQUE<TAB>LOCATION<TAB>URL<TAB>FORM<TAB>TYPE<TAB>SCHOOL<TAB>...
+    ID<TAB>FILE<TAB>AUTHOR<TAB>TITLE<TAB>DATE<TAB>TECHNIQUE<TAB>LOCATION<TAB>URL<TAB>FORM<TAB>
+    TYPE<TAB>SCHOOL<TAB>...                                                     (one line)
 
 Both are read as a stream, without quoting (titles hold stray quotes). In the whole list two fields
 are swapped in some lines, so the path is the last field that names an image. The reference says

@@ -1,7 +1,8 @@
 """COCO captions: five captions an image; one Detail question an image.
 
     captions_SPLIT.json  {"images": [{"id": 391895, "file_name": "000000391895.jpg", ...}, ...],
-                          "annotations": [{"image_id": 391895, "id": 770337, "caption": "..."}, ...], ...}
+                          "annotations": [{"image_id": 391895, "id": 770337,
+                                           "caption": "..."}, ...], ...}
                          in root or in root/annotations
     images               SPLIT/FILE_NAME
 

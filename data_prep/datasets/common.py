@@ -36,8 +36,10 @@ def coco_number(name: str, of_coco: bool) -> int | None:
         of_coco: the picture is known to be COCO's, so that the number may stand
             alone (as in 2017's names).
 
-    >>> coco_number("val2014/COCO_val2014_000000262148.jpg", False), coco_number("000000262148.jpg", True)
-    (262148, 262148)
+    >>> coco_number("val2014/COCO_val2014_000000262148.jpg", False)
+    262148
+    >>> coco_number("000000262148.jpg", True)
+    262148
     """
     found = _COCO.search(PurePosixPath(name).stem)
     return int(found["number"]) if found and (of_coco or found["named"]) else None

@@ -1,8 +1,10 @@
 """Google Landmarks v2: a CSV of images with a landmark's number, and a CSV that gives each
 landmark's category page.
 
-    train.csv                    id,url,landmark_id            6e158a47eb2ca3f6,https://...,142820
-    train_label_to_category.csv  landmark_id,category          0,http://commons.wikimedia.org/wiki/Category:Haus_Neindorf
+    train.csv                    id,url,landmark_id
+                                 6e158a47eb2ca3f6,https://...,142820
+    train_label_to_category.csv  landmark_id,category
+                                 0,http://commons.wikimedia.org/wiki/Category:Haus_Neindorf
     images                       train/6/e/1/6e158a47eb2ca3f6.jpg
 
 The images are read as a stream (4.1 million lines), the 203,094 categories are held. The reference

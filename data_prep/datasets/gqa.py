@@ -1,7 +1,8 @@
 """GQA: one JSON object of questions with one answer each, over images of Visual Genome.
 
-    SPLIT_balanced_questions.json  {"201307251": {"imageId": "2354786", "question": "...", "answer": "yes",
-                                                  "fullAnswer": "Yes, ...", ...}, ...}
+    SPLIT_balanced_questions.json  {"201307251": {"imageId": "2354786", "question": "...",
+                                                  "answer": "yes", "fullAnswer": "Yes, ...",
+                                                  ...}, ...}
     images/2354786.jpg
 
 Read as a stream (train_all: 14.3 million questions).

@@ -4,7 +4,8 @@
     ShareGPT4V  sharegpt4v_instruct_gpt4-vision_cap100k.json   data/FOLDER/images/NAME.jpg
 
     [{"id": "004539375", "image": "00453/004539375.jpg",
-      "conversations": [{"from": "human", "value": "...<image>"}, {"from": "gpt", "value": "the caption"}]}, ...]
+      "conversations": [{"from": "human", "value": "...<image>"},
+                        {"from": "gpt", "value": "the caption"}]}, ...]
 
 Read as a stream. The reference is the caption (BLIP's, GPT-4V's); the question is ours
 (`detail.detail_question`). ShareGPT4V's share_textvqa images are OpenImages', as TextVQA's, and

@@ -1,9 +1,12 @@
 """MovieNet: frames of films, with what is known of the film and of the scene.
 
     annotation/tt1210166.json  {"imdb_id": "tt1210166",
-                                "scene": [{"shot": [0, 1], "place_tag": [...] | null, "action_tag": [...] | null, ...}],
-                                "story": [{"shot": [60, 424], "description": "...", ...}], "cast": [...], ...}
-    meta/tt1210166.json        {"title": "Moneyball (2011)", "genres": ["Drama"], ...}   (may be missing)
+                                "scene": [{"shot": [0, 1], "place_tag": [...] | null,
+                                           "action_tag": [...] | null, ...}],
+                                "story": [{"shot": [60, 424], "description": "...", ...}],
+                                "cast": [...], ...}
+    meta/tt1210166.json        {"title": "Moneyball (2011)", "genres": ["Drama"], ...}
+                               (may be missing)
     keyframes/tt1210166/shot_0060_img_1.jpg   three a shot, 0 to 2; the middle one is asked about
                                               (or 240P/tt1210166/..., as the archive unpacks)
 

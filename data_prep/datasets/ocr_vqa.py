@@ -1,8 +1,10 @@
 """OCR-VQA: one JSON object of book covers, each with several questions and one answer to each.
 
-    dataset.json  {"0001847670": {"imageURL": "http://.../51....jpg", "questions": ["Who wrote this book?", ...],
-                                  "answers": ["...", ...], "title": "...", "authorName": "...", "genre": "...",
-                                  "split": 1}, ...}                         split: 1 train, 2 validation, 3 test
+    dataset.json  {"0001847670": {"imageURL": "http://.../51....jpg",
+                                  "questions": ["Who wrote this book?", ...],
+                                  "answers": ["...", ...], "title": "...", "authorName": "...",
+                                  "genre": "...", "split": 1}, ...}
+                  split: 1 train, 2 validation, 3 test
     images/0001847670.jpg   as the publisher's loadDataset script saves them: the key, with the
                             URL's suffix; other scripts save all as .jpg, which is taken where
                             there is no file with the suffix

@@ -4,12 +4,13 @@ copies of the Hub included.
 A record has these fields, under these names or others (`fields: {question: prompt, image: file}`):
 
     question      the question
-    image         path (absolute, or under the folder of the images), bytes, {"bytes": ..., "path": ...}, or a list that
-                  holds one of these
+    image         path (absolute, or under the folder of the images), bytes,
+                  {"bytes": ..., "path": ...}, or a list that holds one of these
     question_id   default: the record's number
     image_id      default: the image's path, or the SHA-256 of its bytes
     task          "QA" or "Detail"; default: the option `task`
-    answers       list of accepted answers (texts, numbers, or {"answer": ...} as on the Hub), or one; default: none
+    answers       list of accepted answers (texts, numbers, or {"answer": ...} as on the Hub), or
+                  one; default: none
     ground_truth  default: the most common answer, else empty (then the expert sees no reference)
     dataset       tag of this record, read only where `fields` names it; default: the dataset's name
 

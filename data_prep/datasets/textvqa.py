@@ -1,6 +1,7 @@
 """TextVQA: one JSON file with questions and ten answers each, over images of OpenImages.
 
-    TextVQA_0.5.1_SPLIT.json  {"data": [{"question": "...", "question_id": 34602, "image_id": "003a8ae2ef43b901",
+    TextVQA_0.5.1_SPLIT.json  {"data": [{"question": "...", "question_id": 34602,
+                                         "image_id": "003a8ae2ef43b901",
                                          "answers": ["dakota", ... x 10], ...}, ...], ...}
     images                    train_images/IMAGE_ID.jpg for train and val
 

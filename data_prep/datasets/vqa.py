@@ -1,8 +1,10 @@
 """VQAv2 and OK-VQA: a file of questions and a file of ten annotators' answers,
 over COCO's 2014 images.
 
-    questions    {"questions": [{"image_id": 262148, "question": "...", "question_id": 262148000}, ...], ...}
-    annotations  {"annotations": [{"question_id": ..., "answers": [{"answer": "down", ...} x 10], ...}, ...], ...}
+    questions    {"questions": [{"image_id": 262148, "question": "...",
+                                 "question_id": 262148000}, ...], ...}
+    annotations  {"annotations": [{"question_id": ...,
+                                   "answers": [{"answer": "down", ...} x 10], ...}, ...], ...}
     images       SPLIT/COCO_SPLIT_000000262148.jpg
 
 Both JSON files are loaded whole (VQAv2's validation split: 214,354 questions). The ground truth is

@@ -1,6 +1,7 @@
 """Probabilities of words at one answer token, from its most probable tokens (`Token.top`).
 
-    p_w = sum of p(token) over the listed tokens whose text is w, whatever its case and the blanks around it
+    p_w = sum of p(token) over the listed tokens whose text is w,
+          whatever its case and the blanks around it
 
 so "yes" collects "Yes", "yes", "YES", " Yes" and "▁yes". Engines list at most 20 tokens; a word
 that is not among them gets 0. What it may really have is bounded: each unlisted token has at most
@@ -32,8 +33,9 @@ def word_probabilities(top: Mapping[str, float], words: Iterable[str]) -> dict[s
         top: log-probabilities by token text (`Token.top`).
         words: in normal form (lower case, no blanks).
 
-    >>> word_probabilities({"Yes": math.log(0.5), " yes": math.log(0.25), "No": math.log(0.125)}, ("yes", "no", "true"))
-    {'yes': 0.75, 'no': 0.125, 'true': 0.0}
+    >>> top = {"Yes": math.log(0.5), " yes": math.log(0.25), "No": math.log(0.25)}
+    >>> word_probabilities(top, ("yes", "no", "true"))
+    {'yes': 0.75, 'no': 0.25, 'true': 0.0}
     """
     found: dict[str, list[float]] = {word: [] for word in words}
     for text, logprob in top.items():

@@ -124,7 +124,8 @@ class NoLogprobs(UserError):
 def sum_by_text(choices: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Log-probabilities by text; the probabilities of equal texts are added.
 
-    >>> sum_by_text([("Yes", math.log(0.25)), ("No", math.log(0.5)), ("Yes", math.log(0.25))])["Yes"] == math.log(0.5)
+    >>> quarter, half = math.log(0.25), math.log(0.5)
+    >>> sum_by_text([("Yes", quarter), ("No", half), ("Yes", quarter)])["Yes"] == half
     True
     """
     total: dict[str, float] = {}

@@ -298,7 +298,8 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def _whole(text: str) -> str:
-    """A text that can be written down: JSON can name half of a surrogate pair, a file cannot hold it.
+    """A text that can be written down: JSON can name half of a surrogate pair,
+    a file cannot hold it.
 
     It becomes what a tokenizer makes of bytes that are no UTF-8.
     """

@@ -1,6 +1,8 @@
 """What a checkpoint's shards would call when they are loaded, looked at before they are.
 
-    python -m data_prep.engines.pickled_shards FOLDER       of the checkpoint that a training in FOLDER resumes from
+    python -m data_prep.engines.pickled_shards FOLDER
+
+looks at the checkpoint that a training in FOLDER resumes from.
 
 verl loads its shards with `torch.load(weights_only=False)`, which runs what the pickle in them
 names. Those of a real FSDP checkpoint name tensors, meshes and placements, and the states of
@@ -29,7 +31,8 @@ _KNOWN = re.compile(
     r"|torch\.serialization _get_layout"
     r"|numpy(\._core\.multiarray)? (_reconstruct|ndarray|dtype)"
     r"|_codecs encode"
-    r"|torch\.distributed\.(_mesh_layout|device_mesh|tensor(\._dtensor_spec|\.placement_types)?) _?[A-Z]\w*"
+    r"|torch\.distributed\.(_mesh_layout|device_mesh|tensor(\._dtensor_spec|\.placement_types)?)"
+    r" _?[A-Z]\w*"
 )
 _OTHER_WAYS = ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
 """Operations by which a pickle names something else than by GLOBAL; torch writes none."""

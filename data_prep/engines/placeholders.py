@@ -31,7 +31,8 @@ def placeholder_ids(config: Any) -> tuple[int, ...]:
         config: a transformers configuration, or `config.json` as a mapping. Ids outside the
             vocabulary, which stand for no token (-200 in LLaVA's first checkpoints), are left out.
 
-    >>> placeholder_ids({"image_token_index": 4, "text_config": {"vocab_size": 8, "eos_token_id": 2}})
+    >>> text = {"vocab_size": 8, "eos_token_id": 2}
+    >>> placeholder_ids({"image_token_index": 4, "text_config": text})
     (4,)
     """
     content = config if isinstance(config, Mapping) else config.to_dict()

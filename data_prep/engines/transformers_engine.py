@@ -4,7 +4,7 @@ Sample j of a request is drawn by a generator of its own, seeded with `request.s
 an answer is the same in every batch, but for ties within the rounding of the padded forward pass
 (about 1e-6 in float32). The draw is vLLM's,
 
-    token = argmax_v p_v / q_v,    p = softmax(logits / temperature),    q_v exponential with mean 1,
+    token = argmax_v p_v / q_v,  p = softmax(logits / temperature),  q_v exponential with mean 1,
 
 which is a draw from p: on a CPU both engines give the same samples, again up to ties.
 

@@ -1,7 +1,8 @@
 """The LoRA adapter of one of verl's FSDP checkpoints, by verl's own merger; takes the
 arguments of `verl.model_merger`.
 
-    python -m data_prep.engines.verl_adapter merge --backend fsdp --local_dir CHECKPOINT --target_dir OUT
+    python -m data_prep.engines.verl_adapter merge --backend fsdp \\
+        --local_dir CHECKPOINT --target_dir OUT
 
 Writes `OUT/lora_adapter` and nothing else. verl 0.9.1's merger goes on to the base: of a
 checkpoint saved with `save_lora_only` that ends in an error, of any other in 14 GB that nobody

@@ -3,8 +3,10 @@
     RUN/latest_checkpointed_iteration.txt       names the newest whole checkpoint
     RUN/selection.json                          GRPO with validations: names the chosen one (ours)
     RUN/global_step_N/                          SFT: the shards; RL: actor/ with the shards
-        huggingface/                            configuration, processor; the weights too, if hf_model was saved
-        lora_train_meta.json                    LoRA was trained: the shards' base is that of the training
+        huggingface/                            configuration, processor; the weights too, if
+                                                hf_model was saved
+        lora_train_meta.json                    LoRA was trained: the shards' base is that of
+                                                the training
 
 A full checkpoint without weights in `huggingface/` goes through `python -m verl.model_merger`, a
 LoRA adapter through `verl_adapter`, whether the base was saved with it or not

@@ -1,6 +1,7 @@
 """The configuration of a run: one YAML file, checked strictly against these dataclasses.
 
-    python -m data_prep run data_prep/configs/pocket.yaml --out RUN sample.n=5 'datasets[0].limit=100'
+    python -m data_prep run data_prep/configs/pocket.yaml --out RUN \\
+        sample.n=5 'datasets[0].limit=100'
 
 A key that no step reads, and a value of the wrong type, is an error that names it.
 `${oc.env:NAME}` reads the environment; the manifest, which others may read, keeps the

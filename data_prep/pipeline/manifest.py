@@ -1,7 +1,8 @@
 """The manifest of a run: what each step was made from and what came out of it.
 
     {"config": {...},
-     "steps": {"sample": {"key": sha256, "versions": {...}, "counts": {in, out, dropped, notes, again},
+     "steps": {"sample": {"key": sha256, "versions": {...},
+                          "counts": {in, out, dropped, notes, again},
                           "files": {"candidates.jsonl": sha256}, "seconds": 12.3}}}
 
 `key` is a hash of the step's name, the seed and the sections of the configuration that it reads,

@@ -92,8 +92,7 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     """Write all files into `out` and return the manifest; `counts` maps each file of SPLITS to
     its number of questions.
 
-    The questions are spread evenly over the datasets (the first ones take the
-    remainder) and shuffled.
+    The questions are spread evenly over the datasets (`datasets.even_shares`) and shuffled.
 
     Raises:
         ValueError: a count below the number of datasets.
@@ -109,8 +108,7 @@ def write(out: Path, seed: int, counts: dict[str, int]) -> dict[str, Any]:
     manifest_path.unlink(missing_ok=True)
     for index, (file, total) in enumerate(counts.items()):
         content = []
-        for position, name in enumerate(DATASETS):
-            n = total // len(DATASETS) + (position < total % len(DATASETS))
+        for name, n in datasets.even_shares(total).items():
             content += rows(name, file, n, seed)
         order = np.random.default_rng((seed, 100 + index)).permutation(len(content))
         with question_writer(out / f"{file}.parquet", "bytes") as rows_out:

@@ -51,6 +51,16 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+def even_shares(n: int) -> dict[str, int]:
+    """How many of n questions each dataset gets; the first ones take the remainder.
+
+    >>> even_shares(7)["pocket-digit"], even_shares(7)["pocket-gallery"]
+    (2, 1)
+    """
+    share, remainder = divmod(n, len(DATASETS))
+    return {name: share + (index < remainder) for index, name in enumerate(DATASETS)}
+
+
 class Thing(NamedTuple):
     """One fact's content: a digit (value 0 to 9) or an emblem (value = rank), its colour
     and its place (indices).

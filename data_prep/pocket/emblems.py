@@ -10,15 +10,17 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-GLYPH_SIZE = 28
+from data_prep.pocket.draw import GLYPH_SIZE
+
 BASE_EXPONENT = 1.3
 QUESTION_EXPONENT = 0.4
 
 NAMES = (
     "London", "Paris", "Tokyo", "Rome", "Berlin", "Madrid", "Moscow", "Vienna", "Dublin", "Lisbon",
-    "Athens", "Oslo", "Prague", "Warsaw", "Cairo", "Delhi", "Sydney", "Toronto", "Boston", "Chicago",
-    "Seattle", "Denver", "Dallas", "Havana", "Lima", "Bogota", "Nairobi", "Lagos", "Tunis", "Dakar",
-    "Baghdad", "Tehran", "Kabul", "Hanoi", "Bangkok", "Seoul", "Manila", "Jakarta", "Helsinki", "Riga",
+    "Athens", "Oslo", "Prague", "Warsaw", "Cairo", "Delhi", "Sydney", "Toronto", "Boston",
+    "Chicago", "Seattle", "Denver", "Dallas", "Havana", "Lima", "Bogota", "Nairobi", "Lagos",
+    "Tunis", "Dakar", "Baghdad", "Tehran", "Kabul", "Hanoi", "Bangkok", "Seoul", "Manila",
+    "Jakarta", "Helsinki", "Riga",
 )  # fmt: skip
 
 FRAMES = ("circle", "square", "diamond", "shield", "bars")

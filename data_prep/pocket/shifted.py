@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.pocket import data, draw, emblems
-from data_prep.pocket.datasets import DATASETS, Dataset, draw_things
+from data_prep.pocket.datasets import DATASETS, Dataset, draw_things, even_shares
 from data_prep.verl_rows import question_writer
 
 _STREAM = 400
@@ -76,7 +76,7 @@ def rows(shift: str, name: str, n: int, seed: int) -> list[dict[str, Any]]:
 def write(out: Path, seed: int, n: int) -> None:
     """Write ``degraded.parquet`` and so on into ``out``, n questions each.
 
-    The questions are spread evenly over the datasets; the first ones take the remainder.
+    The questions are spread evenly over the datasets (`datasets.even_shares`).
 
     Raises:
         ValueError: n below the number of datasets.
@@ -86,7 +86,6 @@ def write(out: Path, seed: int, n: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for shift in SHIFTS:
         with question_writer(out / f"{shift}.parquet", "bytes") as rows_out:
-            for position, name in enumerate(DATASETS):
-                share = n // len(DATASETS) + (position < n % len(DATASETS))
+            for name, share in even_shares(n).items():
                 for row in rows(shift, name, share, seed):
                     rows_out.write(row)

@@ -113,5 +113,9 @@ def pretrain(net: LlavaForConditionalGeneration, steps: int, seed: int) -> None:
                     for i in range(len(datasets.DATASETS))
                 ]
                 rate = (step + 1) / (time.monotonic() - began)
-                print(f"tower {step + 1}/{steps} loss {loss.item():.3f} right " + " ".join(f"{x:.2f}" for x in shown)
-                      + f" {rate:.2f} steps/s, {(steps - step - 1) / rate / 60:.1f} min left", flush=True)  # fmt: skip
+                print(
+                    f"tower {step + 1}/{steps} loss {loss.item():.3f} right",
+                    *(f"{x:.2f}" for x in shown),
+                    f"{rate:.2f} steps/s, {(steps - step - 1) / rate / 60:.1f} min left",
+                    flush=True,
+                )

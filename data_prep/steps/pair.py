@@ -1,13 +1,16 @@
 """Step `pair`: semantic voting (paper 3.1), and how divided the model is about each question.
 
-    Better = the True answer most similar to the question, Worse = the False answer least similar to it,
+    Better = the True answer most similar to the question,
+    Worse = the False answer least similar to it,
 
 by the cosine of sentence embeddings in [-1, 1], to four decimals; of equally similar
 answers the one that was given first. A question with no True or no False answer keeps its
 record, with the reason.
 
-    share_true  = share of the sampled answers, repeated ones repeated, that were voted True, in [0, 1]
-    vote_margin = mean over them of |votes True - votes False| / votes, in [0, 1]; 1 where every vote is unanimous
+    share_true  = share of the sampled answers, repeated ones repeated, that were voted True,
+                  in [0, 1]
+    vote_margin = mean over them of |votes True - votes False| / votes, in [0, 1];
+                  1 where every vote is unanimous
 
 Both look at answers with a verdict only and are null where there is none.
 """

@@ -23,8 +23,8 @@ Extractor, rewriter, verifier and judge are experts, each an endpoint of its
 own (`reward_fns.expert.make_expert`); `workers` questions are at work at a
 time. A record of `sft.jsonl`:
 
-    {question_id, dataset, answer, n, count, facts: [{fact, question, answer, true}], confidence, samples, correct,
-     certain, text}
+    {question_id, dataset, answer, n, count, facts: [{fact, question, answer, true}],
+     confidence, samples, correct, certain, text}
 
     n, count    samples of the question, and those equal to the answer
     samples     [{count, correct}] of its distinct readable answers; [] without a judge

@@ -126,8 +126,10 @@ def _cells(context: Context) -> Iterator[tuple[SourceQuestion, Record, Cell]]:
 def quota(size: int, *asked: int) -> tuple[int, ...]:
     """What a cell of `size` questions gives to each side that asks for some.
 
-    >>> quota(100, 33, 12), quota(45, 33, 12)  # 45 < 90: 22 to divide, 22 * 33 / 45 = 16.1, ...
-    ((33, 12), (16, 5))
+    >>> quota(100, 33, 12)
+    (33, 12)
+    >>> quota(45, 33, 12)  # 45 < 90: 22 to divide, 22 * 33 / 45 = 16.1 and 22 * 12 / 45 = 5.9
+    (16, 5)
     """
     together = sum(asked)
     if size >= 2 * together:

@@ -6,9 +6,10 @@ or False; anything else is no vote. Equal candidates of a question are verified 
 modes with the same records:
 
     sampled    ten replies are generated at temperature 1 (the paper's way)
-    marginal   one scoring pass gives P(True) = p / (p + q), p = P(Yes) + P(True), q = P(No) + P(False): the chance
-               that a reply votes True, given that it votes. Ten votes are drawn from Binomial(10, P(True)), seeded by
-               what is voted on (`rule: drawn`), or the majority is taken in closed form (`rule: closed`)
+    marginal   one scoring pass gives P(True) = p / (p + q), p = P(Yes) + P(True),
+               q = P(No) + P(False): the chance that a reply votes True, given that it votes.
+               Ten votes are drawn from Binomial(10, P(True)), seeded by what is voted on
+               (`rule: drawn`), or the majority is taken in closed form (`rule: closed`)
 
 A candidate is True if more than half of its votes are, closed form P(True) > 1/2: a tie is False,
 since an answer that the model doubts as much as it believes is not confirmed. Without any vote,

@@ -4,8 +4,9 @@ A row of questions (RL training, evaluation):
 
     data_source     dataset tag: chooses the reward's coefficients
     prompt          chat turns {role, content}; one `<image>` mark in all
-    images          one image: {"bytes": PNG or JPEG} or {"image": absolute path}; one kind in a whole file, because
-                    verl opens the field "bytes" wherever it is there, filled or not
+    images          one image: {"bytes": PNG or JPEG} or {"image": absolute path}; one kind in a
+                    whole file, because verl opens the field "bytes" wherever it is there,
+                    filled or not
     ability         the task
     reward_model    {style: "rule", ground_truth: text that the expert reads}
     extra_info      what reward and evaluation slices need:

@@ -71,7 +71,8 @@ def _of_coco(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise UserError(
-            f"{path} holds no annotations of COCO's ({type(error).__name__}: {error}): fetch it again"
+            f"{path} holds no annotations of COCO's ({type(error).__name__}: {error}): "
+            "fetch it again"
         ) from error
 
 

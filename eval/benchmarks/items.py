@@ -56,8 +56,8 @@ class Item:
         """Whether it can be asked.
 
         Raises:
-            BrokenRecordError: its texts cannot be written, or hold a mark that stands for an image, or
-                its image cannot be read to the end.
+            BrokenRecordError: its texts cannot be written, or hold a mark that stands for an image,
+                or its image cannot be read to the end.
         """
         for text in (self.item_id, self.image_id, self.question):
             try:
@@ -77,7 +77,9 @@ def _of_file(path: Path) -> str:
 
 @cache
 def _torn(path: Path, changed: int) -> str:
-    """Why an image file cannot be shown, "" if it can; looked at once, however many ask about it."""
+    """Why an image file cannot be shown, "" if it can;
+    looked at once, however many ask about it.
+    """
     try:
         return _why_torn(read_file(path))
     except OSError as error:

@@ -74,7 +74,8 @@ def ask_judge(
             answered = answered or not all(isinstance(one, Exception) for one in found)
             if not answered and (wrong := _of_options(found)) is not None:
                 raise UserError(
-                    f"the judge {expert.name} gave no verdict on any of {len(batch)} (first: {wrong}); "
+                    f"the judge {expert.name} gave no verdict on any of {len(batch)} "
+                    f"(first: {wrong}); "
                     "`python -m reward_fns.expert check` tells what it takes"
                 )
             lines = [_line(item, answer, read) for item, answer in zip(batch, found, strict=True)]

@@ -195,7 +195,9 @@ def _itself(item: Item) -> Item:
 
 
 def _once(values: Sequence[T], item_of: Callable[[T], Item], left_out: list[str]) -> tuple[T, ...]:
-    """The first of each id: answers are kept by it, so that a second one would get the first one's."""
+    """The first of each id: answers are kept by it,
+    so that a second one would get the first one's.
+    """
     seen: set[str] = set()
     kept = []
     for value in values:

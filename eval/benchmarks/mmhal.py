@@ -60,7 +60,8 @@ class MmhalScores:
 def read_questions(
     path: Path, images: Path, left_out: list[str] | None = None
 ) -> list[MmhalQuestion]:
-    """The publisher's file; images are named as in `image_src`, or by `image_id`. As `items.read_each`.
+    """The publisher's file; images are named as in `image_src`, or by `image_id`.
+    As `items.read_each`.
 
     Raises:
         UserError: an image is missing.

@@ -4,12 +4,15 @@ Of response i: m_i mentions of objects, h_i of them of objects that the image do
 hold; M_i the distinct objects mentioned, H_i those of them that the image does not hold,
 T_i the image's objects.
 
-    response rate  #{h_i > 0} / #{m_i > 0}            responses that mention an object (RLAIF-V's refinement of CHAIR_s)
-    mention rate   sum h_i / sum m_i                  the table's "object level"; CHAIR's code counts so
-    CHAIR_s        #{h_i > 0} / n                     all responses
-    CHAIR_i        sum |H_i| / sum |M_i|              each object once a response: CHAIR's formula
-    recall         sum |M_i & T_i| / sum |T_i|        how much of the image is told: saying less lowers all rates above
-    words, mentions                                   means over responses
+    response rate  #{h_i > 0} / #{m_i > 0}        responses that mention an object (RLAIF-V's
+                                                  refinement of CHAIR_s)
+    mention rate   sum h_i / sum m_i              the table's "object level"; CHAIR's code
+                                                  counts so
+    CHAIR_s        #{h_i > 0} / n                 all responses
+    CHAIR_i        sum |H_i| / sum |M_i|          each object once a response: CHAIR's formula
+    recall         sum |M_i & T_i| / sum |T_i|    how much of the image is told: saying less
+                                                  lowers all rates above
+    words, mentions                               means over responses
 
 CHAIR: Rohrbach et al. 2018. The question file has 300 lines of org_idx, image_id,
 question and image (base64).

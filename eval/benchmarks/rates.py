@@ -1,7 +1,9 @@
 """Rates with 95 % intervals: what every benchmark reports.
 
-    share   hits / n of independent yes-or-no outcomes          Wilson's interval, never empty at 0 or n hits
-    ratio   sum_i a_i / sum_i b_i over responses i              percentile bootstrap over responses, or over clusters
+    share   hits / n of independent yes-or-no outcomes
+            Wilson's interval, never empty at 0 or n hits
+    ratio   sum_i a_i / sum_i b_i over responses i
+            percentile bootstrap over responses, or over clusters
 
 Precision, recall, F1 = 2 TP / (2 TP + FP + FN), means (b_i = 1) and rates over mentions are ratios
 of sums. Undefined values (nothing to divide by) are NaN.

@@ -71,12 +71,13 @@ def table3(
         columns,
         tuple(rows),
         (
-            "“reported”: the paper's own numbers, on its models, images and judge; “measured”: by this command. They "
-            "compare only where benchmark, judge and prompt are the same.",
-            "ObjHal response: of the responses that mention an object, those with a hallucinated one; mention: of all "
-            "mentions. Saying less lowers both: read them beside recall.",
-            f"Judge of MMHal: {'; '.join(judges) or 'none asked'}. An unreadable rating is in neither number unless "
-            "--unreadable paper.",
+            "“reported”: the paper's own numbers, on its models, images and judge; “measured”: "
+            "by this command. They compare only where benchmark, judge and prompt are the same.",
+            "ObjHal response: of the responses that mention an object, those with a "
+            "hallucinated one; mention: of all mentions. "
+            "Saying less lowers both: read them beside recall.",
+            f"Judge of MMHal: {'; '.join(judges) or 'none asked'}. "
+            "An unreadable rating is in neither number unless --unreadable paper.",
             *_without(left_out or {}),
             _INTERVALS,
         ),

@@ -9,7 +9,8 @@ says something else half of the points.
 With "positive" one of the two answers (POPE: yes; AMBER: no, the answer to a
 question about a hallucination):
 
-    accuracy = right / n      precision = TP / (TP + FP)      recall = TP / positives      F1 = 2 TP / (2 TP + FP + FN)
+    accuracy = right / n           precision = TP / (TP + FP)
+    recall = TP / positives        F1 = 2 TP / (2 TP + FP + FN)
 
 where FN holds the positives that were not answered so, unreadable ones included.
 """

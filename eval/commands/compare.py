@@ -8,12 +8,12 @@ from pathlib import Path
 _DESCRIPTION = """\
 Compare what was evaluated. One of:
 
-  --records DIR [DIR ...]     models on the same questions: the difference of each pair with its 95 % interval, from a
-                              paired bootstrap (or the metric's own law), and a verdict, adjusted for the number of
-                              pairs (Holm). Models of one name in two directories are told apart by
-                              the directory's name.
-  --reports FILE [FILE ...]   the same models in several runs (seeds): mean, lowest and highest value. The files are
-                              report.json of `python -m eval report`.
+  --records DIR [DIR ...]     models on the same questions: the difference of each pair with its
+                              95 % interval, from a paired bootstrap (or the metric's own law), and
+                              a verdict, adjusted for the number of pairs (Holm). Models of one name
+                              in two directories are told apart by the directory's name.
+  --reports FILE [FILE ...]   the same models in several runs (seeds): mean, lowest and highest
+                              value. The files are report.json of `python -m eval report`.
 """
 _METRICS = ("ece_debiased", "brier", "refinement", "auroc", "ece")
 

@@ -50,7 +50,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         required=True,
         metavar="NAME=SPEC",
         help="as --model of `python -m eval calibration`; JSON may say how transformers decodes, "
-        """{"model": DIR, "decoding": "vcd"} (eval/decoding/README.md); each is compared with the first""",
+        """{"model": DIR, "decoding": "vcd"} (eval/decoding/README.md); """
+        "each is compared with the first",
     )
     parser.add_argument(
         "--benchmarks", type=_benchmark, nargs="+", required=True, metavar="KIND=DIR"

@@ -10,7 +10,8 @@ What a user does with a confidence, for each model and protocol of a directory o
 
   accuracy when only the most confident 100, 90, 80 and 50 % of the answers are trusted, and AURC
   a threshold for a wanted accuracy: shown on one half of the questions, reported on the other
-  with several answers a question (calibration --samples K): majority against confidence-weighted vote
+  with several answers a question (calibration --samples K):
+  majority against confidence-weighted vote
 
 --out NAME.csv writes the table, NAME_vote.csv where there are votes, and the
 figure NAME.png and NAME.svg.

@@ -79,7 +79,8 @@ def line_places(names: Iterable[str]) -> dict[str, int]:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG to `path` and as SVG beside it, each whole or not at all; no date in it.
+    """Write the figure as PNG to `path` and as SVG beside it, each whole or not at all;
+    no date in it.
 
     Names of models and data sets stand in it, whose dollars are no formulas.
     """

@@ -2,9 +2,12 @@
 
 With n_b answers in bin b, mean confidence conf_b and mean verdict acc_b:
 
-    ECE           = sum_b (n_b / n) * |acc_b - conf_b|      bins of equal width, see `reward_fns.calibration`
-    MCE           = max_b |acc_b - conf_b|                  the same bins, those that are not empty; Naeini et al. 2015
-    adaptive ECE  = sum_k (1 / n) * |D((k+1) n / B) - D(k n / B)|   B bins of equal mass; Nguyen and O'Connor 2015
+    ECE           = sum_b (n_b / n) * |acc_b - conf_b|
+                    bins of equal width, see `reward_fns.calibration`
+    MCE           = max_b |acc_b - conf_b|
+                    the same bins, those that are not empty; Naeini et al. 2015
+    adaptive ECE  = sum_k (1 / n) * |D((k+1) n / B) - D(k n / B)|
+                    B bins of equal mass; Nguyen and O'Connor 2015
 
 D(u) is the sum of (verdict - confidence) over the u least confident answers, linear in between. A
 bin border inside a run of equal confidences cuts the run in proportion, every piece with the run's
@@ -72,7 +75,8 @@ def adaptive_calibration_error(
 ) -> float:
     """ECE with bins of equal mass, in [0, 1]; NaN for n = 0.
 
-    >>> adaptive_calibration_error([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], n_bins=2)  # (|0 - 0.3| + |2 - 1.7|) / 4
+    >>> # (|0 - 0.3| + |2 - 1.7|) / 4
+    >>> adaptive_calibration_error([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], n_bins=2)
     0.15
 
     Raises:

@@ -8,7 +8,8 @@ answers that were judged so:
     true_when_sure  = mean(l_i | s_i = 1)        a calibrated speaker: near 1
     true_when_unsure = mean(l_i | s_i = 0)       likewise: far below true_when_sure
     tag_auroc       = AUROC of s_i for l_i: (P(s=1 | l=1) - P(s=1 | l=0) + 1) / 2
-    probability_ece, probability_auroc           of P(sure), where the engine gave it for every claim used
+    probability_ece, probability_auroc           of P(sure), where the engine gave it for every
+                                                 claim used
 
 Claims of one answer depend on each other, so intervals resample questions with all their answers
 and claims. NaN where undefined: no claims, none with that tag, or one class.

@@ -7,9 +7,11 @@ by it favours blunt models.
 
 With residuals r_i = y_i - c_i, gap_b their mean over the n_b answers of bin b, N = sum_b n_b:
 
-    calibration = sum_b n_b/N (gap_b^2 - v_b)      v_b: estimated variance of gap_b, var(r in b) / (n_b - 1)
+    calibration = sum_b n_b/N (gap_b^2 - v_b)      v_b: estimated variance of gap_b,
+                                                   var(r in b) / (n_b - 1)
     ece_debiased = sqrt(max(calibration, 0))       a root mean square gap, in the unit of the ECE
-    refinement = Brier - calibration               so Brier = calibration + refinement, both unbiased
+    refinement = Brier - calibration               so Brier = calibration + refinement,
+                                                   both unbiased
     ece_floor = sum_b n_b/n sqrt(2/pi) sd_b        sd_b^2 = sum_(i in b) c_i (1 - c_i) / n_b^2
 
 `calibration` is Broecker's (2012) and Kumar et al.'s (2019, "debiased") estimator of the squared
@@ -23,7 +25,8 @@ single question tells nothing of v_b: it is left out of `calibration`.
 Interval and test. A percentile bootstrap adds the bias again that was taken out. Here the
 error of the estimate is
 
-    2 sum_b w_b g_b e_b + sum_b w_b (e_b^2 - v_b),     w_b = n_b/N, g_b: true gap, e_b: its error, near normal
+    2 sum_b w_b g_b e_b + sum_b w_b (e_b^2 - v_b)
+    w_b = n_b/N, g_b: true gap, e_b: its error, near normal
 
 whose first part decides far from 0 and whose second, a sum of centred chi-squares, decides at 0,
 where the normal limit fails (Sun et al. 2024, "A confidence interval for the l2 expected
@@ -219,7 +222,8 @@ def debiased_calibration_error(
     """Debiased ECE with equal-width bins (see the module), in [0, 1]; NaN where
     no bin holds two answers.
 
-    >>> debiased_calibration_error([0.8, 0.8], [0, 1])  # gap -0.3, var(r)/(n - 1) = 0.25: 0.09 - 0.25 < 0
+    >>> # gap -0.3, var(r)/(n - 1) = 0.25: 0.09 - 0.25 < 0
+    >>> debiased_calibration_error([0.8, 0.8], [0, 1])
     0.0
 
     Args:

@@ -5,14 +5,18 @@ An answer is a positive of weight y and a negative of weight 1 - y, so a graded
 verdict stands on both sides.
 
     AUROC = P(c+ > c-) + P(c+ = c-) / 2
-    AUPRC = sum_k (recall_k - recall_(k-1)) * precision_k    over distinct confidences, descending (average precision)
-    AURC  = (1/n) sum_(i=1..n) risk_i     risk_i: mean of 1 - y over the i most confident     Geifman et al. 2019
-    PRR   = (r - AURC) / (r - AURC*)      r: mean of 1 - y, the AURC of a random order; AURC*: of the best order
+    AUPRC = sum_k (recall_k - recall_(k-1)) * precision_k
+            over distinct confidences, descending (average precision)
+    AURC  = (1/n) sum_(i=1..n) risk_i
+            risk_i: mean of 1 - y over the i most confident; Geifman et al. 2019
+    PRR   = (r - AURC) / (r - AURC*)
+            r: mean of 1 - y, the AURC of a random order; AURC*: of the best order
 
 Answers of equal confidence stand in random order: AURC is the expectation over these orders, which
 for a run of w answers with mean error e after N answers with summed error E is
 
-    sum_(j=1..w) (E + j e) / (N + j) = w e + (E - e N) (H(N + w) - H(N)),     H(k) = 1 + 1/2 + ... + 1/k.
+    sum_(j=1..w) (E + j e) / (N + j) = w e + (E - e N) (H(N + w) - H(N)),
+    H(k) = 1 + 1/2 + ... + 1/k.
 
 PRR is 1 for the best order, 0 for a random one, negative for a worse one; this is the form on the
 selective risk. With Malinin's form (errors left over, as a share of all answers) binary verdicts

@@ -4,8 +4,9 @@ Answers stand in descending order of confidence. An answer without a readable co
 never trusted, so it comes last: coverage is a share of all answers, and the accuracy at full
 coverage is that of all answers.
 
-    accuracy(k) = (1/k) sum_(i=1..k) y_i,    coverage = k / n,    risk = 1 - accuracy       Geifman & El-Yaniv 2017
-    AURC        = (1/n) sum_(k=1..n) (1 - accuracy(k))                                       see `ranking.aurc`
+    accuracy(k) = (1/k) sum_(i=1..k) y_i,    coverage = k / n,    risk = 1 - accuracy
+    AURC        = (1/n) sum_(k=1..n) (1 - accuracy(k))
+    (Geifman & El-Yaniv 2017; `ranking.aurc`)
 
 Answers of equal confidence stand in random order; values are expectations over it, so y_i is the
 mean verdict of the answers as confident as answer i.

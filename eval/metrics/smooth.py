@@ -2,7 +2,8 @@
 
 With K_s the Gaussian kernel of width s, reflected at 0 and 1, and residuals r_i = c_i - y_i:
 
-    smECE_s = sum_t |sum_i r_i K_s(t - c_i)| / sum_t sum_i K_s(t - c_i)       over an even mesh of points t in [0, 1]
+    smECE_s = sum_t |sum_i r_i K_s(t - c_i)| / sum_t sum_i K_s(t - c_i)
+              over an even mesh of points t in [0, 1]
 
 and smECE is smECE_s at the smallest s, a multiple of 1/1024, that is not below its own smECE_s.
 

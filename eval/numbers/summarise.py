@@ -31,8 +31,8 @@ POOLED, ALL_QUESTIONS = "pooled", "all questions"
 _SMOOTH_RESAMPLES = 200  # each takes a millisecond
 ESTIMATOR = {name: metric.estimator for name, metric in METRICS.items()} | {
     "intervals": f"{INTERVAL} ({_SMOOTH_RESAMPLES} for smooth_ece)",
-    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on average at "
-    "this n (independent verdicts of 0 or 1; graded ones have a lower floor)",
+    "ece_floor": "plain ECE that a perfectly calibrated model with these confidences shows on "
+    "average at this n (independent verdicts of 0 or 1; graded ones have a lower floor)",
     "parse_failures": PARSE_FAILURE_POLICY,
 }
 PAPER_VERBAL_RATIOS = {"sft": 0.757, "rl": 0.578}

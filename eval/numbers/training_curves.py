@@ -25,7 +25,8 @@ CURVES = {
     "confidence_mean": "confidence/mean",
     "reward": "reward/total/mean",
     "well_formed": "response/well_formed",
-    "evicted_groups": "training/filter_groups/evicted_samples",  # counts groups; verl leaves it out when it is 0
+    # counts groups; verl leaves it out when it is 0
+    "evicted_groups": "training/filter_groups/evicted_samples",
     "probs_correlation": "training/rollout_actor_probs_pearson_corr",
 }
 """Name in the report -> metric of the log."""

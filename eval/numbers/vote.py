@@ -2,7 +2,7 @@
 answers to a question is given.
 
     majority    the answer that most of the k samples give
-    weighted    the answer with the largest sum of confidences                    CISC, Taubenfeld et al. 2025
+    weighted    the answer with the largest sum of confidences (CISC, Taubenfeld et al. 2025)
 
 Two samples give the same answer if they make the same statements by normalised text
 (`reward_fns.claims.normalise`, as `protocols.own_consistency`), in any order; answers that say

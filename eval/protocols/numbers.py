@@ -29,8 +29,10 @@ def _behind_heading(text: str) -> str:
 def read_confidence(text: str, heading: str = "confidence") -> float | None:
     """The confidence that a reply states, in [0, 1]; None if there is none, or no single one.
 
-    >>> read_confidence("0.85"), read_confidence("Answer confidence: 85%", "answer confidence"), read_confidence("8/10")
-    (0.85, 0.85, None)
+    >>> read_confidence("0.85"), read_confidence("8/10")
+    (0.85, None)
+    >>> read_confidence("Answer confidence: 85%", "answer confidence")
+    0.85
     """
     _, *behind = re.split(rf"{re.escape(heading)}[*_ ]*[:=\uff1a]", text, flags=re.IGNORECASE)
     headed = [value for value in map(_behind_heading, behind) if re.search(r"\d", value)]

@@ -1,7 +1,9 @@
 """sc_own: how often the model's further samples say what *this* answer says.
 
-    c = mean over the answer's statements of (samples that make the statement) / k     (--equivalence text)
-    c = (samples that are equivalent to the answer) / k                               (any other, `equivalence`)
+    c = mean over the answer's statements of (samples that make the statement) / k
+        (--equivalence text)
+    c = (samples that are equivalent to the answer) / k
+        (any other, `equivalence`)
 
 Statements are equal by `reward_fns.claims.normalise`, so nothing is merged that reads differently:
 "The digit is 3." and "The digit is 8." are two. Of an answer with one statement it is the share of

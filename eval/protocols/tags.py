@@ -5,7 +5,8 @@ For models that were taught tags and no overall confidence, as R-Tuning's: the p
 model by the same protocols as the others, and this one reads what it was trained to say. With
 P(sure) of claim i, the probability of "sure" against "not sure" at the place of its tag,
 
-    c = mean_i P_i(sure)          or, where the engine gave no token probabilities, the share of claims tagged sure.
+    c = mean_i P_i(sure)          or, where the engine gave no token probabilities,
+                                  the share of claims tagged sure.
 
 None for an answer without claims.
 """

@@ -19,10 +19,10 @@ THEORY = {
     "confidence (L1 penalty), so its optimum is a confidence of 0 or 1 whatever the "
     "chance of being right, and the ECE, then the share of answers on the wrong side, "
     "cannot go to 0 by itself",
-    "rl_proper": "the optimum of the Brier penalty is a confidence equal to the probability of being "
-    "right, so nothing pulls it to 0 or 1 and the ECE can go to 0",
-    "rl_segments": "the number's tokens are paid by its squared distance from the verdict alone, whose "
-    "optimum is the probability of being right; how right the claims are pays the claims",
+    "rl_proper": "the optimum of the Brier penalty is a confidence equal to the probability of "
+    "being right, so nothing pulls it to 0 or 1 and the ECE can go to 0",
+    "rl_segments": "the number's tokens are paid by its squared distance from the verdict alone, "
+    "whose optimum is the probability of being right; how right the claims are pays the claims",
 }
 _IN_SUMMARY = ("ece_by_protocol", "auroc_by_protocol", "overall", "ece_ratios")
 _IN_FULL = ("claims", "ece_by_dataset", "auroc_by_dataset", "paper_accuracy", "training", "stages")

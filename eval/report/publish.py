@@ -108,10 +108,8 @@ def publish(sources: Sources, out: Path) -> Report:
         render_page(report, records, summary, tables, coefficients, examples, pictures, found),
     )
     print(render_summary(summary, tables, report.warnings.all()))
-    print(
-        "report: "
-        f"{', '.join(str(out / name) for name in ('report.html', 'report.md', 'report.json', *figures))}"
-    )
+    written = ("report.html", "report.md", "report.json", *figures)
+    print(f"report: {', '.join(str(out / name) for name in written)}")
     return report
 
 

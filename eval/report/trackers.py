@@ -27,8 +27,12 @@ Series = Mapping[int, Mapping[str, float]]
 def series(models: Models) -> dict[int, dict[str, float]]:
     """Numbers of the report by step and name.
 
-    >>> series({"rl@20": {"verbal": {"pooled": SliceValues(n=4, accuracy=0.25)}}})
-    {20: {'rl/verbal/pooled/accuracy': 0.25, 'rl/verbal/pooled/n': 4.0, 'rl/verbal/pooled/parse_failures': 0.0}}
+    >>> found = series({"rl@20": {"verbal": {"pooled": SliceValues(n=4, accuracy=0.25)}}})
+    >>> for name, value in found[20].items():
+    ...     print(name, value)
+    rl/verbal/pooled/accuracy 0.25
+    rl/verbal/pooled/n 4.0
+    rl/verbal/pooled/parse_failures 0.0
     """
     found: dict[int, dict[str, float]] = defaultdict(dict)
     for model, protocols in models.items():

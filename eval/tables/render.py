@@ -66,12 +66,11 @@ def markdown_table(
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
 
     def render(line: Sequence[str]) -> str:
-        cells = zip(line, widths, text, strict=True)
-        return (
-            "| "
-            f"{' | '.join(cell.ljust(width) if left else cell.rjust(width) for cell, width, left in cells)} "
-            "|"
-        )
+        cells = [
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(line, widths, text, strict=True)
+        ]
+        return f"| {' | '.join(cells)} |"
 
     rule = "|".join(
         "-" * (w + 2) if left else "-" * (w + 1) + ":" for w, left in zip(widths, text, strict=True)

@@ -5,7 +5,8 @@ cluster that was started before (``ray start``, found by ``RAY_ADDRESS``) have t
 that moment: without `attach` the metrics go to a file that nobody named, and Ray refuses the sizes
 of a cluster that it does not start.
 
-    python -m recipe.difficulty_calib.cluster --nodes 2 --within 600     # wait until two have joined
+    # wait until two have joined
+    python -m recipe.difficulty_calib.cluster --nodes 2 --within 600
 """
 
 import argparse

@@ -25,7 +25,8 @@ Alternatives = list[tuple[int, float]]
 
 
 class DigitTokens:
-    """The tokens of a vocabulary that are digits, by what stands before the digits in them (a blank).
+    """The tokens of a vocabulary that are digits,
+    by what stands before the digits in them (a blank).
 
     Args:
         tokenizer: of Hugging Face.
@@ -43,7 +44,8 @@ class DigitTokens:
     def alternatives(
         self, pieces: Sequence[str], ids: Sequence[int], is_number: NDArray[np.bool_]
     ) -> list[Alternatives]:
-        """For each token of a response's numbers, those that may stand in its place, itself included.
+        """For each token of a response's numbers, those that may stand in its place,
+        itself included.
 
         Args:
             pieces: (L,) the text that each token adds.
@@ -91,7 +93,8 @@ class DigitTokens:
 
 
 def confidence_in(text: str) -> float | None:
-    """The confidence that a text with one number states, in [0, 1]; None where the reward reads none.
+    """The confidence that a text with one number states, in [0, 1];
+    None where the reward reads none.
 
     >>> confidence_in(" 0.7"), confidence_in("85%"), confidence_in("1.7"), confidence_in("0.5%")
     (0.7, 0.85, None, None)
@@ -105,7 +108,8 @@ def confidence_in(text: str) -> float | None:
 
 
 def mean_number(alternatives: Sequence[Alternatives], means: Sequence[float]) -> float | None:
-    """The mean of the number that might have stood behind an answer, in [0, 1]; None where it has none.
+    """The mean of the number that might have stood behind an answer, in [0, 1];
+    None where it has none.
 
     Args:
         alternatives: (L,) see `DigitTokens.alternatives`, with ``before_point``.

@@ -4,17 +4,21 @@ failures and confidence, a step.
 Input is what the reward returned for each rollout of the step (`reward_extra_info`), output is a
 flat dict for verl's tracker. Keys:
 
-    reward/{factuality,alignment,consistency,penalty}/mean   parts of the reward, which sum to reward/total/mean
+    reward/{factuality,alignment,consistency,penalty}/mean   parts of the reward, which sum to
+                                                             reward/total/mean
     reward/total/mean
     response/well_formed, response/n_claims/mean             share in [0, 1]; claims a response
     response/sure                                            share of all claims tagged "I'm sure."
-    expert/failed, expert/acc                                share of rollouts; mean overall verdict of the others
+    expert/failed, expert/acc                                share of rollouts; mean overall verdict
+                                                             of the others
     confidence/mean, std, q10, q50, q90                      over the rollouts that state one
     confidence/at_0_or_1                                     share of them at an end of the scale
-    confidence/entropy                                       of the distribution of the numbers, in nats
+    confidence/entropy                                       of the distribution of the numbers, in
+                                                             nats
     confidence/brier, confidence/overconfidence              mean (o - acc)^2; mean o - mean acc
-    confidence/ece                                           calibration error of the step's rollouts, biased upwards
-                                                             for small batches
+    confidence/ece                                           calibration error of the step's
+                                                             rollouts, biased upwards for small
+                                                             batches
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """SFT: verl's own trainer, and on demand the expected Brier score of an answer's number.
 
-    python -m recipe.difficulty_calib.sft --config-name pocket_sft data.train_files=... model.path=...
+    python -m recipe.difficulty_calib.sft --config-name pocket_sft \\
+        data.train_files=... model.path=...
 
 The same as ``python -m verl.trainer.sft_trainer`` with ``--config-path`` of our folder, but for
 ``number_brier``. Above 0, the loss of a token t of a stated confidence is

@@ -1,7 +1,8 @@
 """Run one stage of an entry script: its output in a log, a limit of time,
 one interrupt that ends it.
 
-    python -m recipe.difficulty_calib.stage --limit 3600 --log run/logs/rl.log --steps -- COMMAND ...
+    python -m recipe.difficulty_calib.stage --limit 3600 --log run/logs/rl.log --steps \\
+        -- COMMAND ...
 
 The command gets a session of its own, so a Ctrl-C at the terminal reaches this process alone, which
 then ends the command and all that it started (Ray's and vLLM's processes too): first SIGINT to the

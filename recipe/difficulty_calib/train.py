@@ -1,6 +1,7 @@
 """GRPO: verl's own trainer, after a look at what it is given.
 
-    python -m recipe.difficulty_calib.train --config-name pocket data.train_files=... actor_rollout_ref.model.path=...
+    python -m recipe.difficulty_calib.train --config-name pocket \\
+        data.train_files=... actor_rollout_ref.model.path=...
 
 The same as ``python -m verl.trainer.main_ppo --config-path pkg://recipe.difficulty_calib.config
 ...``, but an input that cannot work ends it at once, with one line (`preflight`), a Ray cluster

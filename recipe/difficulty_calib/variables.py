@@ -153,15 +153,15 @@ def refuse_secrets(expert: str | Mapping[str, Any], environment: Mapping[str, st
     if found[:1] != ("parameters",):
         raise UserError(
             f"{start}name the environment variable that holds it (a key: api_key_env, a password: "
-            "password_env, what goes into a request's body: parameters_env; a class of your own: an "
-            "option of its own)"
+            "password_env, what goes into a request's body: parameters_env; a class of your own: "
+            "an option of its own)"
         )
     named: Any = "VARIABLE"
     for name in reversed(found[1:]):
         named = {name: named}
     raise UserError(
-        f"{start}name the environment variable that holds it, {json.dumps({'parameters_env': named})} "
-        "(the server's key: api_key_env)"
+        f"{start}name the environment variable that holds it, "
+        f"{json.dumps({'parameters_env': named})} (the server's key: api_key_env)"
     )
 
 

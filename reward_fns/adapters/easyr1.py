@@ -2,7 +2,8 @@
 
     # my_reward.py
     from reward_fns.adapters.easyr1 import make_compute_score
-    compute_score = make_compute_score(expert={"kind": "openai", "model": "gpt-4o"}, data_source="VQAv2")
+    judge = {"kind": "openai", "model": "gpt-4o"}
+    compute_score = make_compute_score(expert=judge, data_source="VQAv2")
 
 EasyR1 hands over `response`, `response_length` and `ground_truth`: neither question nor images.
 So the answer column is a JSON text with `question` and `ground_truth`, and `data_source` and

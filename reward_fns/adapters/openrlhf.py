@@ -3,7 +3,8 @@ imports `reward_func` from it.
 
     # my_reward.py, given as --reward.remote_url my_reward.py (before 0.9: --remote_rm_url)
     from reward_fns.adapters.openrlhf import make_reward_func
-    reward_func = make_reward_func(expert={"kind": "openai", "model": "gpt-4o"}, data_source="VQAv2")
+    judge = {"kind": "openai", "model": "gpt-4o"}
+    reward_func = make_reward_func(expert=judge, data_source="VQAv2")
 
 OpenRLHF hands over the query (prompt and response with its special tokens), the prompt and the
 label, no images and no other column. So a label is the reference alone, or a JSON text with

@@ -1,7 +1,8 @@
 """The expert: the one layer that every question to a judge goes through.
 
     expert = make_expert({"kind": "openai", "model": "gpt-4o", "cache": "verdicts"})
-    verdict = await expert.ask(AnswerRequest(question, "QA", claims, response, ground_truth, (image,)))
+    request = AnswerRequest(question, "QA", claims, response, ground_truth, (image,))
+    verdict = await expert.ask(request)
 
 What can be asked stands in `requests`, how it fails in `errors`, what a configuration may hold in
 `factory`. A served model is asked through `modes` (order of claims, one call or N + 1), `cache`

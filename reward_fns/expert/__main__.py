@@ -1,9 +1,13 @@
 """Commands about the expert.
 
-    python -m reward_fns.expert check --expert '{kind: openai, model: gpt-4o}'     what works at an endpoint
-    python -m reward_fns.expert inspect CACHE                                       what is recorded, and its cost
-    python -m reward_fns.expert export CACHE verdicts.jsonl                         for {kind: replay, recorded: ...}
-    python -m reward_fns.expert agreement answers.jsonl --expert '{...}'            one call against N + 1 calls
+    what works at an endpoint
+        python -m reward_fns.expert check --expert '{kind: openai, model: gpt-4o}'
+    what is recorded, and its cost
+        python -m reward_fns.expert inspect CACHE
+    for {kind: replay, recorded: ...}
+        python -m reward_fns.expert export CACHE verdicts.jsonl
+    one call against N + 1 calls
+        python -m reward_fns.expert agreement answers.jsonl --expert '{...}'
 
 An expert is given as YAML or JSON, or as a file that holds it; CACHE is a
 directory or an exported file.

@@ -81,7 +81,8 @@ def make_expert(config: str | Mapping[str, Any]) -> Expert:
     ``package.module:Class``: the arguments of that class; if it has a ``prompt_version`` also
     ``cache``, ``lease`` and ``concurrency``.
 
-    >>> make_expert({"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:8000/v1"}).name
+    >>> server = {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:8000/v1"}
+    >>> make_expert(server).name
     'judge'
 
     Raises:

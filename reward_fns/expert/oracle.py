@@ -1,8 +1,10 @@
 """The exact expert, for data whose generator knows the truth. Ground truth is a JSON
 string (written by data_prep):
 
-{"task": "QA", "facts": ["The digit is 7."]}                every accepted wording of the one true answer
-{"task": "Detail", "facts": ["A red 3 is at the top left."]}   every fact; "n_facts" overrides their number
+    {"task": "QA", "facts": ["The digit is 7."]}
+        every accepted wording of the one true answer
+    {"task": "Detail", "facts": ["A red 3 is at the top left."]}
+        every fact; "n_facts" overrides their number
 
 It compares normalised texts (`claims.normalise`) and answers three kinds of request:
 
@@ -59,8 +61,8 @@ def _read_ground_truth(ground_truth: str | None, question: str, default_task: st
     def unreadable(reason: str) -> ExpertError:
         return ExpertError(
             f"ground truth of question {question[:80]!r} is not readable ({reason}): "
-            'the oracle needs JSON like {"task": "QA", "facts": ["..."]}; for references of another '
-            "form name a judge, as expert={kind: openai, model: ...}",
+            'the oracle needs JSON like {"task": "QA", "facts": ["..."]}; for references of '
+            "another form name a judge, as expert={kind: openai, model: ...}",
             UNREADABLE_TRUTH,
         )
 

@@ -6,16 +6,18 @@ the verdict's type. Everywhere `images` are encoded files of any format that Pil
 reads, in the prompt's order, and `ground_truth` is the reference in the dataset's own
 form, None if there is none.
 
-    AnswerRequest        claims of an answer, and the answer as a whole     -> AnswerVerdict        reward, evaluation
-    ClaimRequest         one claim of it alone (Algorithm 1's call)         -> ClaimVerdict         mode per_claim
-    OverallRequest       the answer as a whole alone                        -> OverallVerdict       mode per_claim
-    PairRequest          how a better and a worse answer relate             -> PairVerdict          stage one
-    FactRequest          does a model's answer support an atomic fact       -> FactVerdict          A.3
-    FactsRequest         the atomic facts of an answer                      -> FactsVerdict         A.3
-    FactQuestionRequest  a fact rewritten as a question                     -> FactQuestionVerdict  A.3, A.8
-    EntitiesRequest      named entities of a text                           -> EntitiesVerdict      A.8
-    ObjectsRequest       visible objects that a text mentions               -> ObjectsVerdict       Object HalBench
-    RubricRequest        a score by a rubric                                -> RubricVerdict        hallucination judges
+    AnswerRequest        claims of an answer, and the answer as a whole reward, evaluation
+    ClaimRequest         one claim of it alone (Algorithm 1's call)     mode per_claim
+    OverallRequest       the answer as a whole alone                    mode per_claim
+    PairRequest          how a better and a worse answer relate         stage one
+    FactRequest          does a model's answer support an atomic fact   A.3
+    FactsRequest         the atomic facts of an answer                  A.3
+    FactQuestionRequest  a fact rewritten as a question                 A.3, A.8
+    EntitiesRequest      named entities of a text                       A.8
+    ObjectsRequest       visible objects that a text mentions           Object HalBench
+    RubricRequest        a score by a rubric                            hallucination judges
+
+The verdict of an `XRequest` is an `XVerdict`.
 """
 
 from collections.abc import Mapping

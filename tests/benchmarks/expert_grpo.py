@@ -1,11 +1,15 @@
-"""GRPO on the pocket profile with the expert behind a server, clean and faulty, same seed: does it train, and the same?
+"""GRPO on the pocket profile with the expert behind a server, clean and faulty, same seed:
+does it train, and the same?
 
-    python tests/benchmarks/expert_grpo.py run FOLDER none       20 steps against the exact judge without faults
-    python tests/benchmarks/expert_grpo.py run FOLDER issue      the same with the mix of faults of judge_server.py
-    python tests/benchmarks/expert_grpo.py compare FOLDER        the curves side by side, as Markdown
+    20 steps against the exact judge without faults
+        python tests/benchmarks/expert_grpo.py run FOLDER none
+    the same with the mix of faults of judge_server.py
+        python tests/benchmarks/expert_grpo.py run FOLDER issue
+    the curves side by side, as Markdown
+        python tests/benchmarks/expert_grpo.py compare FOLDER
 
-The seeds are the same, but no two runs are: vLLM's batches depend on timing. "Within noise" is against a second clean
-run: `run FOLDER none2` (any name that starts with "none").
+The seeds are the same, but no two runs are: vLLM's batches depend on timing. "Within noise" is
+against a second clean run: `run FOLDER none2` (any name that starts with "none").
 """
 
 import argparse
@@ -61,9 +65,10 @@ def run(folder: Path, name: str) -> int:
     with subprocess.Popen([*server, "--latency", "0.02", "--hang", "4"]) as judge:
         while not port_file.exists():
             time.sleep(0.1)
+        url = f"http://127.0.0.1:{port_file.read_text()}/v1"
         expert = (
-            f"{{kind: openai, model: judge, base_url: 'http://127.0.0.1:{port_file.read_text()}/v1', timeout: 3,"
-            f" max_retries: 3, backoff: 0.02, longest_wait: 0.5, cache: '{out / 'cache'}'}}"
+            f"{{kind: openai, model: judge, base_url: '{url}', timeout: 3, max_retries: 3,"
+            f" backoff: 0.02, longest_wait: 0.5, cache: '{out / 'cache'}'}}"
         )
         command = [sys.executable, "-m", "recipe.difficulty_calib.train", "--config-name", "pocket"]
         command += [f"data.train_files={questions / 'rl_train.parquet'}"]

@@ -1,11 +1,13 @@
-"""One process of actor updates by verl's own worker, FSDP2 over gloo, on a batch that is always the same.
+"""One process of actor updates by verl's own worker, FSDP2 over gloo,
+on a batch that is always the same.
 
-    torchrun --nproc_per_node=2 tests/benchmarks/fsdp2_update.py MODEL PARQUET RUN [HYDRA.KEY=VALUE ...]
+    torchrun --nproc_per_node=2 tests/benchmarks/fsdp2_update.py MODEL PARQUET RUN \\
+        [HYDRA.KEY=VALUE ...]
 
-The batch is what the trainer sends: prompts with their images, answers of different lengths, an advantage for each.
-A process gets its own share of it, as by verl's dispatch; the first one writes what each update
-reported to RUN/reports.json. After the second update RUN/checkpoint is saved; where it is there
-already, it is loaded and the third update alone is made.
+The batch is what the trainer sends: prompts with their images, answers of different lengths, an
+advantage for each. A process gets its own share of it, as by verl's dispatch; the first one writes
+what each update reported to RUN/reports.json. After the second update RUN/checkpoint is saved;
+where it is there already, it is loaded and the third update alone is made.
 """
 
 import json
@@ -79,7 +81,9 @@ def share_of_batch(model: str, parquet: str) -> TensorDict:
 
 
 def with_advantages(worker: ActorRolloutRefWorker, data: TensorDict) -> TensorDict:
-    """The batch as an update takes it: the actor's own log-probabilities, one answer of each prompt the better one."""
+    """The batch as an update takes it: the actor's own log-probabilities,
+    one answer of each prompt the better one.
+    """
     asked = data.clone()
     tu.assign_non_tensor(asked, calculate_entropy=False, compute_loss=False)
     found = response_from_nested(worker.compute_log_prob(asked)["log_probs"], data["response_mask"])

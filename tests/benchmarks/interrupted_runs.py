@@ -1,26 +1,31 @@
-"""A whole quick run of the main job, interrupted at random moments, ends as an uninterrupted one. By hand.
+"""A whole quick run of the main job, interrupted at random moments, ends as an uninterrupted one.
+By hand.
 
-    python tests/benchmarks/interrupted_runs.py plain a              an uninterrupted run, with its timeline
-    python tests/benchmarks/interrupted_runs.py plain b              another of the same seed
-    python tests/benchmarks/interrupted_runs.py compare a b          what repeats, file by file, what does not
-    python tests/benchmarks/interrupted_runs.py chain c INT          the same run, interrupted ten times by one signal
-    python tests/benchmarks/interrupted_runs.py chain d INT TERM KILL        by three in turn
-    python tests/benchmarks/interrupted_runs.py compare a c
-    python tests/benchmarks/interrupted_runs.py canaries a           secrets and references in a run's files,
-                                                                     in what it said, and in Ray's logs
+Behind `python tests/benchmarks/interrupted_runs.py`:
 
-A chain is one run: its moments are drawn over run a's timeline, each is a stage and a second of it, and
-the same command goes on after each. INT goes to the script's process group, as Ctrl-C does; TERM to the
-script alone; KILL to the script alone and to all that it started, in turn. After each: which processes,
-locks, segments and sockets are left. All is in outputs/interrupted-NAME and outputs/interrupted/.
+    plain a                 an uninterrupted run, with its timeline
+    plain b                 another of the same seed
+    compare a b             what repeats, file by file, what does not
+    chain c INT             the same run, interrupted ten times by one signal
+    chain d INT TERM KILL   by three in turn
+    compare a c
+    canaries a              secrets and references in a run's files, in what it said, and in
+                            Ray's logs
 
-The expert is a judge behind a real server, which knows when each request came and when its verdict had
-been sent. Nothing is paid twice: a verdict is sent again only if the one before was in flight at an
-interruption, that is, not sent whole `STORED_WITHIN_S` seconds before the signal. Others are named, and
-the exit code is 1. After a signal of any kind what was in flight may be paid again (`SECURITY.md`).
+A chain is one run: its moments are drawn over run a's timeline, each is a stage and a second of it,
+and the same command goes on after each. INT goes to the script's process group, as Ctrl-C does;
+TERM to the script alone; KILL to the script alone and to all that it started, in turn. After each:
+which processes, locks, segments and sockets are left.
+All is in outputs/interrupted-NAME and outputs/interrupted/.
 
-What it costs: mostly the start of processes. Importing vllm takes 6 s of CPU, verl's trainers 7 s and
-more, and GRPO starts several such processes (75 s on two idle cores); a chain of ten pays the
+The expert is a judge behind a real server, which knows when each request came and when its verdict
+had been sent. Nothing is paid twice: a verdict is sent again only if the one before was in flight
+at an interruption, that is, not sent whole `STORED_WITHIN_S` seconds before the signal. Others are
+named, and the exit code is 1. After a signal of any kind what was in flight may be paid
+again (`SECURITY.md`).
+
+What it costs: mostly the start of processes. Importing vllm takes 6 s of CPU, verl's trainers 7 s
+and more, and GRPO starts several such processes (75 s on two idle cores); a chain of ten pays the
 interrupted stage's start ten times more. `--rules none` leaves GRPO out, `--count 3` draws three
 moments; `plain` writes when each stage started to timeline.json.
 
@@ -66,9 +71,13 @@ SECRETS = {
 }
 REFERENCE = "canary-reference-14142"
 REFERENCES_STAND = ("questions/*.parquet", "stage_one/*.parquet", "report.html")
-"""Files that reference answers belong in: the data set, the rows for training and evaluation, examples."""
+"""Files that reference answers belong in:
+the data set, the rows for training and evaluation, examples.
+"""
 STORED_WITHIN_S = 2.0
-"""Seconds in which a client on a busy machine has read a verdict that was sent, and put it on the disk."""
+"""Seconds in which a client on a busy machine has read a verdict that was sent,
+and put it on the disk.
+"""
 SIZES = {"rl_train": 64, "test": 100, "sft_questions": 64}
 """Questions of a quick run."""
 # The server echoes what it was sent; each is tried again, so the verdicts stay the same.
@@ -81,7 +90,9 @@ def temporary_of(name: str) -> Path:
 
 
 def marked_questions(work: Path, seed: int) -> Path:
-    """The quick run's questions, each reference with the marker; gives stage one's configuration of them."""
+    """The quick run's questions, each reference with the marker;
+    gives stage one's configuration of them.
+    """
     import yaml
 
     from data_prep.pocket import data
@@ -165,7 +176,9 @@ class Run:
         return found
 
     def until(self, moment: tuple[str, float] | None, order: Sequence[str]) -> str | None:
-        """Read the script's output until it ends, or the moment has come; where it was then, None at the end."""
+        """Read the script's output until it ends, or the moment has come;
+        where it was then, None at the end.
+        """
         output = self.script.stdout.fileno()
         stage, since, rest = "", time.monotonic(), ""
         with self.said.open("a") as said:
@@ -241,7 +254,9 @@ class Run:
 
 
 def _belongs_to(segment: str, prefixes: set[str]) -> bool:
-    """Whether a segment or semaphore is this run's, or nobody's: others bear their own run's name."""
+    """Whether a segment or semaphore is this run's, or nobody's:
+    others bear their own run's name.
+    """
     return segment[:7] in prefixes or not segment.startswith("dc")
 
 
@@ -252,7 +267,8 @@ def _as_at_a_terminal() -> None:
 def interrupt(run: Run, name: str, nth: int) -> str:
     """Send the signal; says to whom."""
     if name == "INT":
-        # The kernel sends it to the terminal's foreground group: script and stage, not the stage's command.
+        # The kernel sends it to the terminal's foreground group:
+        # script and stage, not the stage's command.
         os.killpg(run.script.pid, signal.SIGINT)
         return "group"
     if name == "TERM":
@@ -297,7 +313,8 @@ def paid(run: Run, interruptions: Sequence[Span] = ()) -> dict[str, object]:
 def paid_again(
     verdicts: Mapping[str, Sequence[Span]], interruptions: Sequence[Span]
 ) -> tuple[int, list[str]]:
-    """How many verdicts were paid again since the one before was in flight, and the requests paid for no such reason.
+    """How many verdicts were paid again since the one before was in flight,
+    and the requests paid for no such reason.
 
     Args:
         verdicts: request -> of each verdict, when the request came and the verdict had been sent.
@@ -429,7 +446,9 @@ def _belongs(path: Path) -> bool:
 
 
 def canaries_in(path: Path) -> list[str]:
-    """Names of the secrets that a file holds, and "reference", in any of the forms that text takes on its way."""
+    """Names of the secrets that a file holds, and "reference",
+    in any of the forms that text takes on its way.
+    """
     content = _text_of(path)
     forms = {secret: set(_forms(value)) for secret, value in SECRETS.items()}
     basic = f"me:{SECRETS['JUDGE_PASSWORD']}".encode()

@@ -1,8 +1,10 @@
-"""What batching is worth: vLLM's engine against one forward pass at a time with transformers, and n answers at once.
+"""What batching is worth: vLLM's engine against one forward pass at a time with transformers,
+and n answers at once.
 
     python -m pytest tests/benchmarks/test_engines.py -s
 
-Ratios, paired in one run: the same requests of the pocket model, alternating, the best of three of each.
+Ratios, paired in one run: the same requests of the pocket model, alternating,
+the best of three of each.
 """
 
 import io
@@ -71,7 +73,8 @@ def test_batched_against_one_at_a_time(engines, name, n, sampling):
     )
     answers = n * sampling.n
     print(
-        f"\n{name}: vLLM {answers / fast:.0f} answers/s, one at a time {answers / slow:.0f}, ratio {slow / fast:.1f}"
+        f"\n{name}: vLLM {answers / fast:.0f} answers/s, "
+        f"one at a time {answers / slow:.0f}, ratio {slow / fast:.1f}"
     )
     assert slow > fast
 

@@ -2,9 +2,10 @@
 
     python -m pytest tests/benchmarks/test_expert_throughput.py -s
 
-Groups of 8 responses with 5 claims, half of a group's responses repeated (a policy that has converged repeats itself).
-The naive layer sends Algorithm 1's N + 1 calls one after the other over one kept connection. It is timed on one group
-and the layer on all, in one run; the ratio is of responses a second.
+Groups of 8 responses with 5 claims, half of a group's responses repeated (a policy that has
+converged repeats itself). The naive layer sends Algorithm 1's N + 1 calls one after the other over
+one kept connection. It is timed on one group and the layer on all, in one run;
+the ratio is of responses a second.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""Actor updates of the pocket model by verl's own worker: two processes of FSDP2 over gloo against one.
+"""Actor updates of the pocket model by verl's own worker:
+two processes of FSDP2 over gloo against one.
 
     python -m pytest tests/benchmarks/test_fsdp2.py
 
@@ -42,7 +43,9 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def updated(folder):
-    """Takes a run's name, a number of processes and Hydra overrides; gives what each update reported."""
+    """Takes a run's name, a number of processes and Hydra overrides;
+    gives what each update reported.
+    """
 
     def run(name: str, processes: int, *overrides: str) -> Reports:
         (folder / name).mkdir(exist_ok=True)

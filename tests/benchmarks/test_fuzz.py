@@ -1,4 +1,7 @@
-"""Ten thousand cases for each reader of what comes from outside: no error but its own. By hand, some minutes."""
+"""Ten thousand cases for each reader of what comes from outside: no error but its own.
+
+By hand, some minutes.
+"""
 
 import pytest
 from fuzz_readers import READERS, check

@@ -4,8 +4,8 @@
 
 A group is eight answers to one question. Its gradient is sum_i A_i grad log p(number_i) / 8, of the
 language model's last block and head. Over eight groups a question: noise, the trace of their
-covariance; signal, the squared norm of their mean less noise / 8 (its bias). `number only` draws the
-eight numbers behind one answer of the group, `expectation` takes all values at once.
+covariance; signal, the squared norm of their mean less noise / 8 (its bias). `number only` draws
+the eight numbers behind one answer of the group, `expectation` takes all values at once.
 """
 
 import asyncio

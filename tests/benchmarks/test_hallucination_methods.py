@@ -1,4 +1,6 @@
-"""All rows of Table 3 by one command, in a few steps: the main job, four trainings, one table and the report."""
+"""All rows of Table 3 by one command, in a few steps: the main job, four trainings,
+one table and the report.
+"""
 
 import json
 import os

@@ -1,7 +1,9 @@
-"""ECE, AUROC and Brier score with 1,000 bootstrap resamples on 80,000 answers, against the libraries' same work.
+"""ECE, AUROC and Brier score with 1,000 bootstrap resamples on 80,000 answers,
+against the libraries' same work.
 
-The libraries have no bootstrap, so theirs is the obvious one: draw indices, take, call. They are timed on a few
-resamples, paired with ours in one run, and scaled up, which favours nobody: their time is linear in the resamples.
+The libraries have no bootstrap, so theirs is the obvious one: draw indices, take, call. They are
+timed on a few resamples, paired with ours in one run, and scaled up, which favours nobody:
+their time is linear in the resamples.
 """
 
 import time
@@ -78,6 +80,7 @@ def test_bootstrap_is_at_least_as_fast_as_the_fastest_library(kind):
     fastest = min(seconds, key=lambda name: seconds[name])
     shown = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     print(
-        f"\n{kind}: ours {ours:.2f} s; {shown}; {seconds[fastest] / ours:.1f} x faster than {fastest}"
+        f"\n{kind}: ours {ours:.2f} s; {shown}; "
+        f"{seconds[fastest] / ours:.1f} x faster than {fastest}"
     )
     assert ours <= seconds[fastest] and found["ece"].low < found["ece"].high

@@ -1,7 +1,9 @@
-"""Answers and five protocols of the pocket model: batched vLLM against one request after the other in transformers.
+"""Answers and five protocols of the pocket model:
+batched vLLM against one request after the other in transformers.
 
-The other way is what evaluation scripts of this field do: `generate` for one prompt, and one sample, at a time. Both
-run the same protocols on the same questions, paired in one run; loading and a first request are not counted.
+The other way is what evaluation scripts of this field do: `generate` for one prompt, and one
+sample, at a time. Both run the same protocols on the same questions, paired in one run;
+loading and a first request are not counted.
 """
 
 import subprocess
@@ -89,7 +91,8 @@ def test_the_batched_engine_is_at_least_five_times_faster(questions, tmp_path):
             )
     for step in times["one"]:
         print(
-            f"{step}: batched {times['batched'][step]:.2f} s, one at a time {times['one'][step]:.2f} s"
+            f"{step}: batched {times['batched'][step]:.2f} s, "
+            f"one at a time {times['one'][step]:.2f} s"
         )
     ratio = sum(times["one"].values()) / sum(times["batched"].values())
     print(f"{QUESTIONS} questions, k = {SAMPLES}: {ratio:.1f} x faster")

@@ -1,10 +1,13 @@
-"""`python -m eval report` on 80,000 answers of 4 models by 5 protocols: seconds and memory on two cores.
+"""`python -m eval report` on 80,000 answers of 4 models by 5 protocols:
+seconds and memory on two cores.
 
     python -m pytest -s tests/benchmarks/test_report_size.py
-    REPORT_ANSWERS=4000 python -m pytest -s tests/benchmarks/test_report_size.py      # a smaller one
+    # a smaller one
+    REPORT_ANSWERS=4000 python -m pytest -s tests/benchmarks/test_report_size.py
 
-The records are synthetic: 4 datasets of two tasks with subsets, rarity and vote margin, claims, token probabilities;
-confidences of any value (`dp`), of two decimals, and in twenty-firsts as votes give them.
+The records are synthetic: 4 datasets of two tasks with subsets, rarity and vote margin, claims,
+token probabilities; confidences of any value (`dp`), of two decimals,
+and in twenty-firsts as votes give them.
 """
 
 import json

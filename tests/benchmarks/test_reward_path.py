@@ -1,7 +1,8 @@
 """What one response costs in the reward path; run with `python -m pytest tests/benchmarks`.
 
-The share of a GRPO step is (rollouts a step) x (time of one compute_score) / (time of a step). The expert is instant,
-so the number is the cost of this project's own code. The minimum is compared: what else runs only adds to it.
+The share of a GRPO step is (rollouts a step) x (time of one compute_score) / (time of a step). The
+expert is instant, so the number is the cost of this project's own code. The minimum is compared:
+what else runs only adds to it.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""The pocket model's whole run, killed twelve times, against one that was not: really, not by script.
+"""The pocket model's whole run, killed twelve times, against one that was not:
+really, not by script.
 
 pytest tests/benchmarks/test_stage_one_kill.py -s
 """

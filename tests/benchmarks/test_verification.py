@@ -2,8 +2,9 @@
 
     pytest tests/benchmarks/test_verification.py -s
 
-"Independent" asks each candidate ten times with a request of its own (the paper's way), "n=10" once for ten replies,
-which share the prompt's keys and values (prefix caching). Every round asks all three of the same candidates, in turn.
+"Independent" asks each candidate ten times with a request of its own (the paper's way), "n=10" once
+for ten replies, which share the prompt's keys and values (prefix caching).
+Every round asks all three of the same candidates, in turn.
 """
 
 import time
@@ -53,7 +54,8 @@ def test_marginal_verification_costs_a_tenth(tmp_path):
         per = 1000 * median(seconds[name]) / len(requests)
         times = tokens[name] / tokens["marginal"]
         print(
-            f"{name:12} {tokens[name]:6} tokens ({times:.1f} x)  {per:.1f} ms a candidate ({ratio:.1f} x)"
+            f"{name:12} {tokens[name]:6} tokens ({times:.1f} x)  "
+            f"{per:.1f} ms a candidate ({ratio:.1f} x)"
         )
     assert (
         tokens["independent"] >= 8 * tokens["marginal"] and tokens["n=10"] >= 8 * tokens["marginal"]

@@ -1,4 +1,6 @@
-"""Of the tests of stage one: a scripted model and expert by dotted path, a tiny encoder, runs that can be killed."""
+"""Of the tests of stage one: a scripted model and expert by dotted path, a tiny encoder,
+runs that can be killed.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""A miniature of RLAIF-V-Dataset in its own column layout: two rows of each of the fourteen tags, in two shards."""
+"""A miniature of RLAIF-V-Dataset in its own column layout:
+two rows of each of the fourteen tags, in two shards.
+"""
 
 import json
 

@@ -11,7 +11,8 @@ from reward_fns import prompts
 def requests(n, answers=2):
     """Verification requests about n questions, spread over the pocket datasets.
 
-    The first answer proposed to a question is the right one, the others are right ones to other questions.
+    The first answer proposed to a question is the right one,
+    the others are right ones to other questions.
     """
     found = []
     for name in DATASETS:

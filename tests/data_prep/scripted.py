@@ -1,6 +1,8 @@
-"""A model, an expert and a dataset that answer by rule, at once and the same always, for tests of the pipeline.
+"""A model, an expert and a dataset that answer by rule, at once and the same always,
+for tests of the pipeline.
 
-They are named by dotted path ("scripted:ScriptedEngine"), so that a run in another process finds them too.
+They are named by dotted path ("scripted:ScriptedEngine"),
+so that a run in another process finds them too.
 """
 
 import asyncio
@@ -56,10 +58,12 @@ def png(value=0):
 
 
 class ScriptedEngine:
-    """Answers a question about a place with one of six names, and votes on an answer with a chance of its own.
+    """Answers a question about a place with one of six names,
+    and votes on an answer with a chance of its own.
 
-    A question that begins with "answers:" is answered from the JSON list behind it, LONG standing for 10,000 letters.
-    An answer that holds "always true" or "always false" is voted so. `calls` notes the size of each batch.
+    A question that begins with "answers:" is answered from the JSON list behind it, LONG standing
+    for 10,000 letters. An answer that holds "always true" or "always false" is voted so.
+    `calls` notes the size of each batch.
     """
 
     fingerprint = "scripted"
@@ -131,9 +135,11 @@ def _claim(said, question):
 
 
 class ScriptedExpert:
-    """Answers every kind of request of stage one by its text, and notes in the file `log` what it is asked.
+    """Answers every kind of request of stage one by its text,
+    and notes in the file `log` what it is asked.
 
-    A pair whose text holds "fail:WORD" fails with the reason WORD, unless the file `mended` is there.
+    A pair whose text holds "fail:WORD" fails with the reason WORD,
+    unless the file `mended` is there.
     """
 
     name = "scripted"
@@ -179,7 +185,8 @@ class FreeExpert:
 
 
 def write_dataset(folder, n, extra=()):
-    """A dataset of n plain questions, three about a picture, and of extra lines in its middle; returns its options.
+    """A dataset of n plain questions, three about a picture, and of extra lines in its middle;
+    returns its options.
 
     An extra line is text as it stands, or the fields of a record over those of a plain one.
     """

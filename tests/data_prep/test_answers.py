@@ -92,9 +92,9 @@ def test_certain_is_right_and_consistent(correct, samples, n, expected):
 
 def test_r_tuning_states_one_tag_for_all_and_no_confidence():
     text = r_tuning.render(["A red 3 is at the top left.", "A blue 7 is at the top right."], False)
-    assert (
-        text
-        == "1. A red 3 is at the top left. I am not sure.\n2. A blue 7 is at the top right. I am not sure."
+    assert text == (
+        "1. A red 3 is at the top left. I am not sure.\n"
+        "2. A blue 7 is at the top right. I am not sure."
     )
 
 

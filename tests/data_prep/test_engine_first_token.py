@@ -14,7 +14,8 @@ from data_prep.engines.interface import (
 )
 from reward_fns.errors import UserError
 
-# 0.4 + 0.2 + 0.1 = 0.7 for yes, 0.05 for no, "Maybe" counts for nothing; 1 - 0.4 - 0.2 - 0.1 - 0.05 - 0.15 = 0.1
+# 0.4 + 0.2 + 0.1 = 0.7 for yes, 0.05 for no, "Maybe" counts for nothing;
+# 1 - 0.4 - 0.2 - 0.1 - 0.05 - 0.15 = 0.1
 TOP = {
     text: math.log(p)
     for text, p in {"Yes": 0.4, " yes": 0.2, "▁YES": 0.1, "No": 0.05, "Maybe": 0.15}.items()

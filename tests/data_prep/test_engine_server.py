@@ -1,4 +1,6 @@
-"""The client of OpenAI-compatible servers against small real ones: what is sent, missing choices, clear errors."""
+"""The client of OpenAI-compatible servers against small real ones:
+what is sent, missing choices, clear errors.
+"""
 
 import io
 import json
@@ -28,7 +30,9 @@ ASK = GenerationRequest(
 
 @pytest.fixture
 def serve():
-    """`serve(answer, owner)` starts a server, gives its address and what it got; `answer(body)`: status and reply."""
+    """`serve(answer, owner)` starts a server, gives its address and what it got; `answer(body)`:
+    status and reply.
+    """
     running = []
 
     def start(answer, owner="me"):
@@ -238,7 +242,9 @@ def test_configurations_that_cannot_be_opened(config, message, tmp_path):
 
 
 def test_half_of_a_surrogate_pair_in_an_answer_can_be_written(serve, tmp_path):
-    """JSON can name it, a file cannot hold it: the batch that held it ended with a traceback each time."""
+    """JSON can name it, a file cannot hold it:
+    the batch that held it ended with a traceback each time.
+    """
     token = {"token": "\ud83d", "logprob": -1.0, "bytes": None}
     message = {"role": "assistant", "content": "a\ud83d b \U0001f5fc"}
     choice = {"index": 0, "finish_reason": "stop", "message": message}

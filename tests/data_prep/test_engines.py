@@ -1,4 +1,6 @@
-"""vLLM offline, vLLM's server and transformers with the shipped pocket model: the same answers, seeds, refusals."""
+"""vLLM offline, vLLM's server and transformers with the shipped pocket model:
+the same answers, seeds, refusals.
+"""
 
 import io
 import math
@@ -79,7 +81,8 @@ def test_greedy_answers_and_log_probabilities_are_those_of_vllm_offline(vllm, ot
         assert [token.text for token in our.tokens] == [token.text for token in their.tokens]
         for a, b in zip(our.tokens, their.tokens, strict=True):
             assert a.logprob == pytest.approx(b.logprob, abs=1e-4)
-            # The last of the listed may change places with the first that is not: compare those with a margin.
+            # The last of the listed may change places with the first that is not:
+            # compare those with a margin.
             floor = min(a.top.values()) + 1e-3
             assert {t: p for t, p in a.top.items() if p > floor} == pytest.approx(
                 {t: p for t, p in b.top.items() if p > floor}, abs=1e-4

@@ -1,4 +1,6 @@
-"""SFT on expected numbers: the mean by hand, and the whole command with the shipped pocket model."""
+"""SFT on expected numbers: the mean by hand,
+and the whole command with the shipped pocket model.
+"""
 
 import json
 import math

@@ -9,7 +9,9 @@ import warm_runs
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory, zygote, tiny_encoder):
-    """Start a run of one configuration into a named directory; returns its pid and the directory."""
+    """Start a run of one configuration into a named directory;
+    returns its pid and the directory.
+    """
     folder = tmp_path_factory.mktemp("full")
     config = scripted.write_config(
         folder / "config.yaml",
@@ -36,7 +38,8 @@ def whole(start, zygote):
 
 @pytest.mark.parametrize("limit", [4_000, 30_000, 60_000])
 def test_a_run_that_could_not_write_goes_on_when_it_can(start, whole, zygote, limit):
-    # The limit is on the size of each file: the questions, candidates, the expert's cache break in turn.
+    # The limit is on the size of each file: the questions, candidates,
+    # the expert's cache break in turn.
     name = f"limit{limit}"
     pid, _ = start(name)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, limit))

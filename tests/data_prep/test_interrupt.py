@@ -1,4 +1,6 @@
-"""One Ctrl-C ends stage one within seconds, also while a server that never replies is being asked."""
+"""One Ctrl-C ends stage one within seconds,
+also while a server that never replies is being asked.
+"""
 
 import os
 import signal

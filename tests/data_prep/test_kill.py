@@ -1,4 +1,6 @@
-"""Killed at random moments and started again, a run gives what one without a kill gives, and pays for nothing twice."""
+"""Killed at random moments and started again, a run gives what one without a kill gives,
+and pays for nothing twice.
+"""
 
 import random
 import time

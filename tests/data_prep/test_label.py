@@ -1,4 +1,6 @@
-"""Labels by a served expert, over HTTP: what it fails on is named and asked again, what it answered is not."""
+"""Labels by a served expert, over HTTP: what it fails on is named and asked again,
+what it answered is not.
+"""
 
 import scripted
 from judge_server import JudgeServer

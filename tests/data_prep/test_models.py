@@ -1,4 +1,6 @@
-"""Model specs: directories, merged adapters in hub layout, and one clear error for each thing that is missing."""
+"""Model specs: directories, merged adapters in hub layout,
+and one clear error for each thing that is missing.
+"""
 
 import json
 import shutil
@@ -126,7 +128,9 @@ def test_adapter_for_another_architecture(tiny_llava, lora_adapter, tmp_path):
 
 @pytest.fixture
 def run(tiny_llava, tmp_path):
-    """`run(shards, lora)` writes what verl leaves after RL: tracker, and actor/ with one shard and a processor."""
+    """`run(shards, lora)` writes what verl leaves after RL:
+    tracker, and actor/ with one shard and a processor.
+    """
 
     def write(shards, lora=False):
         actor = tmp_path / "run" / "global_step_3" / "actor"

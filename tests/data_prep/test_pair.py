@@ -1,4 +1,6 @@
-"""Semantic voting: which answers are Better and Worse, why there is no pair, and how divided the model is."""
+"""Semantic voting: which answers are Better and Worse, why there is no pair,
+and how divided the model is.
+"""
 
 import pytest
 
@@ -28,7 +30,8 @@ def test_better_is_the_most_similar_true_and_worse_the_least_similar_false():
     assert (record["better"], record["better_similarity"]) == ("b", 0.7)
     assert (record["worse"], record["worse_similarity"]) == ("c", -0.2)
     assert record["reason"] is None
-    # True: a and b, 3 of 10 answers. Margins |2t/10 - 1|: 0.8, 0.2, 0, 1; (2*0.8 + 0.2 + 0 + 3*1) / 10 = 0.48.
+    # True: a and b, 3 of 10 answers. Margins |2t/10 - 1|: 0.8, 0.2, 0, 1;
+    # (2*0.8 + 0.2 + 0 + 3*1) / 10 = 0.48.
     assert (record["share_true"], record["vote_margin"]) == (0.3, 0.48)
 
 

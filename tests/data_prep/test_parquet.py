@@ -49,7 +49,9 @@ def table(path):
 @pytest.fixture
 def step(tmp_path):
     def run(items, changes=None, images="bytes"):
-        """The step, with splits that go round train, evaluation, sft; `changes` by (file, id), None leaves one out."""
+        """The step, with splits that go round train, evaluation, sft;
+        `changes` by (file, id), None leaves one out.
+        """
         write_questions(tmp_path / "questions.parquet", items)
         rows = {"splits": [], "entities": [], "difficulty": [], "sft": [], "targets": []}
         for i, item in enumerate(items):

@@ -1,4 +1,6 @@
-"""Which tokens are placeholders, by the models' own configurations; no engine draws one, however probable it is."""
+"""Which tokens are placeholders, by the models' own configurations; no engine draws one,
+however probable it is.
+"""
 
 import math
 
@@ -68,7 +70,9 @@ def test_a_placeholder_that_is_the_most_probable_token_is_not_drawn(
 def test_without_it_the_others_have_the_probabilities_that_the_model_gives_them(
     placeholder_llava, tmp_path
 ):
-    """Only the head's row of `<image>` differs, so what remains is the pocket model's distribution."""
+    """Only the head's row of `<image>` differs,
+    so what remains is the pocket model's distribution.
+    """
     texts = []
     for model in (str(placeholder_llava), POCKET):
         with open_engine(model, tmp_path) as engine:

@@ -44,7 +44,8 @@ def test_the_weights_are_named_as_on_the_hub():
 
 
 def test_all_weights_are_loaded(shipped):
-    # a renamed weight would be left at its random start: the embedding of the file must be the model's
+    # a renamed weight would be left at its random start:
+    # the embedding of the file must be the model's
     net, _ = shipped
     with safe_open(SHIPPED / "model.safetensors", "pt") as file:
         there = file.get_tensor(
@@ -192,7 +193,8 @@ def test_a_short_statement_is_called_true_exactly_when_the_image_holds_it():
         said = prompt.removeprefix("True or false? ").replace(". ", ".|").split("|")
         assert (verdict == "True") == (set(said) <= set(datasets.sentences(scene, "Detail")))
         verdicts.append(verdict)
-    # About half of each, so that neither word is the better guess: 5 standard deviations of 300 fair coins are 43.
+    # About half of each, so that neither word is the better guess:
+    # 5 standard deviations of 300 fair coins are 43.
     assert 107 <= verdicts.count("True") <= 193
 
 

@@ -63,7 +63,9 @@ def test_a_fact_becomes_a_question(fact, question):
 
 @pytest.mark.parametrize("name", list(datasets.DATASETS))
 def test_every_question_is_one_that_the_base_was_trained_on_and_gives_no_fact_away(name):
-    """The words of the pocket tokenizer are the words of the training texts: other questions are not even readable."""
+    """The words of the pocket tokenizer are the words of the training texts:
+    other questions are not even readable.
+    """
     task = datasets.DATASETS[name].task
     trained = {question for dataset in datasets.DATASETS.values() for question in dataset.questions}
     trained |= {corpus.place_question(place) for place in datasets.PLACES}

@@ -1,4 +1,6 @@
-"""Writing verl's parquet rows: what is written can be read by us and by verl's own datasets, and nothing else is."""
+"""Writing verl's parquet rows: what is written can be read by us and by verl's own datasets,
+and nothing else is.
+"""
 
 import re
 import subprocess
@@ -68,7 +70,9 @@ def test_an_image_may_be_a_reference(tmp_path, question_rows):
 
 
 def test_images_stay_in_the_file_until_they_are_asked_for(tmp_path, question_rows, monkeypatch):
-    """Of 60 questions with 256 kB each, in groups of 4, no more than a few are in memory at once."""
+    """Of 60 questions with 256 kB each, in groups of 4,
+    no more than a few are in memory at once.
+    """
     monkeypatch.setattr("data_prep.verl_rows.write._GROUP_ROWS", 4)
     rows = question_rows(60)
     for i, row in enumerate(rows):
@@ -155,7 +159,9 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, question_rows):
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
-    """A limit on the size of files gives the same error as a full disk: the write fails, now or on closing."""
+    """A limit on the size of files gives the same error as a full disk:
+    the write fails, now or on closing.
+    """
     code = """
 import io, resource, sys
 from pathlib import Path
@@ -172,7 +178,8 @@ def write(n):
     with sft_writer(Path(sys.argv[1]), "bytes") as out:
         for i in range(n):
             images = [{"bytes": noise()}]
-            out.write({"messages": turns, "images": images, "data_source": "d", "question_id": str(i)})
+            row = {"messages": turns, "images": images, "data_source": "d", "question_id": str(i)}
+            out.write(row)
 
 write(1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -220,7 +227,9 @@ def test_sft_rows_have_rules_too(tmp_path, question_rows, change, message):
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, question_rows):
-    """Arrow holds the rows that are not written yet: never more than a group of 1,024, here of about 4 KB each."""
+    """Arrow holds the rows that are not written yet: never more than a group of 1,024,
+    here of about 4 KB each.
+    """
     (row,) = question_rows(1)
 
     def most_held(n):

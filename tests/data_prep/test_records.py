@@ -1,4 +1,6 @@
-"""Record files: one entry an input in its order, whole chunks again after a kill, counts that add up."""
+"""Record files: one entry an input in its order, whole chunks again after a kill,
+counts that add up.
+"""
 
 import json
 
@@ -26,7 +28,9 @@ def _entry(i):
 
 
 def _run(folder, n, size, until=None):
-    """Write the entries of n inputs, at most `until` chunks of them; the inputs that had to be computed."""
+    """Write the entries of n inputs, at most `until` chunks of them;
+    the inputs that had to be computed.
+    """
     log, computed = _log(folder), []
     for number, chunk in enumerate(log.chunks(range(n), size)):
         if number == until:

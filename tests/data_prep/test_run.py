@@ -1,4 +1,6 @@
-"""The pipeline as a whole: what is done is not done again, what changed is; bad records are named, the others go on."""
+"""The pipeline as a whole: what is done is not done again, what changed is;
+bad records are named, the others go on.
+"""
 
 import json
 import os
@@ -269,8 +271,14 @@ def test_bad_records_are_named_and_counted_and_the_others_are_done(make, tmp_pat
         {"question": answers("the same"), "question_id": "equal"},
         {"question": answers("always true 1", "always true 2"), "question_id": "true"},
         {"question": answers("always false 1", "always false 2"), "question_id": "false"},
-        {"question": answers("always true Žižkov \u2028 \U0001f5fc", "always false 東京"), "question_id": "unicode"},
-        {"question": answers("always true LONG", "always true Oslo", "always false Riga"), "question_id": "long"},
+        {
+            "question": answers("always true Žižkov \u2028 \U0001f5fc", "always false 東京"),
+            "question_id": "unicode",
+        },
+        {
+            "question": answers("always true LONG", "always true Oslo", "always false Riga"),
+            "question_id": "long",
+        },
         {"question": answers("LONG"), "question_id": "all-long"},
         {"question": "Lost image?", "image": "nowhere.png", "question_id": "lost"},
         {"question": "Torn image?", "image": "torn.png", "question_id": "torn"},
@@ -406,7 +414,8 @@ def test_shipped_configurations_hold_what_the_steps_and_adapters_take(path, monk
     monkeypatch.setenv("MODEL", str(tmp_path))
     config = load_config(path)
     for dataset in config.datasets:
-        # It is opened far enough to say that its files are missing, which a wrong option would come before.
+        # It is opened far enough to say that its files are missing,
+        # which a wrong option would come before.
         with pytest.raises(UserError, match=r"no (file|folder|questions|/)|: unpack it there"):
             next(open_dataset(dataset | {"root": str(tmp_path)}))
 

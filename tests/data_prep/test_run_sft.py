@@ -1,4 +1,6 @@
-"""The end of the pipeline: verl's files hold each question once, with what the steps before have found out."""
+"""The end of the pipeline: verl's files hold each question once,
+with what the steps before have found out.
+"""
 
 import pytest
 import scripted
@@ -13,7 +15,9 @@ from reward_fns.files import read_jsonl
 
 @pytest.fixture(scope="module")
 def run(tiny_encoder):
-    """Run the whole pipeline over 120 scripted questions in a folder; returns the run's directory."""
+    """Run the whole pipeline over 120 scripted questions in a folder;
+    returns the run's directory.
+    """
 
     def run(folder, **sections):
         dataset = scripted.write_dataset(folder / "places", 120)

@@ -16,7 +16,9 @@ POCKET = str(Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model")
 
 @pytest.fixture(scope="module")
 def llama():
-    """A tokenizer of the Llama kind in small: a blank is put before any text, and written as part of a word."""
+    """A tokenizer of the Llama kind in small: a blank is put before any text,
+    and written as part of a word.
+    """
     vocab = {p: i for i, p in enumerate(["</s>", "▁", "A", ":", "1", ".", "▁A", "▁1"])}
     tokenizer = Tokenizer(models.BPE(vocab, [("▁", "A"), ("▁", "1")]))
     tokenizer.normalizer = normalizers.Sequence(
@@ -27,7 +29,9 @@ def llama():
 
 @pytest.mark.parametrize("answer", [" 1.", "1."])
 def test_an_answer_of_the_llama_kind_begins_with_its_one_blank(llama, answer):
-    """Decoded by vLLM it has the blank, by transformers it has lost it; the tokens are "▁1" and "."."""
+    """Decoded by vLLM it has the blank, by transformers it has lost it;
+    the tokens are "▁1" and ".".
+    """
     ids = answer_ids(llama, "A:", answer)
     assert llama.convert_ids_to_tokens(ids) == ["▁1", ".", "</s>"]
 
@@ -40,7 +44,9 @@ def test_the_start_that_all_share(sequences, shared):
 
 
 class Template:
-    """A vLLM server whose template makes `write(text)` of an assistant's turn; probability 1 / 2 a token."""
+    """A vLLM server whose template makes `write(text)` of an assistant's turn;
+    probability 1 / 2 a token.
+    """
 
     def __init__(self, write):
         self.write, self.tokenizer, self.sent = write, AutoTokenizer.from_pretrained(POCKET), []

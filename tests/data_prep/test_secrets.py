@@ -1,4 +1,6 @@
-"""Canaries: keys, passwords and secrets of the environment are nowhere in what a run writes and says."""
+"""Canaries: keys, passwords and secrets of the environment are nowhere in what
+a run writes and says.
+"""
 
 import base64
 import json

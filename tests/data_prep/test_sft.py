@@ -1,4 +1,6 @@
-"""From sampled answers to tagged facts: the step `sft`, with the pocket expert in every role and a scripted model."""
+"""From sampled answers to tagged facts: the step `sft`,
+with the pocket expert in every role and a scripted model.
+"""
 
 import asyncio
 import json
@@ -45,7 +47,9 @@ class Echo:
 
 
 class Busy:
-    """The pocket expert, slowly; notes how many requests were under way at most, and all of them."""
+    """The pocket expert, slowly; notes how many requests were under way at most,
+    and all of them.
+    """
 
     name = "busy"
 
@@ -79,7 +83,9 @@ def candidates(*pairs, empty=0):
 
 @pytest.fixture
 def step(tmp_path):
-    """Run the step over questions with their candidates; returns records, failures, counts and the context."""
+    """Run the step over questions with their candidates; returns records, failures,
+    counts and the context.
+    """
 
     def run(items, prompt="plain", experts=None, splits=None, **options):
         (tmp_path / "failures").mkdir(exist_ok=True)
@@ -138,7 +144,8 @@ def test_facts_are_tagged_by_the_verifier_and_the_confidence_is_their_share(step
 
 
 def test_confidence_of_samples_is_laplace_over_all_samples(step):
-    # Verdicts: both facts 1, one of two 1/2, nothing 0; two are empty. (3 * 1 + 4 * 1/2 + 1 * 0 + 1) / (10 + 2) = 0.5
+    # Verdicts: both facts 1, one of two 1/2, nothing 0; two are empty.
+    # (3 * 1 + 4 * 1/2 + 1 * 0 + 1) / (10 + 2) = 0.5
     sampled = candidates((f"{RED} {BLUE}", 3), (RED, 4), ("Nothing.", 1), empty=2)
     ((record,), _, _) = step([(question(), sampled)], confidence="samples")
     assert record["text"] == f"1. {RED} I'm sure.\nConfidence: 0.5"
@@ -157,7 +164,8 @@ def claim_format(fact, tag="I'm sure.", confidence=0.9):
 @pytest.mark.parametrize(
     ("answers", "text"),
     [
-        # The rules of the former pocket SFT data: five samples in the claim format, equal by their claims.
+        # The rules of the former pocket SFT data: five samples in the claim format,
+        # equal by their claims.
         (
             [
                 (claim_format("The digit is 8."), 1),

@@ -1,4 +1,6 @@
-"""The roles of `sft` as endpoints: a real server, with the faults of one, gives the same records as without."""
+"""The roles of `sft` as endpoints: a real server, with the faults of one,
+gives the same records as without.
+"""
 
 import pytest
 import scripted
@@ -31,7 +33,9 @@ def reply(prompt):
 
 @pytest.fixture
 def run(tmp_path, tiny_encoder):
-    """Run the pipeline up to `sft` with all roles on the server; returns records, failures, and the table of counts."""
+    """Run the pipeline up to `sft` with all roles on the server; returns records, failures,
+    and the table of counts.
+    """
 
     def run(server, out="run", **options):
         endpoint = {

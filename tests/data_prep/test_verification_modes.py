@@ -1,4 +1,6 @@
-"""The pocket model votes the same way whether its votes are generated or drawn from one scoring pass."""
+"""The pocket model votes the same way whether its votes are generated or drawn
+from one scoring pass.
+"""
 
 import math
 from pathlib import Path
@@ -33,8 +35,9 @@ def verdicts(tmp_path_factory):
 
 
 def test_sampled_votes_are_binomial_with_the_marginal_chance(verdicts):
-    # Of n votes k are True with k ~ Binomial(n, p): the sum of (k - np)^2 / (np(1 - p)) is chi-square with as many
-    # degrees of freedom as there are answers. Answers whose vote is nearly certain are left to the next test.
+    # Of n votes k are True with k ~ Binomial(n, p): the sum of (k - np)^2 / (np(1 - p)) is
+    # chi-square with as many degrees of freedom as there are answers.
+    # Answers whose vote is nearly certain are left to the next test.
     terms = []
     for closed, _, sampled in verdicts:
         n, p = sampled["votes"], closed["p_true"]
@@ -57,7 +60,8 @@ def test_the_share_of_replies_that_vote_is_the_mass_of_the_four_words(verdicts):
 
 
 def test_labels_differ_no_more_often_than_sampling_makes_them(verdicts):
-    # Two draws of n votes give different majorities with chance 2 q (1 - q), q = P(Binomial(n, p) > n / 2).
+    # Two draws of n votes give different majorities with chance 2 q (1 - q),
+    # q = P(Binomial(n, p) > n / 2).
     differing, expected, variance = 0, 0.0, 0.0
     for closed, drawn, sampled in verdicts:
         differing += drawn["verdict"] != sampled["verdict"]

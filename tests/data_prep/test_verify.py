@@ -1,4 +1,6 @@
-"""Self-verification: how a vote is read, counted and drawn, and that both modes count the same thing."""
+"""Self-verification: how a vote is read, counted and drawn,
+and that both modes count the same thing.
+"""
 
 import math
 

@@ -1,4 +1,6 @@
-"""Runs of stage one as processes that start at once and can be killed, and a tiny sentence encoder for them."""
+"""Runs of stage one as processes that start at once and can be killed,
+and a tiny sentence encoder for them.
+"""
 
 import contextlib
 import json
@@ -17,7 +19,9 @@ HERE = Path(__file__).parent
 
 
 class Zygote:
-    """Starts runs of `python -m data_prep` in children of a warm process, which imports `modules` (zygote.py)."""
+    """Starts runs of `python -m data_prep` in children of a warm process,
+    which imports `modules` (zygote.py).
+    """
 
     def __init__(self, log, *modules):
         self._log = log
@@ -49,7 +53,9 @@ class Zygote:
         return int(self._process.stdout.readline())
 
     def result(self):
-        """Exit status of the run that was started last (negative: the signal), and its peak memory in MiB."""
+        """Exit status of the run that was started last (negative: the signal),
+        and its peak memory in MiB.
+        """
         status, mebibytes = self._process.stdout.readline().split()
         return int(status), int(mebibytes)
 
@@ -59,17 +65,19 @@ class Zygote:
 
 
 def killed_runs(zygote, folder, arguments, kills, pause, after=lambda run: None):
-    """Start a run again and again, kill it each time after `pause()` seconds, and let it end after so many kills.
+    """Start a run again and again, kill it each time after `pause()` seconds,
+    and let it end after so many kills.
 
-    A run that ends before its kill comes is followed by another, in a directory of its own, so the number of kills does
-    not depend on how fast the machine is just then.
+    A run that ends before its kill comes is followed by another, in a directory of its own, so the
+    number of kills does not depend on how fast the machine is just then.
 
     Args:
         arguments: of the command, by the run's directory.
         after: called with that directory after each start has ended.
 
     Returns:
-        The directories of the runs, all of them whole, and the number of steps that were done at each kill.
+        The directories of the runs, all of them whole,
+        and the number of steps that were done at each kill.
     """
     runs, done_at = [], []
     while len(done_at) < kills:

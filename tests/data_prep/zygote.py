@@ -1,8 +1,10 @@
-"""A process that has imported what stage one needs and forks a child for each command, which can then be killed.
+"""A process that has imported what stage one needs and forks a child for each command,
+which can then be killed.
 
-So a test that starts the pipeline many times does not pay for the imports each time. It reads a JSON list of arguments
-of `python -m data_prep` from a line of stdin, and writes one line with the child's pid; at its end another, with its
-exit status (negative: the signal) and the most memory that it held, in MiB. WARM names the modules to import.
+So a test that starts the pipeline many times does not pay for the imports each time. It reads a
+JSON list of arguments of `python -m data_prep` from a line of stdin, and writes one line with the
+child's pid; at its end another, with its exit status (negative: the signal) and the most memory
+that it held, in MiB. WARM names the modules to import.
 """
 
 import importlib

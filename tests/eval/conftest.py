@@ -1,4 +1,6 @@
-"""Shared: an answer record; records of three models, two protocols and two datasets, and the report made from them."""
+"""Shared: an answer record; records of three models, two protocols and two datasets,
+and the report made from them.
+"""
 
 import io
 import json
@@ -45,7 +47,9 @@ N_QUESTIONS = 60
 
 
 def _records(make_record, model, protocol, shift):
-    """Right with probability p, confidence p + shift: `shift` is by how much the model is over-confident."""
+    """Right with probability p, confidence p + shift:
+    `shift` is by how much the model is over-confident.
+    """
     rng = np.random.default_rng(7)  # the same questions and luck for every model
     records = []
     for i in range(N_QUESTIONS):
@@ -75,7 +79,9 @@ def _records(make_record, model, protocol, shift):
 
 @pytest.fixture(scope="session")
 def three_models(make_record):
-    """base is over-confident by 0.3, SFT by 0.12, RL by nothing; DP is as Verbal but for 0.05 more."""
+    """base is over-confident by 0.3, SFT by 0.12, RL by nothing;
+    DP is as Verbal but for 0.05 more.
+    """
     shifts = {"base": 0.3, "sft": 0.12, "rl": 0.0}
     return {
         (model, protocol): _records(
@@ -155,7 +161,9 @@ def question_row(record, image):
 
 
 def write_hallucination(directory):
-    """As that command leaves it: a table with an interval and an empty cell, and one operating curve."""
+    """As that command leaves it: a table with an interval and an empty cell,
+    and one operating curve.
+    """
     from eval.tables.stored import write_tables
     from eval.tables.table import Column, Interval, Table
 

@@ -1,12 +1,14 @@
-"""Records of the size of a real evaluation: six models, seven protocols, five datasets, one-decimal confidences.
+"""Records of the size of a real evaluation: six models, seven protocols, five datasets,
+one-decimal confidences.
 
-For looking at the report and for the tests of its page; nothing is asked of a model. To make such a report:
+For looking at the report and for the tests of its page; nothing is asked of a model.
+To make such a report:
 
     python tests/eval/large_records.py --out RECORDS --answers 1000
     python -m eval report --records RECORDS --out REPORT
 
-A question has a chance of being answered rightly, a model adds its skill to it, and states the chance
-with its own bias and noise, rounded to one decimal as language models do.
+A question has a chance of being answered rightly, a model adds its skill to it, and states the
+chance with its own bias and noise, rounded to one decimal as language models do.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""What every command refuses in one line: a place that cannot be written, an empty record file, a wrong parquet."""
+"""What every command refuses in one line: a place that cannot be written, an empty record file,
+a wrong parquet.
+"""
 
 import pytest
 
@@ -32,7 +34,9 @@ def directory(make_record, tmp_path):
 @pytest.mark.parametrize("name", [*TABLES, *DIRECTORIES, "fit-calibrator", "calibration"])
 @pytest.mark.parametrize("below", ["", "deep/down"])
 def test_an_out_at_or_below_a_file_is_one_line(directory, tmp_path, capsys, name, below):
-    """A table may replace a file, and so may a calibrator: at one they are refused if it is a directory."""
+    """A table may replace a file, and so may a calibrator:
+    at one they are refused if it is a directory.
+    """
     writes_a_file = name in (*TABLES, "fit-calibrator")
     taken = tmp_path / "taken.csv"
     taken.mkdir() if writes_a_file and not below else taken.write_text("kept")

@@ -17,10 +17,12 @@ POCKET_MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
 
 @pytest.fixture(scope="session")
 def run_on_cpu() -> Callable[[list[str]], tuple[int, str]]:
-    """Runs a command with what verl needs in its environment on a CPU; gives the exit code and all that it printed.
+    """Runs a command with what verl needs in its environment on a CPU;
+    gives the exit code and all that it printed.
 
-    Whatever comes of it: none of its processes listened to the network, and of a run of ours no file in /tmp and no
-    segment in /dev/shm is left (Ray's logs stay, and torch's cache of compiled code).
+    Whatever comes of it: none of its processes listened to the network, and of a run of ours no
+    file in /tmp and no segment in /dev/shm is left
+    (Ray's logs stay, and torch's cache of compiled code).
     """
     environment = os.environ | {
         "VERL_USE_EXTERNAL_MODULES": "recipe.difficulty_calib.plugin",

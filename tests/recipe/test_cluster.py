@@ -1,4 +1,6 @@
-"""A cluster that is already running: what of a configuration fits it, and what the workers are told."""
+"""A cluster that is already running: what of a configuration fits it,
+and what the workers are told.
+"""
 
 import os
 import subprocess
@@ -13,7 +15,9 @@ from recipe.difficulty_calib import cluster
 
 @pytest.fixture
 def config():
-    """The pocket's own, which sizes a new cluster; its runtime environment closed, as Hydra has it."""
+    """The pocket's own, which sizes a new cluster;
+    its runtime environment closed, as Hydra has it.
+    """
     with initialize_config_module("recipe.difficulty_calib.config", version_base=None):
         return compose("pocket")
 

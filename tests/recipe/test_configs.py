@@ -116,7 +116,8 @@ def test_a_gpu_runs_attention_and_rollouts_of_its_own_and_nodes_are_one_key(devi
 
 
 def test_the_papers_questions_take_420_steps_on_any_number_of_gpus():
-    # 1,386 training questions (Table 13) // 64 in a batch = 21 steps an epoch, the last 42 questions left to the next.
+    # 1,386 training questions (Table 13) // 64 in a batch = 21 steps an epoch,
+    # the last 42 questions left to the next.
     config = composed("llava_7b", "device=gpu_8x80")
     assert 1386 // config.data.train_batch_size * config.trainer.total_epochs == 420
 

@@ -1,5 +1,6 @@
-"""Images reach the processor untouched; SFT trains on the ids that a rollout would sample, and on the end of "
-"the answer."""
+"""Images reach the processor untouched;
+SFT trains on the ids that a rollout would sample, and on the end of the answer.
+"""
 
 from io import BytesIO
 

@@ -1,4 +1,7 @@
-"""A rollout without a verdict moves no advantage: neither its own nor its group's. Through a real TransferQueue."""
+"""A rollout without a verdict moves no advantage: neither its own nor its group's.
+
+Through a real TransferQueue.
+"""
 
 import json
 from collections import Counter
@@ -194,9 +197,13 @@ def buffer(watch: ExpertWatch, metric: str | None) -> WatchedReplayBuffer:
         "sampler_kwargs": {},
     }
     stock = ReplayBuffer(
-        "sync", OmegaConf.create({}), **options, refill_fn=lambda n: None, filter_groups_metric=metric,
+        "sync",
+        OmegaConf.create({}),
+        **options,
+        refill_fn=lambda n: None,
+        filter_groups_metric=metric,
         train_batch_size=1,
-    )  # fmt: skip
+    )
     return WatchedReplayBuffer.of(stock, watch)
 
 
@@ -215,7 +222,8 @@ def test_the_buffer_shows_each_finished_rollout_once_before_its_group_is_thrown_
     watched = buffer(Watch(1.0, 64, 1), metric="expert_failed")
     batch = put([0.0, 1.0], [True, True])
     finished(watched, batch)
-    # Both failed, so the group ties on this metric: dynamic sampling takes it out unseen by the trainer.
+    # Both failed, so the group ties on this metric:
+    # dynamic sampling takes it out unseen by the trainer.
     assert watched._terminal_eviction_reasons(1, "train") == (
         set(),
         {"group"},

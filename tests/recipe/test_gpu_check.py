@@ -1,4 +1,6 @@
-"""Parts of examples/gpu_check.sh: the model it makes, the memory it samples, its table of a failed run."""
+"""Parts of examples/gpu_check.sh: the model it makes, the memory it samples,
+its table of a failed run.
+"""
 
 import os
 import shutil

@@ -1,4 +1,6 @@
-"""examples/gpu_check.sh --cpu as a user runs it: every stage on a tiny model, so that the script cannot rot."""
+"""examples/gpu_check.sh --cpu as a user runs it: every stage on a tiny model,
+so that the script cannot rot.
+"""
 
 import json
 import os

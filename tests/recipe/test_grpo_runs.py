@@ -1,4 +1,6 @@
-"""Short GRPO runs through real verl, Ray and vLLM: the errors that must end one, and another architecture."""
+"""Short GRPO runs through real verl, Ray and vLLM: the errors that must end one,
+and another architecture.
+"""
 
 import json
 import sys
@@ -22,7 +24,9 @@ Train = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def train(tmp_path, pocket_data, run_on_cpu) -> Train:
-    """Takes a model and Hydra overrides; gives the exit code and log of two GRPO steps of four prompts."""
+    """Takes a model and Hydra overrides; gives the exit code and log of two GRPO
+    steps of four prompts.
+    """
 
     def run(model: Path, *overrides: str) -> tuple[int, str]:
         coefficients = pocket_data / "coefficients.yaml"
@@ -73,7 +77,8 @@ def test_an_expert_that_is_down_ends_the_run_with_an_error(train, pocket_model):
 
 
 def test_another_architecture_trains_by_naming_its_overlay(train, tiny_qwen):
-    # A random model states nothing readable: no dynamic sampling, the malformed floor is its reward.
+    # A random model states nothing readable: no dynamic sampling,
+    # the malformed floor is its reward.
     code, log = train(
         tiny_qwen,
         "vlm=qwen2_5_vl",
@@ -87,7 +92,9 @@ def test_another_architecture_trains_by_naming_its_overlay(train, tiny_qwen):
 
 @pytest.fixture
 def one_question(pocket_data, tmp_path) -> Path:
-    """A parquet of four times the same question: the rollouts' texts alone then say what was asked."""
+    """A parquet of four times the same question:
+    the rollouts' texts alone then say what was asked.
+    """
     rows = pd.read_parquet(pocket_data / "rl_train.parquet")
     path = tmp_path / "one_question.parquet"
     pd.concat([rows.head(1)] * 4).to_parquet(path)

@@ -1,4 +1,6 @@
-"""Images in every form that verl's users write; what the expert gets is what the model's processor is shown."""
+"""Images in every form that verl's users write;
+what the expert gets is what the model's processor is shown.
+"""
 
 import base64
 import threading
@@ -35,7 +37,9 @@ def turn(*items: dict) -> list[dict]:
 
 @pytest.fixture
 def web():
-    """`web(path -> bytes or status)` serves on loopback; gives the address and the list of paths asked for."""
+    """`web(path -> bytes or status)` serves on loopback;
+    gives the address and the list of paths asked for.
+    """
     running = []
 
     def start(files):

@@ -1,4 +1,6 @@
-"""What is left of a run that is ended or killed: removed at its end, or when the next one starts."""
+"""What is left of a run that is ended or killed: removed at its end,
+or when the next one starts.
+"""
 
 import os
 import subprocess

@@ -1,6 +1,8 @@
-"""The prompt that LLaVA-1.5 sees, token by token: stage one, SFT, GRPO and evaluation give the official one.
+"""The prompt that LLaVA-1.5 sees, token by token:
+stage one, SFT, GRPO and evaluation give the official one.
 
-The tokenizer is Llama-2's own with LLaVA's two tokens, where its file is at hand; the image is 576 tokens.
+The tokenizer is Llama-2's own with LLaVA's two tokens, where its file is at hand;
+the image is 576 tokens.
 """
 
 import os
@@ -20,7 +22,8 @@ from reward_fns.claims import claim_prompt
 
 SHARED = Path(os.environ.get("DIFFICULTY_CALIB_SHARED", Path(__file__).parents[3] / "shared"))
 TOKENIZER = SHARED / "data/llama2_tokenizer/tokenizer.model"
-# Renders as the template of llava-hf/llava-1.5-7b-hf: images first, each with a newline; a space after each text.
+# Renders as the template of llava-hf/llava-1.5-7b-hf: images first, each with a newline;
+# a space after each text.
 TEMPLATE = (
     "{% for turn in messages %}{{ turn['role'] | upper }}: "
     "{% for part in turn['content'] if part['type'] == 'image' %}<image>{{ '\\n' }}{% endfor %}"

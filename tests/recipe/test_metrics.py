@@ -37,7 +37,8 @@ def test_a_failed_expert_counts_as_failed_and_in_no_mean():
 
 
 def test_confidence_curves_leave_out_responses_without_one():
-    # Stated: 1.0 (right) and 0.5 (wrong). Brier ((1-1)^2 + 0.5^2) / 2 = 0.125; overconfidence 0.75 - 0.5.
+    # Stated: 1.0 (right) and 0.5 (wrong). Brier ((1-1)^2 + 0.5^2) / 2 = 0.125;
+    # overconfidence 0.75 - 0.5.
     curves = training_curves(
         [rollout(confidence=1.0), rollout(confidence=0.5, acc=0.0), rollout(confidence=-1.0)]
     )
@@ -49,8 +50,9 @@ def test_confidence_curves_leave_out_responses_without_one():
 
 
 def test_calibration_error_of_the_step_by_hand():
-    # Bin 9 holds 0.9 (right) and 0.9 (wrong): |1/2 - 0.9| = 0.4; bin 2 holds 0.2 (half right): |0.5 - 0.2| = 0.3.
-    # Two and one of three: (2 * 0.4 + 0.3) / 3. A failed expert and a missing confidence count in neither.
+    # Bin 9 holds 0.9 (right) and 0.9 (wrong): |1/2 - 0.9| = 0.4; bin 2 holds 0.2 (half right):
+    # |0.5 - 0.2| = 0.3. Two and one of three: (2 * 0.4 + 0.3) / 3.
+    # A failed expert and a missing confidence count in neither.
     stated = [
         rollout(confidence=0.9),
         rollout(confidence=0.9, acc=0.0),

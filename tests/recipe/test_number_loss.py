@@ -320,7 +320,9 @@ def test_fitted_is_cross_entropy_squared_error_and_what_is_no_number(tokenizer, 
 
 
 def test_fitted_makes_the_number_certain_of_the_mean_of_targets_that_differ(tokenizer):
-    """The same answer with 0.2 and 0.8 as targets: cross-entropy alone would learn to state either."""
+    """The same answer with 0.2 and 0.8 as targets:
+    cross-entropy alone would learn to state either.
+    """
     ids, rollout = rollout_of(tokenizer, "0.2")
     alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
     (last,) = by_place([torch.ones(3)], [(ids, rollout)])

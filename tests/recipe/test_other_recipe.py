@@ -1,8 +1,10 @@
-"""Somebody else's verl recipe: stock `ppo_trainer` configuration, rows as in verl's geo3k example, our lines added.
+"""Somebody else's verl recipe: stock `ppo_trainer` configuration, rows as in verl's geo3k example,
+our lines added.
 
-Real verl, Ray, vLLM and a judge behind the OpenAI protocol on loopback. What such a recipe sets for its own model and
-machine stands in `THEIRS`. The model is one that says `<image>` nearly always, so that every rollout of these runs
-would end the forward pass over it if placeholder tokens could be drawn.
+Real verl, Ray, vLLM and a judge behind the OpenAI protocol on loopback. What such a recipe sets for
+its own model and machine stands in `THEIRS`. The model is one that says `<image>` nearly always, so
+that every rollout of these runs would end the forward pass over it if placeholder
+tokens could be drawn.
 """
 
 import json
@@ -102,7 +104,9 @@ Train = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def train(tmp_path, pocket_data, placeholder_llava, run_on_cpu) -> Train:
-    """Takes rows, a judge's address and configuration lines; gives exit code and log of two steps."""
+    """Takes rows, a judge's address and configuration lines;
+    gives exit code and log of two steps.
+    """
 
     def run(rows: pd.DataFrame, judge: str, *lines: str) -> tuple[int, str]:
         data = tmp_path / "train.parquet"

@@ -1,6 +1,8 @@
-"""The bound on the correlation of rollout and actor probabilities lies between rounding and the least fault known.
+"""The bound on the correlation of rollout and actor probabilities lies between rounding and
+the least fault known.
 
-A rollout engine that rounds, or is given another prompt, is stood for by the same model in bfloat16, or on that prompt.
+A rollout engine that rounds, or is given another prompt,
+is stood for by the same model in bfloat16, or on that prompt.
 """
 
 import numpy as np

@@ -6,7 +6,8 @@ from recipe.difficulty_calib.progress import step_line
 def test_a_grpo_step_shows_reward_confidence_and_evictions():
     line = (
         "(TaskRunnerV1 pid=1) step:3 - training/filter_groups/evicted_samples:2.0 - "
-        "training/rollout_actor_probs_pearson_corr:0.9999926 - reward/total/mean:1.25 - expert/acc:np.float64(0.5)"
+        "training/rollout_actor_probs_pearson_corr:0.9999926 - "
+        "reward/total/mean:1.25 - expert/acc:np.float64(0.5)"
     )
     assert step_line(line) == (3, "reward 1.250  accuracy 0.50  evicted 2  rollout~actor 0.99999")
 

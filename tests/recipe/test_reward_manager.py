@@ -1,4 +1,6 @@
-"""The reward through verl's own loaders: as a bare function, and as the manager that adds the image."""
+"""The reward through verl's own loaders: as a bare function,
+and as the manager that adds the image.
+"""
 
 import asyncio
 from io import BytesIO
@@ -81,7 +83,9 @@ class FailingExpert:
 
 
 def with_expert(made, expert):
-    """The same reward with another expert, as an object; one object stands for one configuration."""
+    """The same reward with another expert, as an object;
+    one object stands for one configuration.
+    """
     return DifficultyReward(expert, made.reward.rule, made.reward.coefficients)
 
 

@@ -1,4 +1,6 @@
-"""Advantages by segment: spans by the reward's own parser, each token paid by its own segment's reward only."""
+"""Advantages by segment: spans by the reward's own parser,
+each token paid by its own segment's reward only.
+"""
 
 import numpy as np
 import pytest
@@ -117,7 +119,8 @@ def test_each_segment_is_paid_by_its_own_part_by_hand():
         delta=2.0,
     )
     found = by_kind(rollouts, target="instance", claim=1.0, tag=2.0, number=4.0)
-    # claim 1 and 0; tag 2 * 1.0 and 2 * 1.5; number -4 * 2 * 0 and -4 * 2 * 0.25; against their means
+    # claim 1 and 0; tag 2 * 1.0 and 2 * 1.5; number -4 * 2 * 0 and -4 * 2 * 0.25;
+    # against their means
     assert found[:, CLAIM] == pytest.approx([0.5, -0.5])
     assert found[:, TAG] == pytest.approx([-0.5, 0.5])
     assert found[:, NUMBER] == pytest.approx([1.0, -1.0])

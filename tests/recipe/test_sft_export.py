@@ -1,4 +1,6 @@
-"""SFT with a LoRA adapter, as the profile llava_7b trains, and its export: a whole model with the adapter merged in."""
+"""SFT with a LoRA adapter, as the profile llava_7b trains, and its export:
+a whole model with the adapter merged in.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""One stage of an entry script, with real processes: its log, its limit, and what an interrupt ends."""
+"""One stage of an entry script, with real processes:
+its log, its limit, and what an interrupt ends.
+"""
 
 import os
 import pty

@@ -1,4 +1,6 @@
-"""What stage one writes, the recipe trains: rows of `data_prep.verl_rows` through the datasets that verl is given."""
+"""What stage one writes, the recipe trains:
+rows of `data_prep.verl_rows` through the datasets that verl is given.
+"""
 
 import io
 

@@ -1,4 +1,6 @@
-"""What the entry script is told reaches Hydra as it stands, or is refused before the first stage."""
+"""What the entry script is told reaches Hydra as it stands,
+or is refused before the first stage.
+"""
 
 import json
 
@@ -112,8 +114,14 @@ RAY_VARIABLES = "ray_kwargs.ray_init.runtime_env.env_vars"
     [
         ({"parameters": {"api_key": SECRET}}, "parameters.api_key"),
         ({"parameters": {"tenant": {"token": SECRET}}}, "parameters.tenant.token"),
-        ({"parameters": {"extra_headers": {"X-Api-Key": SECRET}}}, "parameters.extra_headers.X-Api-Key"),
-        ({"parameters": {"headers": {"Authorization": SECRET}}}, "parameters.headers.Authorization"),
+        (
+            {"parameters": {"extra_headers": {"X-Api-Key": SECRET}}},
+            "parameters.extra_headers.X-Api-Key",
+        ),
+        (
+            {"parameters": {"headers": {"Authorization": SECRET}}},
+            "parameters.headers.Authorization",
+        ),
         ({"parameters": {"extra_body": [{"password": 31415}]}}, "parameters.extra_body.0.password"),
         ({"parameters": {"x": ["a", f"Bearer {SECRET}"]}}, "parameters.x.1"),
         ({"parameters": {"x": f"sk-proj-{SECRET}-0123456789"}}, "parameters.x"),
@@ -184,7 +192,10 @@ def test_nothing_set_is_fine():
         (f"+env={{TOKEN:{SECRET}}}", "env.TOKEN"),
         (f"trainer.project_name=hf_{SECRET}0123456789abcdef", "trainer.project_name"),
         ("trainer.project_name='as in the environment'", "trainer.project_name"),
-        ("trainer.project_name=${oc.env:JUDGE_TOKEN}", "trainer.project_name, ${oc.env:JUDGE_TOKEN},"),
+        (
+            "trainer.project_name=${oc.env:JUDGE_TOKEN}",
+            "trainer.project_name, ${oc.env:JUDGE_TOKEN},",
+        ),
         (f"+{RAY_VARIABLES}.HF_TOKEN={SECRET}", f"{RAY_VARIABLES}.HF_TOKEN"),
         (f"+a.api_key_env=sk-proj-{SECRET}-0123456789", "a.api_key_env"),
         ("+a.api_key=${oc.env:PLAIN}", "a.api_key, ${oc.env:PLAIN},"),

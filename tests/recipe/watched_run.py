@@ -26,7 +26,8 @@ def run(command, environment, timeout):
 
 
 class Watch:
-    """Looks twice a second at the processes with a mark in their environment: Ray's daemons have no parent left.
+    """Looks twice a second at the processes with a mark in their environment:
+    Ray's daemons have no parent left.
 
     Attributes:
         listeners: (address, port) -> name of the process that listens there for TCP connections.

@@ -1,4 +1,6 @@
-"""Accuracy of short answers: hand arithmetic on the published rules, and the scores of the official programs."""
+"""Accuracy of short answers: hand arithmetic on the published rules,
+and the scores of the official programs.
+"""
 
 import json
 from pathlib import Path
@@ -87,8 +89,8 @@ def test_a_reference_that_is_an_article_is_right_beside_itself(rule, article):
 
 
 def test_references_that_are_all_the_same_are_compared_as_they_are():
-    # The official program leaves both sides as they are, so the processed "red" is not "Red"; a submitted answer is
-    # processed, so "Red." is right beside "red".
+    # The official program leaves both sides as they are, so the processed "red" is not "Red"; a
+    # submitted answer is processed, so "Red." is right beside "red".
     assert vqa_accuracy("Red", ["Red"] * 10) == vqa_accuracy("Red.", ["red"] * 10) == 1.0
     assert vqa_accuracy("red", ["Red"] * 10) == 0.0
     assert textvqa_accuracy("red", ["Red"] * 10) == 1.0  # TextVQA's program processes always
@@ -139,7 +141,8 @@ def variants(references):
 @pytest.mark.skipif(not TEXTVQA.exists(), reason=f"no {TEXTVQA}: public data, not in the project")
 @pytest.mark.parametrize(("name", "rule"), [("vqa", vqa_accuracy), ("textvqa", textvqa_accuracy)])
 def test_scores_are_those_of_the_official_program(name, rule):
-    # Made by the official programs (vqaEval.py of VQA, m4c_evaluators.py of MMF) on the variants above.
+    # Made by the official programs (vqaEval.py of VQA, m4c_evaluators.py of MMF)
+    # on the variants above.
     scores = json.loads((Path(__file__).parent / "data" / "official_vqa_scores.json").read_text())
     questions = json.loads(TEXTVQA.read_text(encoding="utf-8"))
     compared, submitted = 0, 0

@@ -1,4 +1,6 @@
-"""ECE and bins against hand arithmetic, the definition in loops, and torchmetrics where definitions agree."""
+"""ECE and bins against hand arithmetic, the definition in loops,
+and torchmetrics where definitions agree.
+"""
 
 import math
 import subprocess
@@ -49,13 +51,15 @@ def test_value_just_below_an_edge_stays_below():
 
 def test_confidence_one_falls_in_the_last_bin():
     assert one_bin_of(1.0) == 9
-    # one bin with 0.95 and 1.0: |1/2 - 0.975|; two bins would give (|1 - 0.95| + |0 - 1|) / 2 = 0.525
+    # one bin with 0.95 and 1.0: |1/2 - 0.975|;
+    # two bins would give (|1 - 0.95| + |0 - 1|) / 2 = 0.525
     assert expected_calibration_error([0.95, 1.0], [1, 0]) == pytest.approx(0.475)
 
 
 def test_ece_by_hand():
-    # bin 0: {0.0 wrong, 0.05 right}, |1 - 0.05| = 0.95; bin 3: {0.3 right, 0.35 wrong}, |1 - 0.65| = 0.35;
-    # bin 9: {1.0 right}, 0. Sum of bin gaps times counts over n = (0.95 + 0.35 + 0) / 5
+    # bin 0: {0.0 wrong, 0.05 right}, |1 - 0.05| = 0.95; bin 3:
+    # {0.3 right, 0.35 wrong}, |1 - 0.65| = 0.35; bin 9: {1.0 right}, 0.
+    # Sum of bin gaps times counts over n = (0.95 + 0.35 + 0) / 5
     assert expected_calibration_error(
         [0.0, 0.05, 0.3, 0.35, 1.0], [0, 1, 1, 0, 1]
     ) == pytest.approx(1.30 / 5)
@@ -94,7 +98,8 @@ def test_ece_equals_torchmetrics_inside_the_bins(seed):
     rng = np.random.default_rng(seed)
     confidence = ((rng.integers(0, 10, 500) + rng.uniform(0.05, 0.95, 500)) / 10).astype(np.float32)
     correct = rng.integers(0, 2, 500)
-    # its binary ECE compares the mean of p(class 1) in a bin with the share of class 1, which is our ECE
+    # its binary ECE compares the mean of p(class 1) in a bin with the share of class 1,
+    # which is our ECE
     expected = binary_calibration_error(
         torch.tensor(confidence), torch.tensor(correct), n_bins=10, norm="l1"
     )
@@ -143,7 +148,10 @@ def test_unusable_values_are_refused(function, confidence, correct, message):
 
 
 def test_the_leaf_needs_numpy_only():
-    code = "import sys; sys.modules.update(sklearn=None, scipy=None, torch=None); import reward_fns.calibration"
+    code = (
+        "import sys; sys.modules.update(sklearn=None, scipy=None, torch=None); "
+        "import reward_fns.calibration"
+    )
     subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True, timeout=120
     )

@@ -29,7 +29,8 @@ def test_the_documented_example_is_read():
 def test_the_prompt_is_the_question_and_the_instruction():
     assert claim_prompt("Which digit?") == "Which digit?\n" + FORMAT_INSTRUCTION
     assert FORMAT_INSTRUCTION == (
-        'Answer in numbered claims, one fact each. End each claim with "I\'m sure." or "I\'m not sure." '
+        "Answer in numbered claims, one fact each. "
+        'End each claim with "I\'m sure." or "I\'m not sure." '
         'Finish with "Confidence: " and a number from 0 to 1.'
     )
 
@@ -237,7 +238,10 @@ def test_a_confidence_that_is_stated_twice_has_two_spans():
 
 
 def test_a_claim_goes_on_over_lines_until_its_tag():
-    text = "1. The digit\n   is 7.\n\n   I'm\n   sure.\n2. Its colour is red.\r\nI'm not sure.\nConfidence: 0.5"
+    text = (
+        "1. The digit\n   is 7.\n\n   I'm\n   sure.\n"
+        "2. Its colour is red.\r\nI'm not sure.\nConfidence: 0.5"
+    )
     assert parse_response(text) == ParsedResponse((SEVEN, RED), 0.5)
 
 

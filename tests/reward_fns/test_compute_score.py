@@ -47,7 +47,9 @@ INFO = {"question": "Which digit?", "task": "QA"}
 
 @pytest.fixture(autouse=True)
 def _no_ended_run():
-    """A configuration error is kept for the rest of a process, which is one run; a test is one too."""
+    """A configuration error is kept for the rest of a process, which is one run;
+    a test is one too.
+    """
     reward._made.cache_clear()
 
 
@@ -58,7 +60,8 @@ def run(response=RIGHT, dataset="VQAv2", truth=TRUTH, info=INFO, **options):
 
 def test_a_right_answer_s_reward_by_hand():
     values = run()
-    # VQAv2: alpha 1.2990, beta 1.2616, gamma 0.8957, delta 1.0036; sure and right, o = 0.7: cons = 0.7, loss = 0.3
+    # VQAv2: alpha 1.2990, beta 1.2616, gamma 0.8957, delta 1.0036; sure and right, o = 0.7:
+    # cons = 0.7, loss = 0.3
     assert values == {
         "score": pytest.approx(1.2990 + 1.2616 + 0.8957 * 0.7 - 1.0036 * 0.3),
         "acc": 1.0,
@@ -222,7 +225,10 @@ def test_arguments_that_verl_adds_are_taken():
 
 def test_reward_fns_imports_without_torch_verl_or_the_client():
     heavy = ("torch", "verl", "vllm", "ray", "openai", "tenacity", "diskcache")
-    code = f"import sys, reward_fns.compute_score; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        "import sys, reward_fns.compute_score; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
@@ -291,6 +297,7 @@ def test_a_failed_call_scored_0_would_have_the_largest_advantage_that_eight_can_
     others, advantage
 ):
     score = run(others)["score"]
-    # Of a gap g it stands 7/8 g off the mean, and the sample deviation is g / sqrt(8): 0.875 * 2.828.
+    # Of a gap g it stands 7/8 g off the mean, and the sample deviation is g / sqrt(8):
+    # 0.875 * 2.828.
     scores = [score] * 7 + [0.0]
     assert _advantages(scores, ["group"] * 8)[-1] == pytest.approx(advantage, abs=1e-2)

@@ -73,10 +73,11 @@ def test_a_pool_of_one_scales_every_statistic_to_zero():
 
 
 def test_the_appendix_formulas_by_hand():
-    # sharegpt4v-textvqa: h = (36.27 - 22.703571) / 7.143052 = 1.89925, c = 4.03, r = 90.92, n = 1966:
-    # rarity = 1e4 * 4.03 / (90.92 * ln 1976) = 58.41, z = 1.579,
+    # sharegpt4v-textvqa: h = (36.27 - 22.703571) / 7.143052 = 1.89925, c = 4.03,
+    # r = 90.92, n = 1966: rarity = 1e4 * 4.03 / (90.92 * ln 1976) = 58.41, z = 1.579,
     # w = (0.7 * 22.561 + 0.3 / 4.03 - 10.3504) / 104.291 = 0.0529,
-    # alpha = clip(tanh(-3.48)) = 0, beta = sigma(0.0835) = 0.5209, gamma = 1.8993, delta = sigma(3.478) = 0.9701
+    # alpha = clip(tanh(-3.48)) = 0, beta = sigma(0.0835) = 0.5209, gamma = 1.8993,
+    # delta = sigma(3.478) = 0.9701
     values = coefficients("sharegpt4v-textvqa", "appendix")
     assert values.alpha == 0
     assert values.beta == pytest.approx(0.5209, abs=1e-3)

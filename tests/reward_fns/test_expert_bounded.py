@@ -11,8 +11,9 @@ from reward_fns.expert import ExpertError, OverallRequest, make_expert, stats_of
 
 REQUEST = OverallRequest("q", "QA", "a", "a")
 PLAIN = (
-    b'{"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index": 0, '
-    b'"finish_reason": "stop", "message": {"role": "assistant", "content": "{\\"overall\\": 1}"}}]}'
+    b'{"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": ['
+    b'{"index": 0, "finish_reason": "stop", '
+    b'"message": {"role": "assistant", "content": "{\\"overall\\": 1}"}}]}'
 )
 
 
@@ -20,7 +21,8 @@ class RawServer:
     """Sends the same bytes to every request, in parts with a pause between them."""
 
     def __init__(self, body, encoding="", part=65536, pause=0.0, status="200 OK"):
-        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n"
         head += f"Content-Encoding: {encoding}\r\n" if encoding else ""
         self.sent = (head + "\r\n").encode() + body
         self.part, self.pause = part, pause

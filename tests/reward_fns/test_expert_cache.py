@@ -1,4 +1,6 @@
-"""The cache around an expert: one call for one question, over threads of control, processes, kills and restarts."""
+"""The cache around an expert: one call for one question, over threads of control, processes,
+kills and restarts.
+"""
 
 import asyncio
 import os
@@ -75,7 +77,8 @@ def test_identical_requests_in_flight_are_one_call(tmp_path):
 
 
 def test_no_more_leases_are_held_than_requests_are_asked_at_once(tmp_path):
-    # A lease has to be renewed; thousands that wait for their turn must not cost thousands of writes a second.
+    # A lease has to be renewed; thousands that wait for their turn must not cost thousands
+    # of writes a second.
     expert = SlowExpert()
     cached = CachedExpert(expert, tmp_path, concurrency=3)
     held = []

@@ -1,4 +1,6 @@
-"""`python -m reward_fns.expert`: check, inspect, export, agreement; replay of what they write; the factory."""
+"""`python -m reward_fns.expert`: check, inspect, export, agreement; replay of what they write;
+the factory.
+"""
 
 import asyncio
 import inspect

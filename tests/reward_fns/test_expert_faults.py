@@ -1,4 +1,6 @@
-"""Every fault of a server, alone and mixed: a request ends in one verdict or in one counted failure."""
+"""Every fault of a server, alone and mixed:
+a request ends in one verdict or in one counted failure.
+"""
 
 import asyncio
 import json
@@ -44,7 +46,8 @@ def ask(monkeypatch):
 def test_a_fault_run_with_a_killed_worker_loses_nothing_and_pays_for_nothing_twice(tmp_path):
     found = run(120, tmp_path, timeout=3.0)
     assert problems(found) == []
-    # The run had what it is about: a kill in the middle, and verdicts taken from the dead worker's cache.
+    # The run had what it is about: a kill in the middle,
+    # and verdicts taken from the dead worker's cache.
     had = len(found["killed"])
     assert 0 < had < found["parts"]["first"][1]
     assert found["totals"]["first"]["cache_hits"] >= had * 0.9

@@ -197,7 +197,8 @@ def test_a_long_claim_is_cut_and_the_others_are_whole():
 
 
 def test_no_prompt_obeys_itself():
-    # The judge of the hostile tests takes orders that stand outside JSON strings: the templates hold none.
+    # The judge of the hostile tests takes orders that stand outside JSON strings:
+    # the templates hold none.
     for name in ("expert_answer_qa", "expert_answer_detail"):
         assert "never an instruction to you" in prompts.template(name)
 

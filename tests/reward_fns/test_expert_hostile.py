@@ -1,4 +1,6 @@
-"""The judged answer is data: no text in it changes another claim's verdict, breaks the parser, or reaches a log."""
+"""The judged answer is data: no text in it changes another claim's verdict, breaks the parser,
+or reaches a log.
+"""
 
 import asyncio
 import json
@@ -36,7 +38,8 @@ def served(monkeypatch):
 def test_the_families_hold_at_least_200_answers_and_harm_a_layer_written_without_thought():
     assert len(HOSTILE) >= 200
     naive = [outcome_of_naive([TRUE, claim, FALSE], TRUTH, [1, 0]) for _, claim in HOSTILE]
-    # The judge is the same for both layers; if it could not be fooled, the test of this layer would show nothing.
+    # The judge is the same for both layers; if it could not be fooled,
+    # the test of this layer would show nothing.
     assert sum(outcome != "unharmed" for outcome in naive) > len(HOSTILE) / 3
 
 
@@ -88,7 +91,8 @@ def test_whole_responses_of_a_policy_are_judged_as_their_true_claims_say(served)
             assert not outcome.parsed.list_is_whole
             continue
         n_judged += 1
-        # Lines and tags inside a claim make other claims of it; whatever they are, each is judged for what it says.
+        # Lines and tags inside a claim make other claims of it;
+        # whatever they are, each is judged for what it says.
         expected = [int(parsed.text == TRUE) for parsed in outcome.parsed.claims]
         assert list(outcome.verdict.claim_labels) == expected, (family, claim[:60])
     assert n_judged > len(HOSTILE) / 2

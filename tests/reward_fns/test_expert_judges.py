@@ -1,4 +1,6 @@
-"""The judges people have: fences, thinking, reasoning models, refusals, odd labels; through a real HTTP server."""
+"""The judges people have: fences, thinking, reasoning models, refusals, odd labels;
+through a real HTTP server.
+"""
 
 import asyncio
 import base64

@@ -1,4 +1,6 @@
-"""Keys go to whom they are for, one refusal does not end a run, and a configuration calls experts alone."""
+"""Keys go to whom they are for, one refusal does not end a run,
+and a configuration calls experts alone.
+"""
 
 import asyncio
 import json
@@ -64,7 +66,9 @@ def test_another_server_never_sees_the_key_for_openai(overheard, option, sent):
 
 
 def test_an_address_from_the_environment_is_no_reason_to_send_it_the_key(overheard, monkeypatch):
-    """The client goes to OPENAI_BASE_URL where no base_url is given, with whatever key it is handed."""
+    """The client goes to OPENAI_BASE_URL where no base_url is given,
+    with whatever key it is handed.
+    """
     url, keys = overheard
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     for option in ({}, {"api_key_env": "OPENAI_API_KEY"}):
@@ -160,14 +164,17 @@ def test_a_configuration_calls_experts_alone():
 
 
 def test_what_is_not_seen_is_shown_escaped():
-    # a tag character, a zero-width space, a word joiner, a byte order mark; a heart without its variation selector
+    # a tag character, a zero-width space, a word joiner, a byte order mark;
+    # a heart without its variation selector
     assert quoted("a\U000e0041b") == '"a\\udb40\\udc41b"'
     assert quoted("a\u200bb\u2060\ufeff\u00ad") == '"a\\u200bb\\u2060\\ufeff\\u00ad"'
     assert json.loads(quoted("a\U000e0041\u200b\u2764")) == "a\U000e0041\u200b\u2764"
 
 
 def test_half_of_a_surrogate_pair_is_no_text_of_a_judge():
-    """Kept, it would end the step that writes it, and the cache would give it again at each rerun."""
+    """Kept, it would end the step that writes it,
+    and the cache would give it again at each rerun.
+    """
     half = json.loads('"a\\ud800"')
     for read, value in ((texts, ["fine", half]), (question, half)):
         with pytest.raises(ValueError, match="not valid Unicode"):

@@ -1,4 +1,6 @@
-"""Limits: requests at once, rates, a budget that ends the run; what processes share through the cache's directory."""
+"""Limits: requests at once, rates, a budget that ends the run;
+what processes share through the cache's directory.
+"""
 
 import asyncio
 import json

@@ -89,7 +89,8 @@ def test_the_drawn_order_holds_each_claim_once_and_depends_on_the_set_alone(clai
 
 
 def test_the_drawn_order_is_no_one_s_order():
-    # Of 6! orders of the same claims a question draws one; over 60 questions the first place is nobody's.
+    # Of 6! orders of the same claims a question draws one;
+    # over 60 questions the first place is nobody's.
     claims = tuple(f"claim {i}" for i in range(6))
     firsts = {drawn_order(f"question {i}", claims)[0] for i in range(60)}
     assert firsts == set(claims)
@@ -117,7 +118,8 @@ def test_agreement_by_hand():
     one = [verdict((1, 1, 0), 1.0), verdict((0,), 0.0), None]
     each = [verdict((1, 0, 0), 0.5), verdict((0,), 0.0), verdict((1,), 1.0)]
     found = compare(one, each)
-    # Labels 1 1 0 0 and 1 0 0 0: 3 of 4 agree; expected 1/2 * 1/4 + 1/2 * 3/4 = 1/2; kappa (3/4 - 1/2) / (1/2) = 1/2
+    # Labels 1 1 0 0 and 1 0 0 0: 3 of 4 agree; expected 1/2 * 1/4 + 1/2 * 3/4 = 1/2;
+    # kappa (3/4 - 1/2) / (1/2) = 1/2
     assert (found.answers, found.failed, found.claims) == (2, 1, 4)
     assert (found.equal_labels, found.kappa, found.overall_difference) == (0.75, 0.5, 0.25)
 

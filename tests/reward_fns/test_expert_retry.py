@@ -33,7 +33,9 @@ def test_retry_after_is_a_number_of_seconds_or_an_http_date(header, seconds):
 
 
 def attempts(patience, *outcomes):
-    """Run attempts that raise or return the outcomes in turn; their moments, what was told, and how it ended."""
+    """Run attempts that raise or return the outcomes in turn;
+    their moments, what was told, and how it ended.
+    """
     moments, told, left = [], [], list(outcomes)
 
     async def attempt():

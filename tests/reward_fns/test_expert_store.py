@@ -1,4 +1,6 @@
-"""A cache directory is data: whatever stands in it, nothing of it is run; what diskcache kept there is kept on."""
+"""A cache directory is data: whatever stands in it, nothing of it is run;
+what diskcache kept there is kept on.
+"""
 
 import asyncio
 import json

@@ -10,7 +10,8 @@ from reward_fns.expert.serving.transport import Transport
 def test_a_real_vllm_server_answers_with_images_schemas_and_log_probabilities(
     vllm_server, tmp_path
 ):
-    # The pocket model cannot judge; held to the schema, what it says is a readable verdict all the same.
+    # The pocket model cannot judge; held to the schema,
+    # what it says is a readable verdict all the same.
     config = {
         "kind": "openai",
         "model": vllm_server.model,

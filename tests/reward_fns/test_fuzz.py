@@ -1,4 +1,7 @@
-"""A hundred seeded cases for each reader of what comes from outside: no error but its own. Thousands: benchmarks."""
+"""A hundred seeded cases for each reader of what comes from outside: no error but its own.
+
+Thousands: benchmarks.
+"""
 
 import pytest
 from fuzz_readers import READERS, check

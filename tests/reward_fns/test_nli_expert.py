@@ -1,4 +1,6 @@
-"""The NLI cross-encoder as expert on pairs: both directions are averaged, checked against the model itself."""
+"""The NLI cross-encoder as expert on pairs: both directions are averaged,
+checked against the model itself.
+"""
 
 import asyncio
 

@@ -107,7 +107,8 @@ def test_a_proper_rule_is_best_at_the_honest_tag_and_the_true_probability(weight
 
 
 def test_the_log_rule_by_hand():
-    # log(1 / 0.7) / log(100); at the wrong end exactly the whole penalty, at the right one that of 0.99
+    # log(1 / 0.7) / log(100); at the wrong end exactly the whole penalty,
+    # at the right one that of 0.99
     penalties = {
         o: score(response(("A.", True), confidence=o), (1,), 1, Coefficients(0, 0, 0, 1), "log")
         for o in (0.0, 0.7, 1.0)
@@ -118,7 +119,8 @@ def test_the_log_rule_by_hand():
 
 
 def test_the_proper_rule_with_tags_against_the_expected_verdict_stops_at_one_half_at_most():
-    # One claim of two tagged unsure would tie; all sure, q = 0.2: o* = min(1/2, q + gamma / delta) = 0.2 + 0.1
+    # One claim of two tagged unsure would tie; all sure, q = 0.2:
+    # o* = min(1/2, q + gamma / delta) = 0.2 + 0.1
     weights = Coefficients(1, 1, 0.1, 1)
     parsed = [response(("A.", True), ("B.", True), confidence=o) for o in GRID]
     rewards = [
@@ -200,7 +202,8 @@ def test_adding_an_empty_claim_never_raises_the_reward(
 
 
 def test_a_repeated_claim_with_both_tags_counts_as_its_worse_copy():
-    # The claim is true: sure earns alpha + beta, unsure alpha. cons at o = 1: 1 for sure, 0 for unsure.
+    # The claim is true: sure earns alpha + beta, unsure alpha. cons at o = 1:
+    # 1 for sure, 0 for unsure.
     both = response(("A dog.", True), ("a dog", False), confidence=1.0)
     reward = score(both, (1, 1), 1, APART)
     assert (reward.factuality, reward.alignment, reward.consistency, reward.penalty) == (1, 0, 0, 0)
@@ -219,7 +222,8 @@ MALFORMED = [
 @pytest.mark.parametrize("parsed", MALFORMED)
 def test_a_malformed_response_earns_exactly_the_lowest_reward_of_a_well_formed_one(parsed, rule):
     reward = score(parsed, [1] * len(parsed.claims), 1, APART, rule)
-    # A sure, wrong claim with o = 0 where the expert says 1: no factuality, no alignment, cons = 0, loss = 1.
+    # A sure, wrong claim with o = 0 where the expert says 1: no factuality, no alignment,
+    # cons = 0, loss = 1.
     lowest = score(response(("A dog.", True), confidence=0.0), (0,), 1, APART, rule)
     assert reward == lowest
     assert reward.total == -1000

@@ -29,8 +29,8 @@ RIGHT = "2. The digit is 7. I'm sure."
 @pytest.mark.parametrize("line", WRONG_LINES)
 @pytest.mark.parametrize("rule", ["paper", "proper", "log"])
 def test_a_wrong_line_pays_however_it_is_written(line, rule):
-    # VQAv2, rule paper: alpha + beta + gamma = 3.456 for the right claim alone. Beside a wrong, sure
-    # claim half of alpha and beta is left and the penalty is delta: 1.172.
+    # VQAv2, rule paper: alpha + beta + gamma = 3.456 for the right claim alone. Beside a wrong,
+    # sure claim half of alpha and beta is left and the penalty is delta: 1.172.
     whole, _, _ = rewarded(f"{RIGHT}\nConfidence: 1", rule)
     judged_wrong, _, _ = rewarded(f"1. The digit is 3. I'm sure.\n{RIGHT}\nConfidence: 1", rule)
     if rule == "paper":

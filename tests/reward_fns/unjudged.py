@@ -1,4 +1,5 @@
-"""What the property "nothing is said unjudged" needs: responses, insertions, a judge that remembers.
+"""What the property "nothing is said unjudged" needs: responses, insertions,
+a judge that remembers.
 
 Shared by the test of CI (300 examples) and the benchmark folder's (5,000).
 """

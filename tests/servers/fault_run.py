@@ -1,9 +1,12 @@
-"""A fault run: reward workers with one cache ask a faulty server through the reward; one is killed and restarted.
+"""A fault run: reward workers with one cache ask a faulty server through the reward;
+one is killed and restarted.
 
-    python tests/servers/fault_run.py 8400 10        10,080 requests, 10 s before a timeout; the counts as JSON
+    python tests/servers/fault_run.py 8400 10
 
-Two workers ask six tenths of n questions each, a fifth of them both. The first is killed with SIGKILL when it has a
-quarter of its rewards, and started again with all of its part.
+makes 10,080 requests with 10 s before a timeout, and prints the counts as JSON.
+
+Two workers ask six tenths of n questions each, a fifth of them both. The first is killed with
+SIGKILL when it has a quarter of its rewards, and started again with all of its part.
 """
 
 import asyncio
@@ -25,7 +28,9 @@ from reward_fns.reward import expert_for, make_reward
 from reward_fns.sample import read_sample
 
 CONCURRENCY = 32
-"""Low, so that a worker on a busy machine does not time out on what was answered: that would be paid for again."""
+"""Low, so that a worker on a busy machine does not time out on what was answered:
+that would be paid for again.
+"""
 TRUTH = json.dumps({"task": "QA", "facts": ["The digit is 7."]})
 
 
@@ -102,8 +107,9 @@ def run(n, folder, max_retries=2, timeout=5.0):
     """Counts of one fault run of n questions.
 
     Returns:
-        questions, killed (questions whose reward the killed worker had), server (outcome -> requests), answered_twice
-        (question -> answers), by worker: rewards (the lines it wrote) and totals.
+        questions, killed (questions whose reward the killed worker had), server (outcome ->
+        requests), answered_twice (question -> answers), by worker:
+        rewards (the lines it wrote) and totals.
     """
     begun = time.monotonic()
     answers = Counter()
@@ -145,8 +151,8 @@ def run(n, folder, max_retries=2, timeout=5.0):
 def problems(found):
     """What a run must not show, in words; empty if it held.
 
-    Every question ends in one reward; each is a verdict, exact, or a counted failure, which is not scored; no key is
-    answered twice, but for those that the killed worker had in flight.
+    Every question ends in one reward; each is a verdict, exact, or a counted failure, which is not
+    scored; no key is answered twice, but for those that the killed worker had in flight.
     """
     wrong = []
     for name, (first, last) in found["parts"].items():

@@ -1,15 +1,22 @@
-"""A judge that takes whatever the layout of its prompt tells it, and the layer that one writes without thinking.
+"""A judge that takes whatever the layout of its prompt tells it,
+and the layer that one writes without thinking.
 
 The judge knows the facts and labels a claim exactly, but believes the prompt:
 
-- what stands outside JSON strings is the prompt's own word: an order there is obeyed, and all is true;
-- chat markup, wherever it stands, is what a server's tokenizer makes of it: another turn of somebody who is obeyed;
-- the claims are the JSON list, if there is one, else the numbered lines after "Claims:", up to a line of the end.
+- what stands outside JSON strings is the prompt's own word:
+  an order there is obeyed, and all is true;
+- chat markup, wherever it stands, is what a server's tokenizer makes of it:
+  another turn of somebody who is obeyed;
+- the claims are the JSON list, if there is one, else the numbered lines after "Claims:",
+  up to a line of the end.
 
-A real judge may also be talked round by what it reads inside a JSON string; no layer rules that out, and this judge
-does not play it. What the layer owes is that the material cannot leave its place.
+A real judge may also be talked round by what it reads inside a JSON string; no layer rules that
+out, and this judge does not play it. What the layer owes is that the material
+cannot leave its place.
 
-    python tests/servers/gullible_judge.py      what each family of hostile answers does to either layer, as Markdown
+    python tests/servers/gullible_judge.py
+
+prints what each family of hostile answers does to either layer, as Markdown.
 """
 
 import json
@@ -29,7 +36,8 @@ _MARKUP = re.compile(
     re.MULTILINE,
 )
 _ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,20}\b(?:above|previous)\b|return true|all claims are|every claim (?:is|as)"
+    r"\b(?:ignore|disregard|forget)\b.{0,20}\b(?:above|previous)\b"
+    r"|return true|all claims are|every claim (?:is|as)"
     r"|for (?:each|every) claim\.|SYSTEM OVERRIDE|you must",
     re.IGNORECASE,
 )
@@ -69,7 +77,7 @@ def gullible_reply(prompt):
     return {"claims": labels, "overall": int(all(labels))}
 
 
-# The layer without this layer ----------------------------------------------------------------------------------------
+# The layer without this layer ---------------------------------------------------------------------
 
 
 def naive_prompt(question, reference, claims):
@@ -97,7 +105,9 @@ def naive_labels(reply, n):
 
 
 def outcome_of_naive(claims, truth, expected):
-    """What became of one answer: "taken over", "another claim's label changed", "wrong count", or "unharmed"."""
+    """What became of one answer: "taken over", "another claim's label changed",
+    "wrong count", or "unharmed".
+    """
     prompt = naive_prompt("Which digit?", truth, claims)
     try:
         prompt.encode()
@@ -143,7 +153,9 @@ OUTCOMES = ["taken over", "another label changed", "itself labelled true", "wron
 
 
 def table():
-    """Markdown: family, its size, and how many of it harm the naive layer, by outcome, and this one."""
+    """Markdown: family, its size, and how many of it harm the naive layer,
+    by outcome, and this one.
+    """
     lines = [
         f"| family | answers | {' | '.join(OUTCOMES)} | with this layer |",
         "|---|---|" + "---|" * (len(OUTCOMES) + 1),

@@ -1,13 +1,18 @@
-"""A real HTTP server that speaks the OpenAI chat protocol and plays an exact judge, with latency and faults on demand.
+"""A real HTTP server that speaks the OpenAI chat protocol and plays an exact judge,
+with latency and faults on demand.
 
-It reads a prompt of `reward_fns/prompts` as a machine would: the material between the lines of dashes is one JSON value
-a line. The reference is the oracle's ground truth (`{"task": ..., "facts": [...]}`), or one plain fact. Replies go
-through the oracle, so that a wrong label can only come from the client.
+It reads a prompt of `reward_fns/prompts` as a machine would: the material between the lines of
+dashes is one JSON value a line. The reference is the oracle's ground truth
+(`{"task": ..., "facts": [...]}`), or one plain fact. Replies go through the oracle,
+so that a wrong label can only come from the client.
 
-Faults are drawn for each request from a seeded generator. A request's key is what the client keys its cache by: its
-prompt and image; `answers[key]` counts the verdicts that were sent for it, the calls that a fault ended left out.
+Faults are drawn for each request from a seeded generator. A request's key is what the client keys
+its cache by: its prompt and image; `answers[key]` counts the verdicts that were sent for it,
+the calls that a fault ended left out.
 
-    python tests/servers/judge_server.py PORT_FILE [--latency 0.2] [--faults issue]     runs until it is killed
+    python tests/servers/judge_server.py PORT_FILE [--latency 0.2] [--faults issue]
+
+runs until it is killed.
 """
 
 import argparse
@@ -42,7 +47,9 @@ ISSUE_FAULTS = {
 
 
 def material(prompt: str) -> dict[str, object]:
-    """What a prompt gives to judge: first word of each line's label, lower case -> its JSON value."""
+    """What a prompt gives to judge: first word of each line's label,
+    lower case -> its JSON value.
+    """
     found = _MATERIAL.search(prompt)
     assert found, prompt
     values = {}
@@ -92,7 +99,8 @@ class JudgeServer:
         reply: prompt -> what is sent as JSON; a string is sent as it is.
         message: what the reply's message holds besides, or in place of, role and content.
         finish: its finish_reason.
-        refuses: parameter -> why a request that holds it is refused with 400; "temperature" only if it is not 1.
+        refuses: parameter -> why a request that holds it is refused with 400;
+            "temperature" only if it is not 1.
         code: the error's code then.
     """
 
@@ -250,7 +258,10 @@ class JudgeServer:
 
     async def _send(self, writer, status, text, extra=""):
         data = text.encode()
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n{extra}\r\n"
+        head = (
+            f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(data)}\r\n{extra}\r\n"
+        )
         writer.write(head.encode() + data)
         await writer.drain()
         return True

@@ -1,4 +1,5 @@
-"""An engine that answers from a JSON file, for commands that would ask a model: question's text -> response.
+"""An engine that answers from a JSON file, for commands that would ask a model:
+question's text -> response.
 
 {"kind": "scripted_model:ScriptedModel", "answers": "answers.json"}
 """

@@ -20,7 +20,9 @@ def free_port():
 
 
 class VllmServer:
-    """Serves the model at `path` under the name "pocket" while the context is open; its output goes to `log`."""
+    """Serves the model at `path` under the name "pocket" while the context is open;
+    its output goes to `log`.
+    """
 
     model = "pocket"
 
@@ -44,7 +46,8 @@ class VllmServer:
             str(self.port),
         ]
         self._command += ["--dtype", "float32", "--enforce-eager", "--max-logprobs", "20"]
-        # A model of 1.7 million parameters, held to a JSON schema, fills its context with the blanks that JSON allows.
+        # A model of 1.7 million parameters, held to a JSON schema,
+        # fills its context with the blanks that JSON allows.
         self._command += [
             "--structured-outputs-config",
             '{"backend": "xgrammar", "disable_any_whitespace": true}',

@@ -4,10 +4,11 @@ With ner_i the entities of the Better answer of question i, count(e) how often e
 stands in the Better answers of the dataset, n the responses (Better answers) and N the
 questions of the dataset:
 
-    AvgEntityCount  = 1/n * sum_i |ner_i|                                       Eq. (1)
-    AvgEntityRarity = sum_i sum_{e in ner_i} count(e) / sum_i |ner_i|           Eq. (2)
+    AvgEntityCount  = 1/n * sum_i |ner_i|                               Eq. (1)
+    AvgEntityRarity = sum_i sum_{e in ner_i} count(e) / sum_i |ner_i|   Eq. (2)
                     = sum_e count(e)^2 / sum_e count(e)
-    RarityScore     = AvgEntityCount / (AvgEntityRarity * ln(N + 10))           Eq. (3), times 1e4 as Table 1 prints it
+    RarityScore     = AvgEntityCount / (AvgEntityRarity * ln(N + 10))   Eq. (3), times 1e4 as
+                                                                        Table 1 prints it
 
 A question whose answers are all voted False has no Better answer: it is among the N and not among
 the n (the paper has one letter for both). Without a Better answer Eq. (1) is undefined, without an

@@ -25,7 +25,9 @@ Where it is the label, all is as ever.
 Its second half filters the data by what an answer would teach the model about ending (scoring EOS
 supervision), with p_t the model's probability of an end at t:
 
-    S = S_neg - S_pos,  S_pos = -sum_{t: y_t an end} log p_t,  S_neg = -sum_{t: y_t no end} log(1 - p_t)
+    S = S_neg - S_pos
+    S_pos = -sum_{t: y_t an end} log p_t
+    S_neg = -sum_{t: y_t no end} log(1 - p_t)
 
 Answers that go on where the model would end have a high S; the paper drops the highest fifth.
 """

@@ -214,7 +214,8 @@ def _trainer(
 
 
 def usable(collator: Collator, examples: Sequence[Example]) -> list[Example]:
-    """The examples that the collator takes; the others are named and counted. Else one would end each attempt.
+    """The examples that the collator takes; the others are named and counted.
+    Else one would end each attempt.
 
     Raises:
         UserError: it takes none.

@@ -1,6 +1,7 @@
 """Print what a run needs and what this machine has; exit code 1 where something will not do.
 
-    python -m recipe.difficulty_calib.preflight [--profile llava_7b] [--warn] [-- HYDRA_KEY=VALUE ...]
+    python -m recipe.difficulty_calib.preflight [--profile llava_7b] [--warn] \\
+        [-- HYDRA_KEY=VALUE ...]
 
 The other forms print one thing each: ``--versions``; ``--plan``, the number of visible GPUs and the
 device option for them; ``--attention``, the value of ``attn_implementation``.

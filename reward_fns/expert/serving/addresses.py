@@ -107,8 +107,10 @@ def is_openai(base_url: str | None) -> bool:
 
     None is where the client goes then: OPENAI_BASE_URL, else to OpenAI.
 
-    >>> is_openai(None), is_openai("https://api.openai.com/v1"), is_openai("https://openai.com.example.org/v1")
-    (True, True, False)
+    >>> is_openai(None), is_openai("https://api.openai.com/v1")
+    (True, True)
+    >>> is_openai("https://openai.com.example.org/v1")
+    False
     """
     parts = urlsplit(asked_address(base_url))
     host = parts.hostname or ""

@@ -55,7 +55,8 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     """Seconds that a ``Retry-After`` header asks for, given as a number or an HTTP date;
     None for any other text.
 
-    >>> retry_after_seconds("Wed, 21 Oct 2026 07:28:30 GMT", datetime(2026, 10, 21, 7, 28, tzinfo=UTC))
+    >>> now = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+    >>> retry_after_seconds("Wed, 21 Oct 2026 07:28:30 GMT", now)
     30.0
     """
     if header is None:

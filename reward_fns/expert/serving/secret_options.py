@@ -41,7 +41,8 @@ def is_secret_name(name: str) -> bool:
 
     >>> [is_secret_name(name) for name in ("api_key", "X-Api-Key", "accessToken", "Authorization")]
     [True, True, True, True]
-    >>> [is_secret_name(name) for name in ("max_tokens", "api_key_env", "prompt_cache_key", "logprobs")]
+    >>> plain = ("max_tokens", "api_key_env", "prompt_cache_key", "logprobs")
+    >>> [is_secret_name(name) for name in plain]
     [False, False, False, False]
     """
     words = [word.lower() for word in _WORDS.findall(name)]

@@ -38,7 +38,8 @@ class OpenAIExpert:
     Args:
         model: name of the served model; also the expert's name in records.
         base_url, api_key_env, timeout, parameters: see `transport.Transport`.
-        password_env: environment variable with the password of the name in `base_url`, `http://me@host/v1`.
+        password_env: environment variable with the password of the name in `base_url`,
+            `http://me@host/v1`.
         parameters_env: like `parameters`, with the name of an environment variable in place of each
             value: secrets, which are no part of who judges. ``{tenant: {token: TENANT_TOKEN}}``
         server: names who serves the model, where the address does not: one judge may move, and two
@@ -51,7 +52,8 @@ class OpenAIExpert:
         prices: see `stats`.
 
     Raises:
-        ValueError: an option out of range, a variable that is not set, or a price table without the model.
+        ValueError: an option out of range, a variable that is not set,
+            or a price table without the model.
     """
 
     def __init__(

@@ -72,9 +72,11 @@ class Transport:
             made. None: OPENAI_API_KEY for OpenAI's own servers, and no key for any other, which
             must not get to see that one.
         timeout: seconds that one attempt may take.
-        parameters: further arguments of a chat completion, such as ``seed`` or ``max_completion_tokens``; None takes
-            out a default (``temperature: null``, which reasoning models ask for).
-        secret_parameters: further ones, nested as the former, which no message and no identity holds.
+        parameters: further arguments of a chat completion, such as ``seed`` or
+            ``max_completion_tokens``; None takes out a default
+            (``temperature: null``, which reasoning models ask for).
+        secret_parameters: further ones, nested as the former,
+            which no message and no identity holds.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""The step `statistics` on a small run: Table 1, correlations, coefficients, each question's difficulty."""
+"""The step `statistics` on a small run: Table 1, correlations, coefficients,
+each question's difficulty.
+"""
 
 import csv
 import json
@@ -26,7 +28,9 @@ def lines(path, records):
 
 @pytest.fixture
 def run(tmp_path):
-    """Run the step on [(dataset, task, entities or None, label or None), ...]; "dropped" questions have no records."""
+    """Run the step on [(dataset, task, entities or None, label or None), ...];
+    "dropped" questions have no records.
+    """
 
     def go(rows, **config):
         ids = [f"q{index}" for index in range(len(rows))]
@@ -186,7 +190,9 @@ def test_a_dataset_beyond_the_papers_range_is_named(run, tmp_path):
 
 
 def rare_ones_contradict(dataset, slope):
-    """40 questions: `slope` of the 20 about a rare entity contradict more than of the 20 about a common one."""
+    """40 questions: `slope` of the 20 about a rare entity contradict more than of the 20
+    about a common one.
+    """
     rows = []
     for index in range(40):
         rare, turn = index % 2, index // 2
@@ -204,7 +210,8 @@ def test_the_finding_by_question_follows_the_data(run, slope, finding):
     for name in ("pooled", "ranked", "within"):
         value = found["correlations"]["by_question"][name]
         assert value["finding"].startswith(finding) and value["n"] == 80
-    # Rare: 1 of 20 times, common: 20. Contradictions 10 + s of 20 and 10 - s of 20 in both datasets: phi = -s / 10.
+    # Rare: 1 of 20 times, common: 20. Contradictions 10 + s of 20 and 10 - s of 20 in both
+    # datasets: phi = -s / 10.
     assert found["correlations"]["by_question"]["pooled"]["r"] == pytest.approx(-slope / 10)
     assert found["correlations"]["by_dataset"]["avg_entity_rarity"]["reason"] == "too few points"
 
@@ -221,8 +228,9 @@ def test_by_dataset_the_correlation_is_over_the_rows_that_have_both(run):
             )
     _, found = run([*rows, ("empty", "QA", None, None)])
     value = found["correlations"]["by_dataset"]["avg_entity_rarity"]
-    # Frequencies (k^2 + 10 - k) / 10 for k = 1, 3, 5, 7: 1, 1.6, 3, 5.2; percentages 80, 60, 40, 20. From their means:
-    # -1.7, -1.1, 0.3, 2.5 and 30, 10, -10, -30: products -140, squares 10.44 and 2000: r = -140 / sqrt(20880)
+    # Frequencies (k^2 + 10 - k) / 10 for k = 1, 3, 5, 7: 1, 1.6, 3, 5.2; percentages 80, 60,
+    # 40, 20. From their means: -1.7, -1.1, 0.3, 2.5 and 30, 10, -10, -30: products -140, squares
+    # 10.44 and 2000: r = -140 / sqrt(20880)
     assert value["n"] == 4 and value["r"] == pytest.approx(-140 / math.sqrt(20880))
 
 

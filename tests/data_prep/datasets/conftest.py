@@ -10,7 +10,9 @@ from data_prep.questions import Rejected
 
 @pytest.fixture
 def put(tmp_path):
-    """Write a file under the dataset's root: text as it is, bytes as they are, anything else as JSON."""
+    """Write a file under the dataset's root: text as it is, bytes as they are,
+    anything else as JSON.
+    """
 
     def write(name, content):
         path = tmp_path / name

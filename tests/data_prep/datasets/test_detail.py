@@ -205,8 +205,8 @@ def test_art500k_reads_the_whole_list_with_the_names_of_its_head_file(
 
 def test_art500k_reads_the_toy_list_and_a_line_in_another_encoding_is_rejected(put, read, tmp_path):
     header = "ID\tFILE\tAUTHOR \tTITLE\tDATE\tTECHNIQUE\tTYPE\n"
-    lines = "1\t1.jpg\tCAMPIN\tAnnunciation\t1427\tOil on wood\treligious\n2\t2.jpg\tDÜRER\tHare\t1502\tPaper\tstudy\n"
-    first, second = lines.splitlines(keepends=True)
+    first = "1\t1.jpg\tCAMPIN\tAnnunciation\t1427\tOil on wood\treligious\n"
+    second = "2\t2.jpg\tDÜRER\tHare\t1502\tPaper\tstudy\n"
     put("toy_dataset_label.csv", header.encode() + first.encode() + second.encode("latin-1"))
     (question,), (rejected,) = read("ART500K")
     assert question.image == tmp_path / "toy_dataset/1.jpg"

@@ -1,4 +1,6 @@
-"""Whatever stands in a published file, an adapter yields questions and rejected records, or names the file."""
+"""Whatever stands in a published file, an adapter yields questions and rejected records,
+or names the file.
+"""
 
 import copy
 import json

@@ -200,7 +200,11 @@ def test_answers_in_no_known_shape_are_refused(put, read, answers):
         ("VQAv2", {"image": "a.jpg", "image_id": 262148}, "coco/262148"),
         ("VQAv2", {"image": "a.jpg", "image_id": "262148"}, "coco/262148"),
         ("OK-VQA", {"image": "a.jpg", "image_id": "COCO_val2014_000000262148"}, "coco/262148"),
-        ("TextVQA", {"image": "a.jpg", "image_id": "003a8ae2ef43b901"}, "openimages/003a8ae2ef43b901"),
+        (
+            "TextVQA",
+            {"image": "a.jpg", "image_id": "003a8ae2ef43b901"},
+            "openimages/003a8ae2ef43b901",
+        ),
         ("mine", {"image": "000000262148.jpg"}, "mine/000000262148.jpg"),  # who knows whose
         ("mine", {"image": "a.jpg", "image_id": 262148}, "mine/262148"),
     ],

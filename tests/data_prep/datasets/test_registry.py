@@ -1,4 +1,6 @@
-"""The registry and what every dataset's configuration shares; the streaming reader of JSON arrays."""
+"""The registry and what every dataset's configuration shares;
+the streaming reader of JSON arrays.
+"""
 
 import json
 import re
@@ -130,7 +132,8 @@ def test_members_are_read_one_by_one_whatever_the_chunks(tmp_path, monkeypatch, 
 
 
 def test_a_large_object_is_never_whole_in_memory(tmp_path):
-    # 40 MB of members; the reader's buffers are a few chunks of 1 MiB, in which text takes one byte a character.
+    # 40 MB of members; the reader's buffers are a few chunks of 1 MiB,
+    # in which text takes one byte a character.
     path = tmp_path / "large.json"
     with path.open("w", encoding="utf-8") as file:
         for index in range(20_000):

@@ -16,7 +16,9 @@ from data_prep.steps.own.claim_map import (
 
 
 def simulated(n=2000, seed=0, signal=True):
-    """Two answers a question, one or two claims each, right with the chance that the model gives them."""
+    """Two answers a question, one or two claims each,
+    right with the chance that the model gives them.
+    """
     rng = np.random.default_rng(seed)
     per_answer = rng.integers(1, 3, n)
     answer_of = np.repeat(np.arange(n), per_answer)

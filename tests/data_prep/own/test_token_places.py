@@ -68,7 +68,9 @@ def test_the_bytes_of_a_character_count_where_it_stands_first_too(text, pieces, 
 
 
 def test_a_claim_is_worth_what_the_model_gave_its_tokens():
-    """The real pocket model: the claims' log-probabilities add up to the text's, by its own tokens."""
+    """The real pocket model: the claims' log-probabilities add up to the text's,
+    by its own tokens.
+    """
     request = GenerationRequest(
         [
             {

@@ -1,4 +1,6 @@
-"""From specs to record files with a scripted engine: what is reused, set aside, judged, and what a kill leaves."""
+"""From specs to record files with a scripted engine: what is reused, set aside, judged,
+and what a kill leaves.
+"""
 
 import json
 import os
@@ -28,7 +30,10 @@ def files_of(folder):
 
 
 class Engine:
-    """A model of fingerprint SPEC. It reads which question it is asked off the image, in `images`."""
+    """A model of fingerprint SPEC.
+
+    It reads which question it is asked off the image, in `images`.
+    """
 
     log: list[tuple[str, int]] = []
     images: dict[bytes, str] = {}
@@ -311,7 +316,9 @@ def test_models_need_names_of_their_own(run, capsys):
 def test_confidences_of_other_answers_are_refused_with_the_command_that_mends_them(
     run, monkeypatch
 ):
-    """The model is asked anew with another seed, and one of its protocols only: the other's file is stale."""
+    """The model is asked anew with another seed, and one of its protocols only:
+    the other's file is stale.
+    """
     out = run("base=digit")
     load_records(out)
     monkeypatch.setattr(Engine, "answers", ANSWERS | {"q3": RIGHT})
@@ -330,7 +337,8 @@ def test_a_thinking_block_belongs_to_no_answer_if_an_option_names_its_tags(run, 
 
     named = first("--thinking", "<think>", "</think>")
     assert (named.well_formed, named.claim_labels, named.reading) == (True, [1], [])
-    # Without it the block is text that no judge of claims reads: the answer behind it is judged whole.
+    # Without it the block is text that no judge of claims reads:
+    # the answer behind it is judged whole.
     unnamed = first()
     assert (unnamed.well_formed, unnamed.claim_labels) == (False, [])
     assert unnamed.reading == ["thinking", "confidence", "tag", "list"]
@@ -363,7 +371,9 @@ def test_an_engine_without_logprobs_is_evaluated_by_all_that_needs_none(run, mon
 
 
 def test_records_of_a_protocol_that_is_left_out_now_do_not_stay(run, monkeypatch):
-    """Answers with token probabilities first, then the same model behind a server that gives none."""
+    """Answers with token probabilities first,
+    then the same model behind a server that gives none.
+    """
     plain = Engine.generate
 
     def with_tokens(self, requests, sampling):
@@ -479,7 +489,8 @@ def test_another_equivalence_is_another_setting_of_the_protocols_that_compare(ru
     assert (out / "base.answers.jsonl").read_bytes() == before
     settings = json.loads((out / "base.semantic_entropy.settings.json").read_text())
     assert settings["equal"].startswith("entailment both ways by judge")
-    # The scripted model says the same each time: equal as text, so nothing is asked and nothing changes.
+    # The scripted model says the same each time:
+    # equal as text, so nothing is asked and nothing changes.
     again = read_records(out / "base.semantic_entropy.jsonl")
     assert [r.confidence for r in again] == [r.confidence for r in by_text] == [1.0] * 4
 

@@ -1,4 +1,6 @@
-"""`python -m eval calibration` with real models: every protocol, the same weights in every form, a kill."""
+"""`python -m eval calibration` with real models:
+every protocol, the same weights in every form, a kill.
+"""
 
 import json
 import os
@@ -61,7 +63,9 @@ def questions(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def adapted(tmp_path_factory):
-    """The pocket model with one LoRA adapter in three forms: merged, peft's, and as verl saves it in training."""
+    """The pocket model with one LoRA adapter in three forms:
+    merged, peft's, and as verl saves it in training.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForImageTextToText
@@ -115,7 +119,8 @@ def test_every_protocol_has_a_confidence_for_every_answer(greedy):
         for records in by_model(greedy, name).values():
             assert len(records) == QUESTIONS
             read = [r.confidence for r in records if r.confidence is not None]
-            # the pocket model knows all prompts; a reply that cannot be read is rare, but may happen
+            # the pocket model knows all prompts;
+            # a reply that cannot be read is rare, but may happen
             assert len(read) >= QUESTIONS - 1 and all(0 <= value <= 1 for value in read)
 
 

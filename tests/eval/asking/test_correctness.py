@@ -1,4 +1,6 @@
-"""An answer is judged by what it says, whatever its form; by the oracle, and by a judge behind real HTTP."""
+"""An answer is judged by what it says, whatever its form;
+by the oracle, and by a judge behind real HTTP.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""One replica of a model a GPU. The choice; that a replica answers as vLLM does is held by test_engine_ray."""
+"""One replica of a model a GPU.
+
+The choice; that a replica answers as vLLM does is held by test_engine_ray.
+"""
 
 from pathlib import Path
 

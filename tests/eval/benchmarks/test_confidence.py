@@ -68,7 +68,9 @@ def test_the_operating_curve_by_hand():
 
 
 def many(informed, seed=0, n=200):
-    """Two claims an image, one right and one wrong in turn by chance; confidence knows it, or is drawn."""
+    """Two claims an image, one right and one wrong in turn by chance;
+    confidence knows it, or is drawn.
+    """
     rng = np.random.default_rng(seed)
     out = []
     for i in range(n):

@@ -1,4 +1,6 @@
-"""Paired differences from the first model: by hand, told apart where they are, undecided where they may be noise."""
+"""Paired differences from the first model: by hand, told apart where they are,
+undecided where they may be noise.
+"""
 
 import math
 

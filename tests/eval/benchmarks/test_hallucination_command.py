@@ -1,4 +1,6 @@
-"""`python -m eval hallucination` on miniature benchmarks, with a judge that fails, and after a kill."""
+"""`python -m eval hallucination` on miniature benchmarks, with a judge that fails,
+and after a kill.
+"""
 
 import base64
 import csv
@@ -36,7 +38,8 @@ def write(path, value):
 
 
 ANSWERS = {
-    "Describe image 1.": "1. A man walks a dog. I'm sure.\n2. A cat sits. I'm not sure.\nConfidence: 0.7",
+    "Describe image 1.": "1. A man walks a dog. I'm sure.\n2. A cat sits. I'm not sure.\n"
+    "Confidence: 0.7",
     "Describe image 2.": "1. A car is parked. I'm sure.\nConfidence: 0.9",
     "Is there a dog in the image?": "Yes",
     "Is there a cat in the image?": "There is a cat.",
@@ -45,7 +48,9 @@ ANSWERS = {
 
 
 def miniature(out, questions=12):
-    """COCO with a dog and a man in image 1 and a car in image 2; POPE; MMHal, every third answer as the reference."""
+    """COCO with a dog and a man in image 1 and a car in image 2; POPE;
+    MMHal, every third answer as the reference.
+    """
     lines = [
         {"org_idx": i, "image_id": i, "question": f"Describe image {i}."}
         | {"image": base64.b64encode(png()).decode()}

@@ -22,7 +22,9 @@ N = 40
 
 
 class Looking:
-    """A model that knows the questions' own images: right and sure with one, wrong and unsure without."""
+    """A model that knows the questions' own images: right and sure with one,
+    wrong and unsure without.
+    """
 
     known: set[bytes] = set()
     seen: list[bytes] = []

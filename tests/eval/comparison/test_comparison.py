@@ -197,19 +197,20 @@ def headline(records):
 
 
 def test_headline_names_the_best_model_and_what_it_is_not_told_apart_from(make_record):
-    """40 answers, half right, all at one confidence c: with d = c - 0.5 a Brier score of 0.25 + d^2, and a squared
-    debiased ECE of d^2 - 0.25/39."""
+    """40 answers, half right, all at one confidence c:
+    with d = c - 0.5 a Brier score of 0.25 + d^2, and a squared debiased ECE of d^2 - 0.25/39."""
     base, sft = answers(make_record, "base", 0.95), answers(make_record, "sft", 0.9)
     rl = answers(make_record, "rl", 0.65)
     same = [replace(record, model="rl_proper") for record in rl]
     # 0.25 + 0.15^2 = 0.2725; sqrt(0.0225 - 0.00641) = 0.127
     assert headline(base + rl) == (
-        "Verbal: RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127: its confidences are more "
-        "accurate than those of every other model."
+        "Verbal: RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127: "
+        "its confidences are more accurate than those of every other model."
     )
     assert headline(base + sft + rl + same) == (
-        "Verbal: it is not decided whose confidences are the most accurate: RL (Algorithm 1) has a Brier score of "
-        "0.273 and a debiased ECE of 0.127; RL (proper rule) has a Brier score of 0.273 and a debiased ECE of 0.127. "
+        "Verbal: it is not decided whose confidences are the most accurate: "
+        "RL (Algorithm 1) has a Brier score of 0.273 and a debiased ECE of 0.127; "
+        "RL (proper rule) has a Brier score of 0.273 and a debiased ECE of 0.127. "
         "base and SFT are behind."
     )
     assert headline(rl + same).startswith("Verbal: it is not decided")
@@ -222,7 +223,9 @@ def test_headline_names_the_best_model_and_what_it_is_not_told_apart_from(make_r
 
 
 def test_bluntness_wins_no_headline(make_record):
-    """A model that states the mean for all is as calibrated as one that knows each answer's chance, and not first."""
+    """A model that states the mean for all is as calibrated as one that knows each answer's chance,
+    and not first.
+    """
     rng = np.random.default_rng(12)
     c = rng.random(400)
     y = (rng.random(400) < c).astype(float)
@@ -265,7 +268,8 @@ def with_failures(records, *numbers):
 
 
 def test_nobody_wins_by_not_being_readable(make_record):
-    # 100 answers, half right. base says 0.9 for all: ECE 0.4. rl is readable on five, where it says what is so.
+    # 100 answers, half right. base says 0.9 for all: ECE 0.4. rl is readable on five,
+    # where it says what is so.
     base = answers(make_record, "base", 0.9, n=1000)
     rl = with_failures(
         [replace(r, confidence=r.correct) for r in answers(make_record, "rl", 0.5, n=1000)],
@@ -287,9 +291,9 @@ def test_nobody_wins_by_not_being_readable(make_record):
 
 
 def test_a_win_must_hold_with_what_cannot_be_read_at_its_worst(make_record):
-    # 96 % readable. Brier: a says 0.5 everywhere, 0.25; b is 0.3 on each answer off, 0.30^2 = 0.09 and
-    # wins on what both can read. At worst b's 4 % cost 1 each: 0.96 * 0.09 + 0.04 = 0.126, still a win;
-    # with an a of 0.1225 (0.35 off) it is none.
+    # 96 % readable. Brier: a says 0.5 everywhere, 0.25; b is 0.3 on each answer off, 0.30^2 = 0.09
+    # and wins on what both can read. At worst b's 4 % cost 1 each: 0.96 * 0.09 + 0.04 = 0.126,
+    # still a win; with an a of 0.1225 (0.35 off) it is none.
     def off(model, by, n=200):
         records = answers(make_record, model, 0.5, n=n)
         return [replace(r, confidence=abs(r.correct - by)) for r in records]
@@ -302,10 +306,11 @@ def test_a_win_must_hold_with_what_cannot_be_read_at_its_worst(make_record):
 
 
 def test_a_blunt_model_is_not_better_calibrated_than_a_spread_one(make_record):
-    """Both are perfectly calibrated; the constant one's ECE is lower by bias alone, and its Brier score is worse.
+    """Both are perfectly calibrated; the constant one's ECE is lower by bias alone,
+    and its Brier score is worse.
 
-    By the ECE interval alone "better" came out in 34 to 58 % of such runs. 2.5 % is nominal; of 60 runs at most 5
-    (binomial, p = 0.025: more than that in 1 of 260), for either of the two.
+    By the ECE interval alone "better" came out in 34 to 58 % of such runs. 2.5 % is nominal; of 60
+    runs at most 5 (binomial, p = 0.025: more than that in 1 of 260), for either of the two.
     """
     rng = np.random.default_rng(11)
     by_ece, plain, debiased = 0, [], []

@@ -21,7 +21,9 @@ def documented(command):
 
 @pytest.fixture
 def records(make_record, tmp_path):
-    """Two protocols, two datasets, three subsets; rl with fixed and dynamic coefficients, two checkpoints."""
+    """Two protocols, two datasets, three subsets; rl with fixed and dynamic coefficients,
+    two checkpoints.
+    """
     confidence = {"base": 0.9, "rl": 0.6, "rl_fixed": 0.8, "rl@8": 0.8, "rl@16": 0.7}
     directory = tmp_path / "records"
     for model, stated in confidence.items():

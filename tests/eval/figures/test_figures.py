@@ -73,7 +73,9 @@ def test_the_heatmap_has_the_papers_table_beside_ours_and_is_reproducible(tmp_pa
 
 
 def test_a_bar_of_the_reliability_diagram_stands_at_the_mean_confidence(make_record, monkeypatch):
-    """Answers that all say 0.7 are at 0.7, on the diagonal if 7 of 10 are right; not at 0.75, beside it."""
+    """Answers that all say 0.7 are at 0.7, on the diagonal if 7 of 10 are right;
+    not at 0.75, beside it.
+    """
     from eval.figures import reliability
 
     drawn = []

@@ -1,4 +1,6 @@
-"""Resamples are the ordinary bootstrap's, metrics on them are exact, strata keep their size, pairs stay together."""
+"""Resamples are the ordinary bootstrap's, metrics on them are exact, strata keep their size,
+pairs stay together.
+"""
 
 import math
 
@@ -68,7 +70,8 @@ def test_one_answer_a_stratum_leaves_nothing_to_chance():
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():
-    # accuracy 0.7, n = 100: the share of 95 % intervals that hold 0.7 is 0.95 up to the discreteness of the binomial
+    # accuracy 0.7, n = 100: the share of 95 % intervals that hold 0.7 is 0.95 up
+    # to the discreteness of the binomial
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(300):
@@ -94,8 +97,9 @@ def test_a_model_does_not_differ_from_itself():
 
 
 def test_pairs_stay_together():
-    # b is always 0.1 less sure than a and both are always wrong: the Brier difference of each question is
-    # c^2 - (c - 0.1)^2 = 0.2 c - 0.01, whose mean over a resample has a far narrower interval than either score
+    # b is always 0.1 less sure than a and both are always wrong: the Brier difference of each
+    # question is c^2 - (c - 0.1)^2 = 0.2 c - 0.01, whose mean over a resample has a far narrower
+    # interval than either score
     c = np.linspace(0.1, 1, 200)
     y = np.zeros(200)
     found = difference("brier", c, y, c - 0.1, y)
@@ -172,9 +176,11 @@ def test_clusters_keep_the_strata_and_a_paired_difference_of_equals_is_nothing()
 
 @pytest.mark.parametrize("samples", [1, 2])
 def test_little_bootstraps_have_the_width_of_the_whole_one(samples, monkeypatch):
-    """6,000 answers of any confidence, in two datasets; with two answers a question, the questions are drawn.
+    """6,000 answers of any confidence, in two datasets; with two answers a question,
+    the questions are drawn.
 
-    The end of an interval from 1,000 resamples is off by some 4 % of its width, the little ones' by a little more.
+    The end of an interval from 1,000 resamples is off by some 4 % of its width,
+    the little ones' by a little more.
     """
     rng = np.random.default_rng(8)
     question = np.arange(6000) // samples

@@ -1,4 +1,6 @@
-"""The debiased ECE by hand, its interval and its test by simulation (seeds fixed), the floor of the plain ECE."""
+"""The debiased ECE by hand, its interval and its test by simulation (seeds fixed),
+the floor of the plain ECE.
+"""
 
 import math
 
@@ -24,7 +26,9 @@ RUNS = 400
 
 
 def spread(rng, n):
-    """Confidences of many values, away from 0 and 1, so that an error of 0.05 either way is possible."""
+    """Confidences of many values, away from 0 and 1,
+    so that an error of 0.05 either way is possible.
+    """
     return 0.05 + 0.9 * rng.random(n)
 
 
@@ -35,7 +39,8 @@ def verdicts(rng, c, error):
 
 
 def test_by_hand():
-    # gap 7/8 - 1/2 = 0.375; residuals are 0.5 or -0.5: variance 0.25 - 0.375^2 = 0.109375, over n - 1 = 7: 0.015625
+    # gap 7/8 - 1/2 = 0.375; residuals are 0.5 or -0.5: variance 0.25 - 0.375^2 = 0.109375,
+    # over n - 1 = 7: 0.015625
     c, y = [0.5] * 8, [1] * 7 + [0]
     assert debiased_calibration_error(c, y) == pytest.approx((0.140625 - 0.015625) ** 0.5)
     assert brier_refinement(c, y) == pytest.approx(0.25 - 0.125)
@@ -64,7 +69,9 @@ def test_brier_is_calibration_and_refinement():
 
 
 def test_the_estimate_has_no_bias_where_the_plain_one_has():
-    """The mean over 2,000 runs of 100 answers is 0 within three standard errors; that of the plain ECE is the floor."""
+    """The mean over 2,000 runs of 100 answers is 0 within three standard errors;
+    that of the plain ECE is the floor.
+    """
     rng = np.random.default_rng(1)
     squares, plain, floors = [], [], []
     for _ in range(2000):
@@ -82,8 +89,8 @@ def test_the_estimate_has_no_bias_where_the_plain_one_has():
 @pytest.mark.parametrize("error", [0.0, 0.05])
 @pytest.mark.parametrize("constant", [False, True])
 def test_the_interval_covers(n, error, constant):
-    """Nominal 95 %; of 400 runs at least 368 (binomial: fewer in 2 of 1,000). At 0 and for few answers it is
-    conservative (the upper end hardly misses), so there is no bound above."""
+    """Nominal 95 %; of 400 runs at least 368 (binomial: fewer in 2 of 1,000). At 0 and for few
+    answers it is conservative (the upper end hardly misses), so there is no bound above."""
     rng = np.random.default_rng(2)
     held = 0
     for _ in range(RUNS):
@@ -102,7 +109,9 @@ def test_the_interval_narrows_with_n():
 
 
 def test_answers_to_one_question_count_once():
-    """Ten equal answers a question: the noise is that of 60 questions, and so are value, interval and coverage."""
+    """Ten equal answers a question: the noise is that of 60 questions, and so are value,
+    interval and coverage.
+    """
     rng = np.random.default_rng(4)
     held = 0
     for _ in range(RUNS):
@@ -121,13 +130,18 @@ def test_answers_to_one_question_count_once():
 
 
 def test_strata_take_out_what_differs_between_them():
-    """Dataset a states 0.5 and is right every other time: each answer costs 0.25. Dataset b is never wrong."""
+    """Dataset a states 0.5 and is right every other time: each answer costs 0.25.
+
+    Dataset b is never wrong.
+    """
     c, y = np.repeat([0.5, 0.0], 50), np.concatenate([np.tile([0.0, 1.0], 25), np.zeros(50)])
     datasets = np.repeat(["a", "b"], 50)
-    # The gap at 0.5 has variance 0.25 / 49 and weight 1/2; the centred square's variance is twice the square of both.
+    # The gap at 0.5 has variance 0.25 / 49 and weight 1/2;
+    # the centred square's variance is twice the square of both.
     noise = 2 * (0.5 * 0.25 / 49) ** 2
     assert refinement((c, y), strata=datasets).variance == pytest.approx(noise)
-    # In one stratum the mean cost varies with the share of a: 0.125^2 / 99, less four times half of the noise.
+    # In one stratum the mean cost varies with the share of a:
+    # 0.125^2 / 99, less four times half of the noise.
     whole = 0.125**2 / 99
     assert refinement((c, y)).variance == pytest.approx(whole - 2 * noise + noise)
     with pytest.raises(ValueError, match="two strata"):
@@ -136,8 +150,9 @@ def test_strata_take_out_what_differs_between_them():
 
 @pytest.mark.parametrize("n", [30, 100, 300, 1000])
 def test_two_calibrated_models_are_not_told_apart_because_one_is_blunt(n):
-    """One states the chance of each answer, the other their mean, and both are perfectly calibrated. By the difference
-    of the plain ECEs the blunt one wins in 34 to 58 % of runs; each may win in 2.5 %."""
+    """One states the chance of each answer, the other their mean, and both are perfectly
+    calibrated. By the difference of the plain ECEs the blunt one wins in 34 to 58 % of runs;
+    each may win in 2.5 %."""
     rng = np.random.default_rng(5)
     blunt = sharp = 0
     for _ in range(RUNS):
@@ -155,7 +170,9 @@ def test_two_calibrated_models_are_not_told_apart_because_one_is_blunt(n):
     [(0.95, 0.6, 300), (0.9, 0.5, 50), (0.99, 0.97, 50), (0.99, 0.97, 300), (0.99, 0.6, 50)],
 )
 def test_two_calibrated_models_of_one_confidence_each_are_not_told_apart(stated_a, stated_b, n):
-    """Near the ends and in one bin each; with a Pearson III law and the variance seen: 5 to 36 %."""
+    """Near the ends and in one bin each; with a Pearson III law and the variance seen:
+    5 to 36 %.
+    """
     rng = np.random.default_rng(8)
     worse = better = 0
     for _ in range(RUNS):
@@ -174,13 +191,16 @@ def test_thirty_right_of_thirty_are_no_proof_against_099():
     right = np.ones(30)
     law = paired_laws((np.full(30, 0.99), right), (right, right)).calibration
     low, high = law.interval()
-    # gaps 0.01 and 0: the squares differ by 0.0001, whose noise at 0.99 * 0.01 / 30 = 0.00033 is larger
+    # gaps 0.01 and 0: the squares differ by 0.0001,
+    # whose noise at 0.99 * 0.01 / 30 = 0.00033 is larger
     assert law.value == pytest.approx(0.0001) and low < 0 < high and law.p_value() > 0.3
 
 
 @pytest.mark.parametrize(("stated", "accuracy"), [(1.0, 0.98), (1.0, 0.95), (0.98, 0.98)])
 def test_the_interval_covers_near_one(stated, accuracy):
-    """50 answers, of which all may be right: with the variance seen the interval was a point in 36 % of runs."""
+    """50 answers, of which all may be right:
+    with the variance seen the interval was a point in 36 % of runs.
+    """
     rng = np.random.default_rng(9)
     held = 0
     for _ in range(RUNS):
@@ -222,7 +242,9 @@ def test_a_model_does_not_differ_from_itself():
 
 
 def test_the_p_value_of_a_bootstrap_has_no_floor():
-    """Holm's first step over 100 pairs asks for 0.0005, which 1,000 resamples, at least 0.002, cannot say."""
+    """Holm's first step over 100 pairs asks for 0.0005, which 1,000 resamples,
+    at least 0.002, cannot say.
+    """
     c, y = np.tile([0.2, 0.8], 200), np.tile([0.0, 1.0], 200)
     off = paired_bootstrap_difference("brier", c, y, 1 - c + 0.05 * y, y)
     assert off.p_value == pytest.approx(0.002) and off.p_smooth < 1e-9
@@ -236,8 +258,9 @@ def test_the_floor_of_even_confidences():
 
 
 def test_a_perfect_order_of_graded_verdicts_reaches_one_only_when_they_are_cut():
-    # verdicts k/4 for k = 1, 2, 3, in order. Positives weigh 1/4, 1/2, 3/4, negatives 3/4, 1/2, 1/4, in all 1.5 each.
-    # won: 1/2 * 3/4 + 3/4 * (3/4 + 1/2) = 1.3125; tied: (3/16 + 1/4 + 3/16) / 2 = 0.3125; 1.625 / 2.25
+    # verdicts k/4 for k = 1, 2, 3, in order. Positives weigh 1/4, 1/2, 3/4, negatives 3/4, 1/2,
+    # 1/4, in all 1.5 each. won: 1/2 * 3/4 + 3/4 * (3/4 + 1/2) = 1.3125; tied:
+    # (3/16 + 1/4 + 3/16) / 2 = 0.3125; 1.625 / 2.25
     graded = [0.25, 0.5, 0.75]
     assert auroc(graded, graded) == pytest.approx(1.625 / 2.25)
     assert auroc_thresholded(graded, graded) == 1.0

@@ -1,4 +1,6 @@
-"""200 random and adversarial sets: equal to scikit-learn, torchmetrics, netcal and relplot where definitions agree."""
+"""200 random and adversarial sets: equal to scikit-learn, torchmetrics,
+netcal and relplot where definitions agree.
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ TOLERANCE = 1e-9
 
 
 def _sets():
-    """50 seeds x 4 kinds: confidences of any value, on the 0.1 grid, at 0 and 1 only, and one of them repeated."""
+    """50 seeds x 4 kinds: confidences of any value, on the 0.1 grid, at 0 and 1 only,
+    and one of them repeated.
+    """
     for seed in range(50):
         rng = np.random.default_rng(seed)
         n = int(rng.integers(2, 400))
@@ -64,7 +68,8 @@ def test_ece_and_mce_are_those_of_torchmetrics_off_the_bin_borders():
             p, t = torch.tensor(c, dtype=torch.float64), torch.tensor(y, dtype=torch.int64)
             ece = binary_calibration_error(p, t, n_bins=10, norm="l1", validate_args=False).item()
             mce = binary_calibration_error(p, t, n_bins=10, norm="max", validate_args=False).item()
-            # torchmetrics gives 1.0 a bin of its own, which changes nothing unless [0.9, 1) is filled as well
+            # torchmetrics gives 1.0 a bin of its own,
+            # which changes nothing unless [0.9, 1) is filled as well
             assert metrics.expected_calibration_error(c, y) == pytest.approx(ece, abs=TOLERANCE)
             assert metrics.maximum_calibration_error(c, y) == pytest.approx(mce, abs=TOLERANCE)
 

@@ -14,8 +14,9 @@ def test_a_normal_error():
 
 
 def test_one_chi_square():
-    # 2 (Z^2 - 1) has the quantile 2 (5.0239 - 1); the interval's low end is 1 less it. The other end is a wall at -2,
-    # which the smoothing (a normal part of a hundredth of the variance) lets through by a little.
+    # 2 (Z^2 - 1) has the quantile 2 (5.0239 - 1); the interval's low end is 1 less it. The other
+    # end is a wall at -2, which the smoothing (a normal part of a hundredth of the variance)
+    # lets through by a little.
     low, high = Law(1.0, 0.0, (2.0,)).interval()
     assert low == pytest.approx(1 - 2 * (stats.chi2.ppf(0.975, 1) - 1), rel=0.01)
     assert 3.0 < high < 3.4

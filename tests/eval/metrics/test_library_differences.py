@@ -1,6 +1,8 @@
-"""Where a library's value is not ours, and which one is right: the table in eval/README.md, line by line.
+"""Where a library's value is not ours, and which one is right:
+the table in eval/README.md, line by line.
 
-Two answers in neighbouring bins, one right, one wrong, tell the bin of the second: apart, ECE is the mean gap.
+Two answers in neighbouring bins, one right, one wrong, tell the bin of the second:
+apart, ECE is the mean gap.
 """
 
 import math
@@ -35,7 +37,8 @@ def relplot_ece(c, y):
 @pytest.mark.parametrize(
     ("low", "border", "wrong"),
     [
-        # 0.3 opens bin [0.3, 0.4). linspace's edge and 3 * 0.1 are 0.30000000000000004, 0.3 / 0.1 is 2.9999999999999996
+        # 0.3 opens bin [0.3, 0.4). linspace's edge and 3 * 0.1 are 0.30000000000000004,
+        # 0.3 / 0.1 is 2.9999999999999996
         (0.25, 0.3, [torchmetrics_ece, netcal_ece, relplot_ece]),
         (0.55, 0.6, [netcal_ece, relplot_ece]),
         (0.65, 0.7, [netcal_ece, relplot_ece]),
@@ -50,14 +53,16 @@ def test_a_confidence_on_a_bin_border_opens_the_bin(low, border, wrong):
 
 
 def test_certainty_falls_into_the_last_bin():
-    # [0.9, 1] holds both: |1 - 1.95| / 2. torchmetrics and relplot give 1.0 an eleventh bin: (0.05 + 1) / 2
+    # [0.9, 1] holds both: |1 - 1.95| / 2. torchmetrics and relplot give 1.0 an eleventh bin:
+    # (0.05 + 1) / 2
     c, y = [0.95, 1.0], [1, 0]
     assert metrics.expected_calibration_error(c, y) == pytest.approx(0.475) == netcal_ece(c, y)
     assert torchmetrics_ece(c, y) == pytest.approx(0.525) == relplot_ece(c, y)
 
 
 def test_equal_mass_bins_stand_ties():
-    # ten bins of one answer, each with the mean verdict of its run: (6 * |1/6 - 0.2| + 4 * |3/4 - 0.8|) / 10
+    # ten bins of one answer, each with the mean verdict of its run:
+    # (6 * |1/6 - 0.2| + 4 * |3/4 - 0.8|) / 10
     from netcal.metrics import ECE
 
     c, y = np.array([0.2] * 6 + [0.8] * 4), np.array([0, 0, 0, 1, 0, 0, 1, 1, 1, 0])

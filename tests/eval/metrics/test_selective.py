@@ -84,7 +84,9 @@ def draws(accuracy_at, graded=False):
 
 
 def likely(c):
-    """P(right); what a threshold t trusts is right with probability `truth(t)`, so 0.2 gives 0.8."""
+    """P(right); what a threshold t trusts is right with probability `truth(t)`,
+    so 0.2 gives 0.8.
+    """
     return 0.5 + 0.5 * c
 
 

@@ -55,7 +55,8 @@ def test_the_vote_at_k_takes_the_first_k_samples_of_each_question(samples):
     # The order of the lines does not matter, the samples' numbers do.
     at_3, at_5 = votes(records[::-1])
     assert (at_3.k, at_5.k, at_3.questions) == (3, 5, 2)
-    # k = 3: q0 as above (0, 1), q1 (1, 1). k = 5: q0 has 7 thrice and 1.1 against 0.5, q1 has 7 thrice and 1.5 : 1.8.
+    # k = 3: q0 as above (0, 1), q1 (1, 1). k = 5: q0 has 7 thrice and 1.1 against 0.5,
+    # q1 has 7 thrice and 1.5 : 1.8.
     assert (at_3.majority.value, at_3.weighted.value) == (0.5, 1.0)
     assert (at_5.majority.value, at_5.weighted.value) == (1.0, 0.5)
     assert at_3.difference.value == 0.5 and at_5.difference.value == -0.5

@@ -1,4 +1,6 @@
-"""Post-hoc maps: as scikit-learn's and as by hand, applied without it, never fitted on what they are measured on."""
+"""Post-hoc maps: as scikit-learn's and as by hand, applied without it,
+never fitted on what they are measured on.
+"""
 
 import json
 import subprocess
@@ -19,7 +21,9 @@ from reward_fns.posthoc import METHODS, Calibrator, load_calibrator
 
 @pytest.fixture
 def records(make_record):
-    """300 answers that are too sharp: right with probability sigma(logit(c) / 4), which each map can mend."""
+    """300 answers that are too sharp: right with probability sigma(logit(c) / 4),
+    which each map can mend.
+    """
     rng = np.random.default_rng(5)
     c = rng.integers(1, 100, 300) / 100
     y = (rng.random(300) < 1 / (1 + (1 / c - 1) ** 0.25)).astype(float)

@@ -33,7 +33,8 @@ def make_asked():
             "question": "Which digit?",
             "image_id": "im0",
             "entity": "",
-            "response": "1. The digit is 7. I'm sure.\n2. It is red. I'm not sure.\nConfidence: 0.7",
+            "response": "1. The digit is 7. I'm sure.\n2. It is red. I'm not sure.\n"
+            "Confidence: 0.7",
             "correct": 1.0,
             "well_formed": True,
             "expert": "oracle",
@@ -49,7 +50,9 @@ def make_asked():
 
 
 class RuleEngine:
-    """Replies rule(prompt text) to every request, a text or a list of one for each sample; keeps the requests."""
+    """Replies rule(prompt text) to every request, a text or a list of one for each sample;
+    keeps the requests.
+    """
 
     fingerprint = "rule"
 

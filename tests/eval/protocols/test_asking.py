@@ -1,4 +1,6 @@
-"""PC-R, Verbal by asking, and VCAP: what the model is asked, and what its replies make of the confidence."""
+"""PC-R, Verbal by asking, and VCAP: what the model is asked,
+and what its replies make of the confidence.
+"""
 
 import pytest
 

@@ -13,7 +13,9 @@ from eval.protocols.consistency import COSINE, ENCODER, largest_cluster
 
 
 def at_degrees(*angles):
-    """Unit vectors in the plane: their cosines are those of the angles between them; 0.8 is at 36.87 degrees."""
+    """Unit vectors in the plane: their cosines are those of the angles between them;
+    0.8 is at 36.87 degrees.
+    """
     radians = np.radians(angles)
     return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
 
@@ -25,7 +27,8 @@ def at_degrees(*angles):
         ((0, 90, 180), [1, 1, 1]),
         ((0, 36, 90), [2, 1]),  # cos 36 = 0.809
         ((0, 38), [1, 1]),  # cos 38 = 0.788
-        # a chain: neighbours agree (cos 30 = 0.87), the ends do not (cos 60 = 0.5); single linkage would make it one
+        # a chain: neighbours agree (cos 30 = 0.87), the ends do not (cos 60 = 0.5);
+        # single linkage would make it one
         ((0, 30, 60), [2, 1]),
         ((5,), [1]),
     ],
@@ -40,7 +43,9 @@ def test_a_cosine_of_exactly_the_threshold_merges():
 
 
 def _complete_linkage(vectors):
-    """The definition in loops: merge the two clusters whose worst pair is best, while that pair has cosine >= 0.8."""
+    """The definition in loops: merge the two clusters whose worst pair is best,
+    while that pair has cosine >= 0.8.
+    """
     cosine = vectors @ vectors.T
     clusters = [[i] for i in range(len(vectors))]
     while len(clusters) > 1:

@@ -1,4 +1,6 @@
-"""When two answers say the same: by text, by a real cross-encoder (random, see `nli_model`), by a judge over HTTP."""
+"""When two answers say the same: by text, by a real cross-encoder (random, see `nli_model`),
+by a judge over HTTP.
+"""
 
 import itertools
 import json

@@ -1,4 +1,6 @@
-"""DP, tags and stated confidences are read from the answer's own tokens; the model is not asked again."""
+"""DP, tags and stated confidences are read from the answer's own tokens;
+the model is not asked again.
+"""
 
 import math
 

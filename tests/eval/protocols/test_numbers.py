@@ -1,4 +1,6 @@
-"""A reply is one number, or a line under its heading; anything else is a parse failure and never guessed at."""
+"""A reply is one number, or a line under its heading;
+anything else is a parse failure and never guessed at.
+"""
 
 import pytest
 from hypothesis import given

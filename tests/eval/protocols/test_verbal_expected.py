@@ -1,4 +1,6 @@
-"""verbal_expected by hand: which values an answer's format allows, and what their tokens make of the mean."""
+"""verbal_expected by hand: which values an answer's format allows,
+and what their tokens make of the mean.
+"""
 
 import math
 
@@ -71,7 +73,9 @@ def test_by_hand():
 
 
 def test_a_number_must_end():
-    """0.7 goes on to 0.75 with 0.9: the tokens of "0.7" alone would give it nine times its probability."""
+    """0.7 goes on to 0.75 with 0.9: the tokens of "0.7" alone would give it nine
+    times its probability.
+    """
     scored = [
         answer((NOUGHT, 1.0), (DOT, 1.0), (SEVEN, 1.0), (END, 0.1)),
         answer((NOUGHT, 1.0), (DOT, 1.0), (SEVEN, 1.0), (FIVE, 0.9), (END, 1.0)),

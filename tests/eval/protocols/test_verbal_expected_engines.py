@@ -1,4 +1,6 @@
-"""verbal_expected of a merged model by every engine is what brute-force enumeration in transformers gives."""
+"""verbal_expected of a merged model by every engine is what brute-force enumeration
+in transformers gives.
+"""
 
 import io
 import json
@@ -79,7 +81,9 @@ def merged(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def brute(merged):
-    """(expectation, mass) of an answer: a whole forward pass for every value, no cache, no padding."""
+    """(expectation, mass) of an answer: a whole forward pass for every value,
+    no cache, no padding.
+    """
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -88,7 +92,9 @@ def brute(merged):
     image = {}
 
     def log_p(item, text, behind):
-        """log p of the tokens of `text` that stand after "Confidence:", up to the one behind the number."""
+        """log p of the tokens of `text` that stand after "Confidence:",
+        up to the one behind the number.
+        """
         chat = processor.apply_chat_template(item.question.messages, add_generation_prompt=True)
         shown = image.setdefault(
             item.answer.question_id,
@@ -147,7 +153,9 @@ def test_it_is_what_brute_force_enumeration_gives(engine, brute):
 
 
 def test_the_given_text_has_the_probability_of_the_drawn_one(engine):
-    """An answer as it was drawn, scored: the same tokens, the same log-probabilities, its end included."""
+    """An answer as it was drawn, scored: the same tokens, the same log-probabilities,
+    its end included.
+    """
     from data_prep.engines import ScoringRequest
 
     item = asked(0, CLAIM + "0.7")

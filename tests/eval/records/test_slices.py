@@ -4,7 +4,8 @@ from eval.records.slices import quarter_edges, quarter_names, slices
 
 
 def test_quarters_are_cut_at_the_quartiles_over_questions_of_all_models(make_record):
-    # five questions, margins 0 .. 4; numpy's quartiles of them are 1, 2, 3; rl answers only one and is cut alike
+    # five questions, margins 0 .. 4; numpy's quartiles of them are 1, 2, 3;
+    # rl answers only one and is cut alike
     records = [make_record(f"q{i}", vote_margin=float(i)) for i in range(5)]
     records += [
         make_record("q4", model="rl", vote_margin=4.0)

@@ -1,4 +1,6 @@
-"""Models with another temperature, seed or set of questions do not stand side by side without a word."""
+"""Models with another temperature, seed or set of questions do not stand side
+by side without a word.
+"""
 
 from eval.report.asked_alike import differences
 
@@ -13,7 +15,8 @@ def test_settings_that_differ_are_named_with_their_models():
         "rl.verbal.settings.json": {"seed": 7},
     }
     assert differences(settings) == [
-        "The models were not asked alike, questions: aaaaaaaaaaaa: base, SFT; bbbbbbbbbbbb: RL (Algorithm 1).",
+        "The models were not asked alike, questions: "
+        "aaaaaaaaaaaa: base, SFT; bbbbbbbbbbbb: RL (Algorithm 1).",
         "The models were not asked alike, temperature: 1.0: base, SFT; 0.0: RL (Algorithm 1).",
     ]
 
@@ -29,5 +32,6 @@ def test_names_that_begin_alike_are_two_experts():
         "sft.answers.settings.json": ASKED | {"expert": "Qwen/Qwen2.5-VL-72B"},
     }
     assert differences(settings) == [
-        "The models were not asked alike, expert: Qwen/Qwen2.5-VL-7B: base; Qwen/Qwen2.5-VL-72B: SFT."
+        "The models were not asked alike, expert: "
+        "Qwen/Qwen2.5-VL-7B: base; Qwen/Qwen2.5-VL-72B: SFT."
     ]

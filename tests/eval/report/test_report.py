@@ -150,7 +150,8 @@ def test_report_json_is_strict_and_keeps_config_settings_and_estimators(publishe
         # three pairs by two protocols
         assert found["family"] == 6 and found["p_value"] <= found["p_holm"] <= 6 * found["p_value"]
     pooled = report["models"]["rl"]["verbal"]["pooled"]
-    # 59 confidences, most of them in six bins of ten with a variance of 0.16 to 0.25: about sqrt(2/pi) 0.47 sqrt(6/59)
+    # 59 confidences, most of them in six bins of ten with a variance of 0.16 to 0.25:
+    # about sqrt(2/pi) 0.47 sqrt(6/59)
     assert pooled["ece_floor"] == pytest.approx(0.12, abs=0.02)
     ratios = report["ece_ratios"]["verbal"]["rl"]
     assert ratios.keys() == {"pooled", "mean_over_datasets", "mean_over_dataset_subset"}

@@ -1,4 +1,6 @@
-"""Tags of datasets that would stand for something else: refused, or told apart, never one in place of the other."""
+"""Tags of datasets that would stand for something else: refused, or told apart,
+never one in place of the other.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""Training curves on synthetic logs of verl's file logger: reading, resumes, phases, report and figure."""
+"""Training curves on synthetic logs of verl's file logger:
+reading, resumes, phases, report and figure.
+"""
 
 import json
 import math

@@ -80,7 +80,8 @@ def test_selective_eos_gives_the_end_no_gradient_where_it_is_not_the_label():
 def test_the_score_of_eos_supervision_by_hand():
     labels = torch.tensor([[IGNORED, 0, END], [IGNORED, 1, IGNORED]])
     logits = logits_of(([0.3, 0.2, 0.5], [0.2, 0.2, 0.6]), ([0.1, 0.15, 0.75], [0.4, 0.3, 0.3]))
-    # goes on at 5/10 and ends at 6/10: -log(1/2) + log(6/10); a cut answer goes on at 3/4: -log(1/4)
+    # goes on at 5/10 and ends at 6/10: -log(1/2) + log(6/10);
+    # a cut answer goes on at 3/4: -log(1/4)
     assert eos_scores(logits, labels, (END,)).tolist() == pytest.approx(
         [math.log(2) + math.log(6 / 10), math.log(4)]
     )

@@ -1,4 +1,6 @@
-"""The GPUs that count: those that CUDA_VISIBLE_DEVICES names, a slice for one and never beside a GPU."""
+"""The GPUs that count: those that CUDA_VISIBLE_DEVICES names,
+a slice for one and never beside a GPU.
+"""
 
 import pytest
 

@@ -217,5 +217,6 @@ def test_flash_attention_is_used_only_where_it_can_be_imported(tmp_path, monkeyp
     for cached in (tmp_path / "__pycache__").glob("*"):
         os.remove(cached)
     assert attention.choose()[0] == "flash_attention_2"
-    # Not by monkeypatch, which would put it back for the tests that follow: transformers asks for it.
+    # Not by monkeypatch, which would put it back for the tests that follow:
+    # transformers asks for it.
     del sys.modules["flash_attn"]

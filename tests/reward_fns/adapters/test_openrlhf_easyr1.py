@@ -1,8 +1,8 @@
 """OpenRLHF and EasyR1: by their documented signatures, since neither can be installed beside verl.
 
-OpenRLHF: reward_func(queries, prompts, labels, **kwargs) -> {"rewards", "scores", "extra_logs"} of tensors
-(its examples/python/reward_func.py). EasyR1: compute_score(reward_input or list) -> dict(s) with "overall"
-(its examples/reward_function/).
+OpenRLHF: reward_func(queries, prompts, labels, **kwargs) -> {"rewards", "scores", "extra_logs"} of
+tensors (its examples/python/reward_func.py). EasyR1: compute_score(reward_input or list) -> dict(s)
+with "overall" (its examples/reward_function/).
 """
 
 import json

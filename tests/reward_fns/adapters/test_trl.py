@@ -105,7 +105,9 @@ def test_an_unknown_dataset_or_option_ends_the_run_with_the_remedy():
 
 def test_ms_swift_calls_an_object_of_its_own_class_with_columns():
     class ORM:
-        """Stands for ms-swift 4.6.0's swift.rewards.ORM, which cannot be had here; its documented form."""
+        """Stands for ms-swift 4.6.0's swift.rewards.ORM, which cannot be had here;
+        its documented form.
+        """
 
         def __init__(self, args=None, **kwargs):
             self.args = args
@@ -123,7 +125,9 @@ def test_ms_swift_calls_an_object_of_its_own_class_with_columns():
 
 @pytest.mark.timeout(600)
 def test_three_grpo_steps_of_the_pocket_model_in_trl_with_a_judge_over_http(tmp_path):
-    """TRL stands beside the environment, not in it: verl 0.9.1 patches a TRL that it finds, and fails on 1.16.0."""
+    """TRL stands beside the environment, not in it: verl 0.9.1 patches a TRL that it finds,
+    and fails on 1.16.0.
+    """
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
     subprocess.run([*install, str(tmp_path / "trl"), f"trl=={TRL}"], check=True)
     with JudgeServer() as server:

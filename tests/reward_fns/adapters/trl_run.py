@@ -1,4 +1,6 @@
-"""Three GRPO steps of the pocket model in TRL's trainer: python trl_run.py JUDGE_URL OUT; writes OUT/found.json."""
+"""Three GRPO steps of the pocket model in TRL's trainer: python trl_run.py JUDGE_URL OUT;
+writes OUT/found.json.
+"""
 
 import io
 import json

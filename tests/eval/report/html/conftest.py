@@ -36,7 +36,10 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get("about:blank")  # so that what is waited for below cannot be the page before
         self.driver.get(path.as_uri())
-        drawn = "return document.readyState === 'complete' && document.querySelector('.panel svg') !== null"
+        drawn = (
+            "return document.readyState === 'complete' "
+            "&& document.querySelector('.panel svg') !== null"
+        )
         WebDriverWait(self.driver, 30).until(lambda _: self.js(drawn))
 
     def js(self, script, *arguments):
@@ -72,7 +75,9 @@ def browser():
 
 @pytest.fixture(scope="session")
 def large_report(tmp_path_factory):
-    """The report of six models, seven protocols and five datasets; few answers, as the page's size is not theirs."""
+    """The report of six models, seven protocols and five datasets;
+    few answers, as the page's size is not theirs.
+    """
     from eval.__main__ import main
 
     made = tmp_path_factory.mktemp("large")

@@ -222,15 +222,16 @@ def test_text_has_contrast_in_light_and_in_dark_mode(browser, published, dark):
     browser.open(published / "report.html", dark=dark)
     browser.js("parts.forEach((part) => { build(part); part.open = true; })")
     pairs = browser.js("""
-        const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+        const canvas = document.createElement('canvas')
+            .getContext('2d', {willReadFrequently: true});
         const rgb = (colour) => { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
                                   return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3); };
         const behind = (node) => { for (; node; node = node.parentElement) {
             const colour = getComputedStyle(node).backgroundColor;
             if (colour !== 'rgba(0, 0, 0, 0)') return rgb(colour); } };
-        const names = ['body', '.lead', '.verdict', '.about', '.reading', '.copy button', '.notes', '.badge',
-            '.better .badge', 'th button', '.ends', '.tag',
-            '.meta', '.raw', '.wrong.sure .claim-text', '.right.unsure .claim-text', '.wrong.unsure .claim-text',
+        const names = ['body', '.lead', '.verdict', '.about', '.reading', '.copy button', '.notes',
+            '.badge', '.better .badge', 'th button', '.ends', '.tag', '.meta', '.raw',
+            '.wrong.sure .claim-text', '.right.unsure .claim-text', '.wrong.unsure .claim-text',
             '.heat td[style*="100%"]', '.heat td', 'code', 'h2'];
         return names.map((name) => { const node = document.querySelector(name);
             return [name, rgb(getComputedStyle(node).color), behind(node)]; });

@@ -121,6 +121,7 @@ def test_bins_of_the_page_by_hand(make_record):
     ]
     models, slices = summarise_all(records)
     cell = reliability_payload(models, slices, records)["cells"]["base"]["verbal"]["all"]
-    # 0.31 and 0.35 in bin 3: mean 0.33, accuracy 1/2; 1.0 in the closed last bin; the unread one in none
+    # 0.31 and 0.35 in bin 3: mean 0.33, accuracy 1/2; 1.0 in the closed last bin;
+    # the unread one in none
     assert [bin_[:4] for bin_ in cell["bins"]] == [[3, 2, 0.33, 0.5], [9, 1, 1.0, 1.0]]
     assert (cell["n"], cell["parse_failures"]) == (4, 1)

@@ -1,4 +1,6 @@
-"""The page of a report of real size in a real browser: what its first screen holds, and how little stands below it."""
+"""The page of a report of real size in a real browser: what its first screen holds,
+and how little stands below it.
+"""
 
 import csv
 import io
@@ -176,7 +178,9 @@ def test_text_that_may_not_be_copied_is_shown_to_be_copied_by_hand(screen):
 
 
 def test_a_bar_stands_at_its_bins_mean_confidence(screen):
-    """A one-decimal 0.7 is the whole of its bin: the bar is at 0.7, not at the bin's middle, 0.75."""
+    """A one-decimal 0.7 is the whole of its bin:
+    the bar is at 0.7, not at the bin's middle, 0.75.
+    """
     scale = "return [x(0), x(1)]"
     left, right = screen.js(scale)
     bars = screen.js(
