@@ -31,6 +31,12 @@ from reward_fns.expert import Expert, FatalExpertError, make_expert
 from reward_fns.expert.oracle import UNREADABLE_TRUTH
 from reward_fns.judging import JudgedResponse, judge_response, reward_dict
 from reward_fns.plain import plain
+from reward_fns.question_difficulty import (
+    check_references,
+    find_reference,
+    question_coefficients,
+    read_statistics,
+)
 from reward_fns.sample import Sample
 from reward_fns.scoring import RULES
 
@@ -38,6 +44,9 @@ logger = logging.getLogger(__name__)
 
 UNREADABLE_ROWS = 3
 """So many different rows that the expert cannot read, and no verdict: the dataset is wrong."""
+
+DIFFICULTIES = ("dataset", "question")
+"""Whether the coefficients depend on the dataset alone, or on the question as well."""
 
 _REPLACED = {"scheme": "coefficients", "coefficients_file": "coefficients"}
 _NO_EXPERT = (
@@ -66,6 +75,10 @@ class DifficultyReward:
             ends the run at its first sample.
         thinking: opening and closing tag of a thinking block before the answer, which is then
             neither read nor judged (`claims.parse_response`); None for a model without.
+        difficulty: "dataset": every question of a dataset has its coefficients; "question": its own
+            vote margin and entity rarity move them (`question_difficulty`). That needs the
+            coefficients file of stage one and its rows. The questions of a dataset that is not
+            listed all have the default.
         reward_router_address: host:port of the reward model that verl serves; an "openai" expert
             without ``base_url`` asks that model.
 
@@ -80,14 +93,21 @@ class DifficultyReward:
         coefficients: str | os.PathLike[str] = "table4",
         default_coefficients: Mapping[str, float] | Coefficients | None = None,
         thinking: Sequence[str] | None = None,
+        difficulty: str = "dataset",
         reward_router_address: str | None = None,
     ) -> None:
         if expert is None:
             raise ConfigurationError(_NO_EXPERT)
         if rule not in RULES:
             raise ConfigurationError(f"unknown rule {rule!r}: choose one of {', '.join(RULES)}")
+        if difficulty not in DIFFICULTIES:
+            raise ConfigurationError(
+                f"unknown difficulty {difficulty!r}: choose one of {', '.join(DIFFICULTIES)}"
+            )
         try:
             check_coefficients(coefficients)
+            if difficulty == "question":
+                check_references(coefficients)
             self.expert = expert_for(expert, reward_router_address)
             self._default = _read_default(default_coefficients)
             self.thinking = _read_thinking(thinking)
@@ -95,6 +115,7 @@ class DifficultyReward:
             raise ConfigurationError(str(error)) from error
         self.rule = rule
         self.coefficients = coefficients
+        self.difficulty = difficulty
         self._ended: ConfigurationError | FatalExpertError | None = None
         self._judged: set[str] = set()
         self._unreadable: dict[str, set[tuple[str, str | None]]] = {}
@@ -124,7 +145,7 @@ class DifficultyReward:
         """
         if self._ended is not None:
             raise self._ended
-        coefficients = self.coefficients_of(sample.dataset)
+        coefficients = self.coefficients_of(sample.dataset, sample.extra_info)
         judged = await judge_response(
             response=response,
             question=sample.question,
@@ -139,14 +160,32 @@ class DifficultyReward:
             self._ended = self._ended or FatalExpertError(str(judged.error))
         return RewardOutcome(judged, reward_dict(judged, coefficients, self.rule))
 
-    def coefficients_of(self, dataset: str) -> Coefficients:
-        """The coefficients of a dataset.
+    @property
+    def row_fields(self) -> list[str]:
+        """Columns of a row that `coefficients_of` reads beside the dataset's tag."""
+        return ["extra_info"] if self.difficulty == "question" else []
+
+    def coefficients_of(
+        self, dataset: str, extra_info: Mapping[str, Any] | None = None
+    ) -> Coefficients:
+        """The coefficients of a dataset, or with difficulty "question" those of one question.
+
+        Args:
+            dataset: its tag.
+            extra_info: of the question's row; None asks for the dataset's.
 
         Raises:
-            ConfigurationError: it has none, and there is no default.
+            ConfigurationError: the dataset has none, and there is no default; or with difficulty
+                "question" the dataset or the row was not measured.
         """
         try:
-            return find_coefficients(dataset, self.coefficients, self._default)
+            found = find_coefficients(dataset, self.coefficients, self._default)
+            if self.difficulty == "dataset" or extra_info is None:
+                return found
+            reference = find_reference(dataset, self.coefficients)
+            if reference is None:
+                return found
+            return question_coefficients(found, read_statistics(extra_info, dataset), reference)
         except (OSError, ValueError) as error:
             raise self.end(str(error)) from error
 
@@ -199,7 +238,7 @@ def make_reward(
     return _made(json.dumps(described, sort_keys=True), own, reward_router_address)
 
 
-_OPTIONS = ("expert", "rule", "coefficients", "default_coefficients", "thinking")
+_OPTIONS = ("expert", "rule", "coefficients", "default_coefficients", "thinking", "difficulty")
 
 
 @lru_cache(maxsize=32)

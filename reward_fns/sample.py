@@ -11,12 +11,14 @@ Frameworks and public data files disagree about every column. What is accepted:
     task           extra_info["task"], else "task" of a JSON ground truth, else "QA". "qa" and
                    "detail" are taken in any case; another name is refused, never read as QA
     question_id    extra_info["question_id"], else extra_info["index"]; for messages only
+    extra_info     kept as it is: with the reward's difficulty "question" its vote_margin and
+                   entity_rarity are read (`question_difficulty`), and else not
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reward_fns.claims import FORMAT_INSTRUCTION
@@ -41,6 +43,7 @@ class Sample:
         ground_truth: the reference as text, None if there is none.
         images: encoded files, in the prompt's order.
         question_id: for messages.
+        extra_info: of its row; not compared.
     """
 
     dataset: str
@@ -49,6 +52,7 @@ class Sample:
     ground_truth: str | None
     images: tuple[bytes, ...] = ()
     question_id: str = "?"
+    extra_info: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_sample(
@@ -91,6 +95,7 @@ def read_sample(
         ground_truth=truth,
         images=tuple(images),
         question_id=question_id,
+        extra_info=info,
     )
 
 

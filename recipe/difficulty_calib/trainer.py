@@ -220,7 +220,7 @@ class DifficultyGuidedTrainer(SelectingTrainer):
         finally:
             _FILLED_IN_LATER.reset(token)
         rewards = self._rewards(batch)
-        fields = ["uid", "data_source"]
+        fields = ["uid", "data_source", *self._reward.row_fields]
         data = tq.kv_batch_get(
             keys=list(batch.keys), partition_id=batch.partition_id, select_fields=fields
         )
@@ -230,9 +230,17 @@ class DifficultyGuidedTrainer(SelectingTrainer):
                 group=str(getattr(uid, "data", uid)),
                 kinds=answers[key].kinds,
                 reward=rewards[key],
-                delta=self._reward.coefficients_of(str(getattr(source, "data", source))).delta,
+                delta=self._reward.coefficients_of(
+                    str(getattr(source, "data", source)), getattr(info, "data", info)
+                ).delta,
             )
-            for key, uid, source in zip(batch.keys, data["uid"], data["data_source"], strict=True)
+            for key, uid, source, info in zip(
+                batch.keys,
+                data["uid"],
+                data["data_source"],
+                data.get("extra_info", [None] * len(batch.keys)),
+                strict=True,
+            )
             if key in rewards
         }
         by_std = bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))

@@ -13,11 +13,15 @@ from typing import Any
 
 from reward_fns.errors import ConfigurationError
 from reward_fns.expert import FatalExpertError
+from reward_fns.question_difficulty import STATISTICS
 from reward_fns.reward import DifficultyReward
 from reward_fns.sample import Sample, read_sample
 
 GROUND_TRUTHS = ("ground_truth", "solution", "answer", "label")
 """Names of the column that holds the reference; the first that is there counts."""
+
+_INFO = ("question", "task", "question_id", "index", "subset", *STATISTICS)
+"""Columns of a row that verl keeps in ``extra_info``."""
 
 Row = tuple[str, Sample]
 
@@ -90,7 +94,8 @@ def sample_of(row: Mapping[str, Any], data_source: str | None, prompt: Any = Non
 
     Args:
         row: its columns: one of `GROUND_TRUTHS`, ``data_source``, ``question``, ``task``,
-            ``images``; or verl's own, ``extra_info`` and ``reward_model``.
+            ``images``, and with difficulty "question" ``vote_margin``, ``entity_rarity`` and
+            ``subset``; or verl's own, ``extra_info`` and ``reward_model``.
         data_source: dataset of rows that name none.
         prompt: chat messages or text, for a row without ``question``.
 
@@ -105,7 +110,7 @@ def sample_of(row: Mapping[str, Any], data_source: str | None, prompt: Any = Non
         )
     named = (row[name] for name in GROUND_TRUTHS if row.get(name) is not None)
     truth = (row.get("reward_model") or {}).get("ground_truth", next(named, None))
-    info = {key: row[key] for key in ("question", "task", "question_id", "index") if key in row}
+    info = {key: row[key] for key in _INFO if key in row}
     return read_sample(
         data_source=source,
         ground_truth=truth,

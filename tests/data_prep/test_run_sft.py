@@ -2,6 +2,10 @@
 with what the steps before have found out.
 """
 
+import math
+from collections import Counter
+from statistics import fmean, pstdev
+
 import pytest
 import scripted
 
@@ -11,6 +15,7 @@ from data_prep.pipeline.step_table import STEPS
 from data_prep.steps.parquet import QUESTION_FILES
 from data_prep.verl_rows import load_questions
 from reward_fns.files import read_jsonl
+from reward_fns.reward import DifficultyReward
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,46 @@ def test_rows_carry_what_stage_one_measured(whole):
             and question.vote_margin == measured["vote_margin"]
         )
         assert question.subset == subsets[question.question_id]
+
+
+def test_the_reward_by_question_takes_the_run_s_own_files(whole):
+    """Votes and entities by hand, through file and rows, to the coefficients of each question."""
+    margins, names = {}, {}
+    for record in read_jsonl(whole / "votes.jsonl"):
+        voted = [
+            (vote["count"], abs(2 * vote["true_votes"] - vote["votes"]) / vote["votes"])
+            for vote in record["votes"]
+            if vote["votes"]
+        ]
+        total = sum(count for count, _ in voted)
+        margins[record["question_id"]] = sum(count * own for count, own in voted) / total
+    for record in read_jsonl(whole / "entities.jsonl"):
+        names[record["question_id"]] = record["entities"]
+    times = Counter(name for found in names.values() for name in found)
+    rarities = {
+        key: sum(times[name] for name in found) / len(found)
+        for key, found in names.items()
+        if found
+    }
+    logs = {key: math.log(rarity) for key, rarity in rarities.items()}
+    m, sd_m = fmean(margins.values()), pstdev(margins.values())
+    r, sd_r = fmean(logs.values()), pstdev(logs.values())
+    assert sd_m > 0 and sd_r > 0 and len(logs) < len(margins)
+
+    file = whole / "coefficients.yaml"
+    reward = DifficultyReward("oracle", coefficients=file, difficulty="question")
+    own = reward.coefficients_of("places")
+    deltas = set()
+    for row in rows(whole / "rl_train.parquet") + rows(whole / "test.parquet"):
+        key = row["extra_info"]["question_id"]
+        h = (m - margins[key]) / sd_m
+        z = (r - logs[key]) / sd_r if key in logs else 0.0
+        found = reward.coefficients_of("places", row["extra_info"])
+        # Margins are kept to four decimals.
+        expected = own.delta * (1 + 0.25 * math.tanh(0.77917 / 2 * (h + z)))
+        assert found.delta == pytest.approx(min(expected, 2.0), abs=1e-3)
+        deltas.add(found.delta)
+    assert len(deltas) > 10
 
 
 def test_images_by_reference_are_the_same_questions(run, whole, tmp_path):

@@ -78,6 +78,16 @@ def test_only_the_pocket_profile_names_an_expert():
     assert composed("llava_7b").reward.custom_reward_function.reward_kwargs.expert is None
 
 
+@pytest.mark.parametrize("profile", ["pocket", "llava_7b"])
+def test_difficulty_is_the_dataset_s_and_one_word_changes_it(profile):
+    kwargs = "reward.custom_reward_function.reward_kwargs"
+    assert composed(profile).reward.custom_reward_function.reward_kwargs.difficulty == "dataset"
+    config = composed(profile, f"{kwargs}.difficulty=question", f"{kwargs}.expert=oracle")
+    # The profile's own coefficients are the paper's, which were measured on no question of ours.
+    with pytest.raises(ConfigurationError, match="scheme 'table4' has none: set coefficients"):
+        make_reward(config.reward.custom_reward_function.reward_kwargs)
+
+
 def test_coefficients_after_the_main_job_s_own_are_those_that_are_trained_with(tmp_path):
     kwargs = "reward.custom_reward_function.reward_kwargs"
     # examples/run_llava_grpo.sh gives the file, then what follows its own name.

@@ -21,6 +21,12 @@ from recipe.difficulty_calib.options import TrainerOptions
 from recipe.difficulty_calib.segments import SegmentOptions
 from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
+from reward_fns.coefficients_file import (
+    Coefficients,
+    QuestionReference,
+    Spread,
+    save_coefficients,
+)
 from reward_fns.errors import ConfigurationError
 from reward_fns.reward import make_reward
 
@@ -109,7 +115,7 @@ def test_a_failure_s_reward_may_be_anything_and_still_moves_nothing(queue):
     assert np.array_equal(values[0], values[1]) and np.array_equal(values[1], values[2])
 
 
-def test_by_segment_through_the_queue(queue):
+def test_by_segment_through_the_queue(queue, tmp_path):
     """The trainer finds ids, verdicts and coefficients, and writes an advantage for each token."""
     from transformers import AutoTokenizer
 
@@ -166,6 +172,31 @@ def test_by_segment_through_the_queue(queue):
     assert np.unique(found[1]) == pytest.approx([-paid, 0.0])
     assert not found[2].any() and not found[3].any()
     assert metrics["segment/number/advantage"] > 0
+
+    # By question: an average question's delta is 1, one two deviations more divided has
+    # 1 + 0.25 * tanh(0.77917 / 2 * 2), e^1.55834 = 4.75094: 1.163058.
+    save_coefficients(
+        tmp_path / "c.yaml",
+        {"VQAv2": Coefficients(1.0, 1.0, 1.0, 1.0)},
+        {"VQAv2": QuestionReference(vote_margin=Spread(0.75, 0.25))},
+    )
+    fixed, by_question = made._reward, {"coefficients": str(tmp_path / "c.yaml")}
+    made._reward = make_reward(
+        {"expert": "oracle", "rule": "proper", "difficulty": "question"} | by_question
+    )
+    for margin, delta in ((0.75, 1.0), (0.25, 1.163058)):
+        infos = NonTensorStack(*[{"vote_margin": margin, "answers": ["a"]}] * 4)
+        tq.kv_batch_put(
+            keys=keys,
+            partition_id="train",
+            fields=fields.copy().set("extra_info", infos),
+            tags=tags,
+        )
+        made._compute_advantage(batch, {})
+        data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["advantages"])
+        tq.kv_clear(keys=keys, partition_id="train")
+        assert float(data["advantages"].unbind()[0].max()) == pytest.approx(delta * paid)
+    made._reward = fixed
 
     # In expectation: what each digit earns comes with the batch, of the judged alone.
     made._numbers = NumberPayment(tokenizer, SegmentOptions(number_by="expected"))

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from recipe.difficulty_calib.preflight.inputs import (
     PreflightError,
+    check_measured,
     check_model,
     check_parquet,
     check_reward,
@@ -20,6 +21,7 @@ from recipe.difficulty_calib.preflight.inputs import (
     check_trainer,
     check_versions,
 )
+from reward_fns.coefficients_file import Coefficients, QuestionReference, save_coefficients
 
 
 @pytest.fixture
@@ -127,6 +129,23 @@ def test_a_missing_image_names_its_row(tmp_path, pocket_data):
     frame.to_parquet(path)
     with pytest.raises(PreflightError, match="row 0 of .*: image gone.png does not exist"):
         check_parquet(str(path), "images")
+
+
+def test_with_difficulty_by_question_a_row_that_was_not_measured_is_named(tmp_path):
+    ones = Coefficients(1.0, 1.0, 1.0, 1.0)
+    save_coefficients(tmp_path / "c.yaml", {"toy": ones}, {"toy": QuestionReference()})
+    rows = [
+        {"data_source": "toy", "extra_info": {"question_id": "q1", "vote_margin": 0.5}},
+        {"data_source": "toy", "extra_info": {"question_id": "q2"}},
+    ]
+    by_dataset, by_question = (
+        check_reward(rewarded(coefficients=str(tmp_path / "c.yaml"), difficulty=difficulty))
+        for difficulty in ("dataset", "question")
+    )
+    check_measured("x.parquet", rows, by_dataset)
+    check_measured("x.parquet", rows[:1], by_question)
+    with pytest.raises(PreflightError, match="x.parquet: .*question q2 of dataset 'toy'"):
+        check_measured("x.parquet", rows, by_question)
 
 
 def test_an_unknown_tag_names_the_known_ones():

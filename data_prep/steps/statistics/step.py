@@ -7,11 +7,13 @@ difficulty of each question.
     table1.csv, .md     this run's Table 1 and the paper's
     statistics.json     the same numbers, the correlations, and where each
                         dataset's coefficients come from
-    coefficients.yaml   for the recipe: dataset -> alpha, beta, gamma, delta
+    coefficients.yaml   for the recipe: dataset -> alpha, beta, gamma, delta, and the mean and
+                        spread of its questions' vote_margin and ln(entity_rarity)
     heatmap.png         the coefficients
 
 Two passes over the entities: the first counts them by dataset, the second writes each question's
-rarity. The counts and three numbers for each labelled question are in memory, no record is.
+rarity. The counts, two numbers for each question and three for each labelled one are in memory, no
+record is.
 """
 
 from array import array
@@ -94,7 +96,8 @@ def run(context: Context, settings: StatisticsConfig) -> Counts:
     }
     write_text(context.run / "table1.csv", table.as_csv(rows))
     write_text(context.run / "table1.md", _report(rows, found, reasons, outside))
-    save_coefficients(context.run / "coefficients.yaml", mapped)
+    references = {name: tally.reference for name, tally in tallies.items()}
+    save_coefficients(context.run / "coefficients.yaml", mapped, references)
     write_bytes(context.run / "heatmap.png", heatmap(mapped, reasons))
     content = {
         "config": asdict(settings),
@@ -129,6 +132,7 @@ def _tallied(context: Context) -> tuple[dict[str, Tally], ByQuestion]:
             tally.questions += 1
             record = _difficulty(pair, entities, tally)
             difficulty.add(record)
+            tally.add_difficulty(record["vote_margin"], record["entity_rarity"])
             verdict = label["label"] if label is not None else None
             if verdict is None:
                 continue

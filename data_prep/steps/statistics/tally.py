@@ -17,13 +17,21 @@ undefined without one. What is undefined is None.
 
 Of one question: entity_rarity = mean of count(e) over its entities, so that the mean over a
 dataset's questions, weighted by |ner_i|, is Eq. (2). A low value means rare entities.
+
+Over the questions: mean and population deviation of vote_margin and of ln(entity_rarity), each
+over those that have it. A single question is measured against them
+(`reward_fns.question_difficulty`).
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import log
+from statistics import fmean, pstdev
 from typing import Any
 
+from reward_fns.coefficients_file import QuestionReference, Spread
 from reward_fns.difficulty import DatasetStatistics
 
 LABELS = ("entailment", "contradiction", "neutral")
@@ -32,7 +40,8 @@ LABELS = ("entailment", "contradiction", "neutral")
 @dataclass
 class Tally:
     """Counts of one dataset: `questions` is N, `responses` n, `entities` count(e),
-    `labels` the labelled pairs.
+    `labels` the labelled pairs; `margins` and `log_rarities` the questions' vote_margin and
+    ln(entity_rarity) where they have them.
     """
 
     dataset: str
@@ -41,6 +50,8 @@ class Tally:
     responses: int = 0
     entities: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    margins: "array[float]" = field(default_factory=lambda: array("d"))
+    log_rarities: "array[float]" = field(default_factory=lambda: array("d"))
 
     @property
     def labelled(self) -> int:
@@ -98,6 +109,22 @@ class Tally:
         """entity_rarity of a question with these entities; None without any."""
         counts = [self.entities[entity] for entity in entities]
         return sum(counts) / len(counts) if counts else None
+
+    def add_difficulty(self, vote_margin: float | None, entity_rarity: float | None) -> None:
+        """Count one question's own statistics."""
+        if vote_margin is not None:
+            self.margins.append(vote_margin)
+        if entity_rarity is not None:
+            self.log_rarities.append(log(entity_rarity))
+
+    @property
+    def reference(self) -> QuestionReference:
+        """What a single question is measured against."""
+        return QuestionReference(_spread(self.margins), _spread(self.log_rarities))
+
+
+def _spread(values: "array[float]") -> Spread | None:
+    return Spread(fmean(values), pstdev(values)) if values else None
 
 
 def count_entities(records: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:

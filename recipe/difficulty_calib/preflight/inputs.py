@@ -41,6 +41,7 @@ def check(config: DictConfig) -> None:
         rows = check_parquet(path, config.data.image_key)
         for tag in sorted({row["data_source"] for row in rows}):
             check_tag(path, tag, reward)
+        check_measured(path, rows, reward)
         first_prompt = first_prompt or rows[0]["prompt"]
     if type(processor).__name__ == "LlavaProcessor" and first_prompt is not None:
         check_image_tokens(processor)
@@ -160,6 +161,17 @@ def check_tag(path: str, tag: str, reward: DifficultyReward) -> None:
         reward.coefficients_of(tag)
     except ConfigurationError as error:
         raise PreflightError(f"{path}: {_first_line(error)}") from error
+
+
+def check_measured(path: str, rows: list[dict[str, Any]], reward: DifficultyReward) -> None:
+    """With the reward's difficulty "question" every row holds the question's statistics."""
+    if reward.difficulty != "question":
+        return
+    for row in rows:
+        try:
+            reward.coefficients_of(row["data_source"], row["extra_info"] or {})
+        except ConfigurationError as error:
+            raise PreflightError(f"{path}: {_first_line(error)}") from error
 
 
 def check_image_tokens(processor: Any) -> None:

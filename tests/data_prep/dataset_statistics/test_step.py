@@ -14,7 +14,12 @@ from data_prep.steps.statistics import step
 from data_prep.steps.statistics.heatmap import heatmap
 from data_prep.steps.statistics.step import StatisticsConfig
 from data_prep.steps.statistics.table import COLUMNS, paper_table
-from reward_fns.coefficients_file import Coefficients, load_coefficients
+from reward_fns.coefficients_file import (
+    Coefficients,
+    QuestionReference,
+    load_coefficients,
+    load_references,
+)
 from reward_fns.difficulty import DatasetStatistics, from_statistics, paper_statistics
 from reward_fns.files import read_jsonl
 
@@ -30,6 +35,8 @@ def lines(path, records):
 def run(tmp_path):
     """Run the step on [(dataset, task, entities or None, label or None), ...];
     "dropped" questions have no records.
+
+    A fifth entry is the question's vote margin, 0.8 without.
     """
 
     def go(rows, **config):
@@ -37,13 +44,18 @@ def run(tmp_path):
         own = list(zip(ids, rows, strict=True))
         write_questions(
             tmp_path / "questions.parquet",
-            [SourceQuestion(i, d, task, "?", i, b"", "") for i, (d, task, _, _) in own],
+            [SourceQuestion(i, d, task, "?", i, b"", "") for i, (d, task, *_) in own],
         )
         kept = [(i, row) for i, row in own if row[3] != "dropped"]
         lines(
             tmp_path / "pairs.jsonl",
             [
-                {"question_id": i, "dataset": r[0], "share_true": 0.4, "vote_margin": 0.8}
+                {
+                    "question_id": i,
+                    "dataset": r[0],
+                    "share_true": 0.4,
+                    "vote_margin": r[4] if len(r) > 4 else 0.8,
+                }
                 for i, r in kept
             ],
         )
@@ -127,6 +139,22 @@ def test_each_question_keeps_its_own_difficulty(run, tmp_path):
     assert {(r["dataset"], r["share_true"], r["vote_margin"]) for r in records} == {
         ("vögel", 0.4, 0.8)
     }
+
+
+def test_what_a_question_is_measured_against_by_hand(run, tmp_path):
+    margins = [0.2, 0.6, None, 0.6, 0.2, None]
+    birds = [(*row, margin) for row, margin in zip(BIRDS, margins, strict=False)]
+    run([*birds, ("b", "QA", [], "neutral", None), ("b", "QA", None, None, None)])
+    found = load_references(tmp_path / "coefficients.yaml")
+    # Margins 0.2, 0.6, 0.6, 0.2: mean 0.4, each 0.2 away.
+    assert found["vögel"].vote_margin.mean == pytest.approx(0.4)
+    assert found["vögel"].vote_margin.sd == pytest.approx(0.2)
+    # Rarities 2.5, 4 and 3 (as in test_tally), product 30: ln 0.9163, 1.3863, 1.0986, mean 1.1337,
+    # squares of the deviations 0.04728, 0.06378, 0.00123: sd = sqrt(0.11229 / 3) = 0.19347
+    assert found["vögel"].log_entity_rarity.mean == pytest.approx(math.log(30) / 3)
+    assert found["vögel"].log_entity_rarity.sd == pytest.approx(0.19347, abs=1e-5)
+    # Measured, and nothing found.
+    assert found["b"] == QuestionReference()
 
 
 def test_coefficients_are_those_of_the_measured_statistics(run, tmp_path):
