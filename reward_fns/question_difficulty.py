@@ -64,6 +64,9 @@ share of their middle (0.55, 0.47, 0.44): a choice, and a cautious one.
 STATISTICS = ("vote_margin", "entity_rarity")
 """Keys of ``extra_info`` that hold a question's statistics."""
 
+NOT_TRAINED = ("test", "selection")
+"""``extra_info.split`` of rows that a training validates on."""
+
 _FAR = 1e6
 """Deviations end here, far beyond where tanh is 1: infinite ones would cancel to no number."""
 
@@ -140,15 +143,16 @@ def read_statistics(extra_info: Mapping[str, Any], dataset: str) -> QuestionStat
     """A question's statistics in the ``extra_info`` of its row.
 
     Stage one names the question's subset, and leaves null what is undefined for it. A row with
-    neither a statistic nor a subset was not measured.
+    neither a statistic nor a subset was not measured, which matters to training alone: a validation
+    of such rows scores them by their dataset's coefficients.
 
     Args:
         extra_info: of the row; null and NaN are no statistic.
         dataset: its tag, for the message.
 
     Raises:
-        ValueError: the row was not measured, or holds a value out of range; names the question and
-            the remedy.
+        ValueError: the row was not measured and is none of `NOT_TRAINED`, or holds a value out of
+            range; names the question and the remedy.
     """
     names = (extra_info.get(key) for key in ("question_id", "index"))
     record = f"question {next((n for n in names if n is not None), '?')} of dataset {dataset!r}"
@@ -157,7 +161,8 @@ def read_statistics(extra_info: Mapping[str, Any], dataset: str) -> QuestionStat
         statistics = QuestionStatistics(**found)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{record}: {error}: {_REMEDY}") from error
-    if statistics == QuestionStatistics() and not extra_info.get("subset"):
+    unmeasured = statistics == QuestionStatistics() and not extra_info.get("subset")
+    if unmeasured and extra_info.get("split") not in NOT_TRAINED:
         raise ValueError(
             f"difficulty=question, but {record} has neither {' nor '.join(STATISTICS)} in its "
             f"extra_info: {_REMEDY}"

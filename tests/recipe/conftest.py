@@ -16,7 +16,7 @@ POCKET_MODEL = Path(__file__).parents[2] / "data_prep" / "pocket" / "base_model"
 
 
 @pytest.fixture(scope="session")
-def run_on_cpu() -> Callable[[list[str]], tuple[int, str]]:
+def run_on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], tuple[int, str]]:
     """Runs a command with what verl needs in its environment on a CPU;
     gives the exit code and all that it printed.
 
@@ -30,6 +30,8 @@ def run_on_cpu() -> Callable[[list[str]], tuple[int, str]]:
         "VERL_ENGINE_DEVICE": "cuda",
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "HYDRA_FULL_ERROR": "1",
+        # Else each run, in its own TMPDIR, would ask the C++ compiler what this CPU can do.
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path_factory.mktemp("inductor")),
     }
 
     def run(command: list[str]) -> tuple[int, str]:
@@ -38,7 +40,7 @@ def run_on_cpu() -> Callable[[list[str]], tuple[int, str]]:
         assert watch.open_to_the_network == {}, log[-3000:]
         left = [path for prefix in watch.prefixes for path in Path("/dev/shm").glob(f"{prefix}*")]
         if watch.prefixes:  # else verl's own entry point was run
-            left += [p for p in own.iterdir() if not p.name.startswith(("ray", "torchinductor"))]
+            left += [p for p in own.iterdir() if not p.name.startswith("ray")]
             assert left == []
         shutil.rmtree(own)
         return code, log

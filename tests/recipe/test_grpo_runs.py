@@ -12,9 +12,12 @@ import pytest
 
 from data_prep.engines import ScoringRequest, open_engine
 from data_prep.engines.number_values import expectation, score_values, stated_number
+from data_prep.engines.verl_checkpoint import kept_checkpoint
 from data_prep.verl_rows import Question, load_questions
+from recipe.difficulty_calib.alarms import BOUNDS
 from recipe.difficulty_calib.number_map import NumberMap
 from recipe.difficulty_calib.progress import step_line
+from recipe.difficulty_calib.selection import overrides
 from reward_fns.claims import parse_response
 
 pytestmark = pytest.mark.timeout(1200)
@@ -68,14 +71,6 @@ def test_dynamic_sampling_ends_with_an_error_when_all_groups_tie(train, pocket_m
     assert "DynamicSamplingError" in log and "had answers that differ in 'expert_failed'" in log
 
 
-def test_an_expert_that_is_down_ends_the_run_with_an_error(train, pocket_model):
-    # Nothing listens on port 9: every call is refused.
-    expert = "{kind: openai, model: judge, base_url: 'http://127.0.0.1:9/v1', max_retries: 0}"
-    code, log = train(pocket_model, f"reward.custom_reward_function.reward_kwargs.expert={expert}")
-    assert code != 0
-    assert "ExpertFailureError" in log and "gave no verdict for" in log
-
-
 def test_another_architecture_trains_by_naming_its_overlay(train, tiny_qwen):
     # A random model states nothing readable: no dynamic sampling,
     # the malformed floor is its reward.
@@ -121,6 +116,22 @@ def mean_numbers(model: Path, question: Question, texts: list[str], work: Path) 
             yield mean
 
 
+def check_selection(checkpoints: Path, log: str, pocket_data: Path) -> None:
+    """Each checkpoint, and the model before training, was validated on the questions set aside."""
+    told = json.loads((checkpoints / "selection.json").read_text())
+    questions = {q.question_id for q in load_questions(pocket_data / "selection.parquet")}
+    assert told["losses"].keys() == told["brier"].keys() == {"0", "1", "2"}
+    assert all(losses.keys() == questions for losses in told["losses"].values())
+    assert all(0 < brier < 1 for brier in told["brier"].values()), told["brier"]
+    chosen = checkpoints / f"global_step_{told['chosen']}" / "actor"
+    assert kept_checkpoint(checkpoints) == chosen
+    assert f"chosen: step {told['chosen']}" in log
+    # In the tracker too, and every alarm beside them.
+    last = next(line for line in log.splitlines() if "step:2 - " in line)
+    assert f"selection/brier:{told['brier']['2']:.3f}"[:-1] in last
+    assert all(f"alarm/{name}:0.0" in last for name in BOUNDS)
+
+
 def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_from(
     train, pocket_model, pocket_data, one_question, tmp_path
 ):
@@ -132,8 +143,10 @@ def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_fr
         "actor_rollout_ref.actor.optim.lr=2e-3",  # the second step's policy is another
         "trainer.save_freq=1",
         f"trainer.rollout_data_dir={rollouts}",
+        *overrides(pocket_data / "selection.parquet", pocket_data / "test.parquet"),
     )
     assert code == 0, log[-3000:]
+    check_selection(tmp_path / "checkpoints", log, pocket_data)
     found = []
     for step in (1, 2):
         saved = tmp_path / "checkpoints" / f"global_step_{step}" / NumberMap.FILE

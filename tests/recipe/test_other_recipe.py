@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from judge_server import JudgeServer, material
+from judge_server import JudgeServer, exact_reply, material
 
 from recipe.difficulty_calib.progress import step_line
 
@@ -160,12 +160,27 @@ def test_the_two_lines_train_in_a_stock_recipe(train, pocket_data):
 
 
 def test_manager_and_trainer_lines_add_the_image_the_question_and_the_curves(train, pocket_data):
-    with JudgeServer() as judge:
-        judge.keep_bodies = True
+    """And where the judge breaks down for good, the run ends with an error that says so."""
+    judge = JudgeServer()
+
+    def reply(prompt: str) -> dict[str, object]:
+        # A step's 16 rollouts ask 16 times at most: the first step gets all of its verdicts.
+        if judge.answers.total() >= 16:
+            judge.faults["500"] = 1.0
+        return exact_reply(prompt)
+
+    judge.reply = reply
+    judge.keep_bodies = True
+    with judge:
         rows = geo3k_rows(pocket_data, question=False)
-        code, log = train(rows, judge.url, *TWO_LINES, *MORE_LINES)
-    assert_trained(code, log)
+        code, log = train(
+            rows, judge.url, *TWO_LINES, *MORE_LINES, "trainer.total_training_steps=50"
+        )
+    trained = [found[0] for line in log.splitlines() if (found := step_line(line))]
+    assert trained and trained == list(range(1, len(trained) + 1)), log[-4000:]
     assert asked(judge) and asked(judge) <= questions(pocket_data)
     parts = [part for body in judge.bodies for part in body["messages"][-1]["content"]]
     assert sum(part["type"] == "image_url" for part in parts) == len(judge.bodies)
     assert metric(log, "expert/calls") and metric(log, "reward/total/mean")
+    assert code != 0
+    assert "ExpertFailureError" in log and "gave no verdict for" in log, log[-4000:]

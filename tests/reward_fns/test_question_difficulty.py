@@ -223,6 +223,13 @@ def test_a_row_that_was_not_measured_names_itself_and_the_remedy(info):
         read_statistics(info, "toy")
 
 
+def test_a_row_that_nobody_trains_on_need_not_be_measured():
+    for split in ("test", "selection"):
+        assert read_statistics({"split": split}, "toy") == QuestionStatistics()
+    with pytest.raises(ValueError, match="has neither vote_margin nor entity_rarity"):
+        read_statistics({"split": "train"}, "toy")
+
+
 def test_a_file_with_references_is_read_back_exactly(tmp_path):
     references = {
         "toy": QuestionReference(Spread(0.1 + 0.2, 1 / 3), Spread(math.log(3), 0.0)),
