@@ -13,6 +13,7 @@ from rollouts import RIGHT, TRUTH, manager, rollout
 
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
 from recipe.difficulty_calib.options import check_served_expert, watch_rewards
+from recipe.difficulty_calib.selection import QUESTION_KEY
 from reward_fns import claims
 from reward_fns.difficulty import Coefficients, save_coefficients
 from reward_fns.errors import ConfigurationError
@@ -60,10 +61,11 @@ def test_manager_and_bare_function_agree(config, tokenizer):
 
     info = {"question": "Which digit?", "task": "QA"}
     bare = asyncio.run(get_custom_reward_fn(config)("toy", RIGHT, TRUTH, extra_info=info))
-    managed = asyncio.run(
-        manager(config, tokenizer).run_single(rollout(tokenizer, data_source="toy"))
-    )["reward_extra_info"]
-    assert bare == {key: value for key, value in managed.items() if key != REPORT_KEY}
+    asked = rollout(tokenizer, data_source="toy")
+    managed = asyncio.run(manager(config, tokenizer).run_single(asked))["reward_extra_info"]
+    assert managed.pop(QUESTION_KEY) == "q1"
+    assert managed.pop(REPORT_KEY)
+    assert managed == bare
 
 
 def watched(config):
