@@ -1,7 +1,8 @@
 """verl's synchronous PPO trainer that chooses a checkpoint by its validations (`selection`).
 
-At each validation (``trainer.test_freq``) it writes ``selection.json`` beside the checkpoints, and
-deletes all of these but the newest ``trainer.max_actor_ckpt_to_keep`` and the chosen one. With
+At each validation (``trainer.test_freq``) it writes ``selection.json`` beside the checkpoints. Of
+these the newest ``trainer.max_actor_ckpt_to_keep`` stay, and the chosen one: as with verl, the
+oldest goes before another is written. With
 ``trainer.v1.difficulty_guided.patience`` the training ends that many validations after the chosen
 checkpoint's.
 """
@@ -18,7 +19,11 @@ from recipe.difficulty_calib.selection import Selection, measure
 
 #: What this trainer overrides: module of verl -> names in it.
 OVERRIDES = {
-    "verl.trainer.ppo.v1.trainer_base": ("PPOTrainer.fit", "PPOTrainer._val_metrics_update")
+    "verl.trainer.ppo.v1.trainer_base": (
+        "PPOTrainer.fit",
+        "PPOTrainer._save_checkpoint",
+        "PPOTrainer._val_metrics_update",
+    )
 }
 
 
@@ -30,9 +35,10 @@ class SelectingTrainer(PPOTrainerSync):
     def __init__(self, config: DictConfig) -> None:
         check_all(OVERRIDES, "the choice of a checkpoint")
         self._patience = TrainerOptions.of(config).patience
-        self._keep: int | None = config.trainer.get("max_actor_ckpt_to_keep")
+        self._keep: int | None = None
         if config.trainer.test_freq > 0:
             # verl would delete the chosen one.
+            self._keep = config.trainer.get("max_actor_ckpt_to_keep")
             with open_dict(config):
                 config.trainer.max_actor_ckpt_to_keep = None
         super().__init__(config)
@@ -44,6 +50,12 @@ class SelectingTrainer(PPOTrainerSync):
             print(f"nothing is left to train: {self._selection.told()}")
             return
         super().fit(agent_loop_manager)
+
+    def _save_checkpoint(self) -> None:
+        if self._keep:
+            # Room for the one that is written now.
+            self._selection.prune(self._keep - 1, before=self.global_steps)
+        super()._save_checkpoint()
 
     def _val_metrics_update(
         self,
@@ -67,7 +79,8 @@ class SelectingTrainer(PPOTrainerSync):
         self._selection.add(self.global_steps, validation)
         print(self._selection.told())
         if self._keep:
-            self._selection.prune(self._keep)
+            # The one chosen so far, if another is now.
+            self._selection.prune(self._keep, before=self.global_steps + 1)
         if self._is_over():
             print(f"the training ends at step {self.global_steps}: its patience is over")
             self.total_training_steps = self.global_steps

@@ -156,10 +156,11 @@ class Selection:
         chosen = self.chosen
         return sum(step > chosen for step in self._losses) if chosen is not None else 0
 
-    def prune(self, newest: int) -> None:
-        """Delete the checkpoints but the newest ones and the chosen one."""
+    def prune(self, newest: int, before: int) -> None:
+        """Delete the checkpoints of the steps below `before`, but the newest ones and the chosen."""
         chosen = self.chosen
-        for step in saved_steps(self._folder)[:-newest]:
+        steps = [step for step in saved_steps(self._folder) if step < before]
+        for step in steps[: max(0, len(steps) - newest)]:
             if step != chosen:
                 shutil.rmtree(step_folder(self._folder, step))
 

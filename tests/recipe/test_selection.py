@@ -77,7 +77,7 @@ def training(tmp_path):
                 (tmp_path / "latest_checkpointed_iteration.txt").write_text(str(step))
             chosen.add(step, Validation(found, {}))
             if newest:
-                chosen.prune(newest)
+                chosen.prune(newest, before=step + 1)
         return chosen
 
     return run
@@ -107,6 +107,17 @@ def test_the_chosen_checkpoint_is_never_deleted_and_the_newest_are_kept(training
     better, worse = losses(0.15), losses(0.3)
     training((8, worse), (16, better), (24, worse), (32, worse), (40, worse), newest=2)
     assert saved_steps(tmp_path) == [16, 32, 40]
+
+
+def test_before_another_is_written_the_oldest_goes(training, tmp_path):
+    chosen = training((8, losses(0.15)), (16, losses(0.3)), (24, losses(0.3)))
+    chosen.prune(1, before=32)
+    assert saved_steps(tmp_path) == [8, 24]
+    # What is being written now, and of another training in the folder, is not looked at.
+    chosen.prune(0, before=24)
+    assert saved_steps(tmp_path) == [8, 24]
+    chosen.prune(0, before=25)
+    assert saved_steps(tmp_path) == [8]
 
 
 def test_slow_decay_is_held_against_the_best_ever(training, tmp_path):
