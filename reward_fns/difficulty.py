@@ -5,7 +5,8 @@ Statistics of a dataset (Eq. 1-3, Table 1): n samples, c named entities a respon
 (avg_entity_count), r corpus frequency of an entity (avg_entity_rarity), share of contradictions
 among the labelled pairs in percent.
 
-    rarity_score = 1e4 * c / (r * ln(n + 10))          Eq. (3), the one that Table 4 agrees with; A.1 prints the inverse
+    rarity_score = 1e4 * c / (r * ln(n + 10))
+                   Eq. (3), the one that Table 4 agrees with; A.1 prints the inverse
     h = zscore(contradiction_pct)   z = zscore(rarity_score)   w = min-max of (0.7 * r/c + 0.3 / c)
 
 with the means, deviations (population) and ranges of the reference: the paper's fourteen
@@ -13,13 +14,15 @@ datasets, or a pool at hand.
 
 Schemes:
     table4      the printed Table 4; for a dataset given by its statistics, the recovered mapping
-    recovered   A.1's form with scales and offsets fitted to Table 4; reproduces its 56 cells within 6e-4:
+    recovered   A.1's form with scales and offsets fitted to Table 4; reproduces its 56 cells
+                within 6e-4:
                 alpha = 1.07227 + 0.58787 * tanh(-0.12030 - 0.53357 * (h + 0.2 z))
                 beta  = 0.84587 + 1.48444 * sigma(0.29604 + 0.72623 * z * (1 + w))
-                gamma = min(2, 0.99378 - 0.07547 alpha + 0.59432 * max(0, softplus(1.69002 h + 0.04518) - 0.69160))
+                gamma = min(2, 0.99378 - 0.07547 alpha
+                               + 0.59432 * max(0, softplus(1.69002 h + 0.04518) - 0.69160))
                 delta = 0.70223 + 1.11772 * sigma(0.30725 + 0.77917 * (h + z))
-    appendix    the coefficient formulas of A.1 to the letter (with Eq. 3; they cannot give Table 4, and
-                switch alpha off on six of the fourteen datasets):
+    appendix    the coefficient formulas of A.1 to the letter (with Eq. 3; they cannot give Table
+                4, and switch alpha off on six of the fourteen datasets):
                 alpha = clip(tanh(-h - z), 0, 2.5)      beta  = clip(sigma(w * z), 0.5, 2.5)
                 gamma = clip(h - 0.1 alpha, 0, 2)       delta = clip(sigma(z + h), 0, 2)
     fixed       1, 1, 1, 1 for every dataset (the ablation of Figure 5)

@@ -1,8 +1,8 @@
 """Stage one's Better and Worse (step `pair`) as preferences: DPO on the model's own answers.
 
 A question's prompt is the one that its answers were sampled with (`sample.prompt`). Questions of
-the splits "selection" and "evaluation" are left out, and those without a pair. The worse answer is one that the
-model voted False.
+the splits "selection" and "evaluation" are left out, and those without a pair. The worse answer is
+one that the model voted False.
 """
 
 from collections.abc import Iterator

@@ -65,7 +65,8 @@ BOUNDS = {
         "expert/acc", "answers are right less often than at the start", 0.7, of_start=True
     ),
 }
-"""Name of the alarm -> its bound. Entropy is in nats: 0.69 is that of two numbers, equally often."""
+"""Name of the alarm -> its bound. Entropy is in nats: that of two numbers, equally often, is 0.69.
+"""
 
 
 class Alarms:

@@ -57,8 +57,8 @@ def check_reference(config: DictConfig) -> None:
     """Refuse where verl makes no pass with the policy that the training began from.
 
     Raises:
-        ConfigurationError: there is no reference, or it is a model of its own, whose worker takes no
-            loss function.
+        ConfigurationError: there is no reference, or it is a model of its own, whose worker takes
+            no loss function.
     """
     actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
     missing = []

@@ -64,7 +64,8 @@ class NumberMap:
         if not path.exists():
             raise ConfigurationError(
                 f"{path} is missing, so this checkpoint is of another segments.number_by than "
-                "fitted: train from its first step again, or with the number_by that it was trained with"
+                "fitted: train from its first step again, or with the number_by that it was "
+                "trained with"
             )
         found = cls()
         content = read_mapping(path)

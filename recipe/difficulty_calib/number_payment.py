@@ -81,7 +81,7 @@ class NumberPayment:
         self.curves: dict[str, float] = {}
 
     def install(self, workers: Any, actor: DictConfig) -> None:
-        """Give the actor's workers the loss; let each update, and the reference's pass, hand it logits.
+        """Give the actor's workers the loss; let updates and the reference's pass hand it logits.
 
         Args:
             workers: verl's group of workers.
@@ -134,7 +134,7 @@ class NumberPayment:
     def aims(
         self, rollouts: Mapping[str, Rollout], answers: Mapping[str, TokenizedResponse]
     ) -> dict[str, Aim]:
-        """What each response's number is held against; without a target, as padding rows, nothing."""
+        """What each response's number is held against; nothing without a target (padding rows)."""
         targets = dict(
             zip(rollouts, number_targets(list(rollouts.values()), self._options), strict=True)
         )

@@ -1,4 +1,4 @@
-"""The options of the recipe's own configuration sections, with their defaults: the one place for both.
+"""The options of the recipe's own configuration sections, with their defaults: one place for both.
 
 verl's stock configuration has neither section, so every option has a default here:
 
@@ -95,7 +95,9 @@ class TrainerOptions:
 
 
 def _correlation_is_measured(config: DictConfig) -> bool:
-    """Whether verl computes the actor's probabilities of the rollouts and compares them with the engine's."""
+    """Whether verl computes the actor's probabilities of the rollouts, to compare them with the
+    engine's.
+    """
     rollout = (config.get("actor_rollout_ref") or {}).get("rollout") or {}
     correction = (config.get("algorithm") or {}).get("rollout_correction") or {}
     return bool(rollout.get("calculate_log_probs", True) and not correction.get("bypass_mode"))
@@ -110,7 +112,7 @@ def _check_known(section: str, given: Mapping[str, Any], options: type) -> None:
 
 
 def watch_rewards(config: DictConfig) -> None:
-    """Note in the configuration, which the reward workers get, that the trainer sees every reward."""
+    """Note in the configuration, which reward workers get, that the trainer sees every reward."""
     with open_dict(config):
         config.trainer.v1.rewards_are_watched = True
 
@@ -134,9 +136,10 @@ def check_served_expert(config: DictConfig) -> None:
     served = config.reward.get("reward_model") or {}
     if served.get("enable") and not served.get("enable_resource_pool"):
         raise ConfigurationError(
-            "reward.reward_model.enable needs GPUs of its own here, since verl gives a reward model that shares the "
-            "actor's neither ground truth nor dataset: set reward.reward_model.enable_resource_pool=True, "
-            "reward.reward_model.nnodes and reward.reward_model.n_gpus_per_node"
+            "reward.reward_model.enable needs GPUs of its own here, since verl gives a reward "
+            "model that shares the actor's neither ground truth nor dataset: set "
+            "reward.reward_model.enable_resource_pool=True, reward.reward_model.nnodes and "
+            "reward.reward_model.n_gpus_per_node"
         )
 
 

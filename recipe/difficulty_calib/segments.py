@@ -8,7 +8,7 @@ with the luck of the answer. Here a response falls into segments
     claim     the claims' texts               w_claim * factuality
     tag       "I'm sure.", "I'm not sure."    w_tag * (alignment + consistency)
     number    the confidence and its "%"      -w_number * delta * (o - target)^2
-    rest      bullets, headings, the end      0; -delta for a malformed response, on all of its tokens
+    rest      bullets, headings, the end      0; -delta for a malformed response, on all its tokens
 
 The advantage of a token is its segment's r minus the mean of it over the group's well-formed
 responses (of `rest`: over the group), divided by the group's standard deviation only if
@@ -120,7 +120,8 @@ def token_kinds(pieces: Sequence[str], thinking: tuple[str, str] | None = None) 
 
     A token that reaches into two segments belongs to the later one: number, tag, claim.
 
-    >>> token_kinds(["1.", " It", " is 7.", " I'm sure.", "\\n", "Confidence:", " 0", ".5"]).tolist()
+    >>> pieces = ["1.", " It", " is 7.", " I'm sure.", "\\n", "Confidence:", " 0", ".5"]
+    >>> token_kinds(pieces).tolist()
     [0, 1, 1, 2, 0, 0, 3, 3]
     """
     text = "".join(pieces)
@@ -175,7 +176,7 @@ def segment_advantages(
 
 
 def number_targets(rollouts: Sequence[Rollout], options: SegmentOptions) -> list[float | None]:
-    """y of each rollout's number, in [0, 1]; None of a malformed one and of one without a verdict."""
+    """y of each rollout's number, in [0, 1]; None of a malformed one and one without a verdict."""
     verdicts: dict[str, list[float]] = defaultdict(list)
     for rollout in rollouts:
         if _counts(rollout):
@@ -237,7 +238,9 @@ def _relative(rewards: Mapping[int, float], divide_by_std: bool) -> dict[int, fl
 
 
 def segment_curves(rollouts: Sequence[Rollout], advantages: Sequence[Floats]) -> dict[str, float]:
-    """``segment/<name>/tokens``, share of all tokens, and ``segment/<name>/advantage``, mean size, a step."""
+    """A step's ``segment/<name>/tokens``, share of all tokens, and ``segment/<name>/advantage``,
+    mean size.
+    """
     kinds = np.concatenate([rollout.kinds for rollout in rollouts])
     sizes = np.abs(np.concatenate(advantages))
     curves = {}

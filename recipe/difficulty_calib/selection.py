@@ -157,7 +157,7 @@ class Selection:
         return sum(step > chosen for step in self._losses) if chosen is not None else 0
 
     def prune(self, newest: int, before: int) -> None:
-        """Delete the checkpoints of the steps below `before`, but the newest ones and the chosen."""
+        """Delete the checkpoints of steps below `before`, but the newest ones and the chosen."""
         chosen = self.chosen
         steps = [step for step in saved_steps(self._folder) if step < before]
         for step in steps[: max(0, len(steps) - newest)]:

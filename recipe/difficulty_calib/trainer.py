@@ -1,4 +1,4 @@
-"""verl's synchronous PPO trainer with what difficulty-guided calibration needs: ``difficulty_guided``.
+"""verl's synchronous PPO trainer with what difficulty-guided calibration needs.
 
 On top of `SelectingTrainer`, chosen by ``trainer.v1.trainer_mode=difficulty_guided``, by
 `options.TrainerOptions`:
@@ -89,7 +89,7 @@ _FILLED_IN_LATER = ContextVar("advantages are filled in later", default=False)
 
 @register_adv_est("segments")
 def _zeros(token_level_rewards: torch.Tensor, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """verl gives an estimator scores alone; the trainer, which has the responses, fills these in."""
+    """verl gives an estimator scores alone; the trainer, which has the responses, fills them in."""
     if not _FILLED_IN_LATER.get():
         raise ConfigurationError(
             "algorithm.adv_estimator=segments needs trainer.v1.trainer_mode=difficulty_guided"
@@ -190,10 +190,11 @@ class DifficultyGuidedTrainer(SelectingTrainer):
         if not correlation >= self.options.min_probs_correlation:
             raise PolicyMismatchError(
                 f"step {self.global_steps}: rollout and actor probabilities correlate "
-                f"{correlation:.6f}, below {self.options.min_probs_correlation}. The rollout engine "
-                "sees another prompt or other weights than the actor: check that the plugin is "
-                "loaded in every process (VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) "
-                "and that the processor is the model's. "
+                f"{correlation:.6f}, below {self.options.min_probs_correlation}. The rollout "
+                "engine sees another prompt or other weights than the actor: check that the plugin "
+                "is loaded in every process "
+                "(VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin) and that the "
+                "processor is the model's. "
                 "Where both are so, for instance with a quantised engine, lower "
                 "trainer.v1.difficulty_guided.min_probs_correlation"
             )
