@@ -23,6 +23,10 @@ _BY_DIGIT = re.compile(r"\.[0-9]|(?<![0-9.])[0-9]{1,2}\s*%")
 Alternatives = list[tuple[int, float]]
 """Token ids, each with the confidence in [0, 1] that then stands there."""
 
+_MOST_DECIMALS = 3
+"""Of the number next below 1: with eight, float32 no longer tells it from 1, nor a mean of the two
+how probable 1 is."""
+
 
 class DigitTokens:
     """The tokens of a vocabulary that are digits,
@@ -83,7 +87,8 @@ class DigitTokens:
 
     def _one_or_zero(self, token: int, behind: str) -> Alternatives:
         """1, and the number next below it with as many decimals as stand behind the point."""
-        step = 10.0 ** -sum(c.isdigit() for c in behind)
+        decimals = sum(c.isdigit() for c in behind)
+        step = 10.0 ** -min(decimals, _MOST_DECIMALS)
         values = {"0": 1 - step, "1": 1.0}
         return [(index, values[digits]) for digits, index in self._like(token) if digits in values]
 

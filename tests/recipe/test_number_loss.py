@@ -367,6 +367,26 @@ def test_the_mean_number_by_hand(tokenizer, number):
     assert found == pytest.approx(by_hand, rel=1e-4)
 
 
+@pytest.mark.parametrize("decimals", [1, 2, 3, 7, 8, 16, 17, 20])
+def test_the_mean_of_a_number_of_many_decimals_by_hand(tokenizer, decimals):
+    """A policy may state "0.200000000000000000": that ended a training with a division by 0."""
+    ids, rollout = rollout_of(tokenizer, "0.2" + "0" * (decimals - 1))
+    alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
+    data = one_answer(ids, [Aim(alternatives)], targets=False)
+    logits = logits_of(tokenizer, [torch.ones(3)], [ids])
+    means = number_means(logits, data)
+    found = mean_number(alternatives, means[0, 2:-1].tolist())
+    first, second, *_ = (place for place, token in enumerate(alternatives) if len(token) > 1)
+    # Behind 3 prompt tokens; a token is predicted one place before it.
+    digits = torch.softmax(logits[0, second + 2, digits_of(tokenizer)], -1)
+    behind_zero = float(sum(p * d / 10 for d, p in enumerate(digits)))
+    zero_one = list(before_point(tokenizer, alternatives))
+    chance_of_one = float(torch.softmax(logits[0, first + 2, zero_one], -1)[1])
+    assert 0.05 < chance_of_one < 0.95
+    by_hand = chance_of_one + (1 - chance_of_one) * behind_zero
+    assert found == pytest.approx(by_hand, rel=1e-3)
+
+
 def test_an_answer_without_a_number_that_could_be_another_has_no_mean(tokenizer):
     ids, rollout = rollout_of(tokenizer, "100%")
     assert mean_number(alternatives_of(tokenizer, ids, rollout, True), [0.0] * len(ids)) is None
