@@ -26,10 +26,10 @@ PROTOCOLS = {"dp", "sc", "pcr", "verbal", "vcap"}
 
 
 def kill_grpo_after_its_first_step(script: subprocess.Popen[str], log: Path) -> None:
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 1500
     while not (log.is_file() and "step:1 - " in log.read_text(errors="replace")):
         assert script.poll() is None, "the script ended before GRPO took a step"
-        assert time.monotonic() < deadline, "GRPO took no step in ten minutes"
+        assert time.monotonic() < deadline, "GRPO took no step in 25 minutes"
         time.sleep(0.2)
     for process in psutil.Process(script.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
@@ -50,7 +50,8 @@ def interrupted() -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    kill_grpo_after_its_first_step(script, RUN / "logs" / "rl.log")
+    # By segments, which has more to take up again than the paper's rule: its map of numbers.
+    kill_grpo_after_its_first_step(script, RUN / "logs" / "rl_segments.log")
     output, _ = script.communicate(timeout=300)
     return script.returncode, output
 
@@ -70,18 +71,26 @@ def log_of(stage: str) -> str:
 def test_a_killed_driver_fails_the_script_with_a_clear_last_line(interrupted):
     code, output = interrupted
     assert code != 0
-    assert output.strip().splitlines()[-1].startswith("FAILED: stage rl:")
+    assert output.strip().splitlines()[-1].startswith("FAILED: stage rl_segments:")
 
 
 def test_the_same_command_skips_what_is_done_and_ends_well(finished):
     assert finished.returncode == 0, finished.stderr[-2000:]
-    for stage in ("questions", "stage_one", "sft", "sft_export", "r_tuning", "r_tuning_export"):
+    for stage in (
+        "questions",
+        "stage_one",
+        "sft",
+        "sft_export",
+        "r_tuning",
+        "r_tuning_export",
+        "rl",
+    ):
         assert f"[{stage}] already done" in finished.stdout
 
 
 def test_grpo_resumes_after_its_last_checkpoint(finished):
     # A log is appended to; a line that begins with === parts the calls.
-    first, second = log_of("rl").split("\n=== ")
+    first, second = log_of("rl_segments").split("\n=== ")
     assert "step:1 - " in first
     steps = [int(step) for step in re.findall(r"step:(\d+) - ", second)]
     assert steps and min(steps) == 2, "the second call must not take step 1 again"

@@ -1,6 +1,6 @@
 """verl's synchronous PPO trainer with what difficulty-guided calibration needs.
 
-On top of `SelectingTrainer`, chosen by ``trainer.v1.trainer_mode=difficulty_guided``, by
+On top of `PPOTrainerSync`, chosen by ``trainer.v1.trainer_mode=difficulty_guided``, by
 `options.TrainerOptions`:
 
 - the training curves of `metrics` go to the tracker at every step;
@@ -19,7 +19,7 @@ On top of `SelectingTrainer`, chosen by ``trainer.v1.trainer_mode=difficulty_gui
   there (`number_payment`);
 - a policy that collapses is told by name (`alarms`);
 - each validation (``trainer.test_freq``) chooses the checkpoint to keep, and may end the training
-  (`selecting_trainer`);
+  (`checkpoint_choice`);
 - dynamic sampling is bounded by verl's own key ``algorithm.filter_groups.max_num_gen_batches``,
   which the stock trainer ignores (it samples for ever when all groups tie).
 """
@@ -35,8 +35,11 @@ from omegaconf import DictConfig, open_dict
 from tensordict import NonTensorStack, TensorDict
 from verl.trainer.ppo.core_algos import register_adv_est
 from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from data_prep.engines.verl_checkpoint import step_folder
 from recipe.difficulty_calib.alarms import Alarms
+from recipe.difficulty_calib.checkpoint_choice import CheckpointChoice
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
 from recipe.difficulty_calib.number_checks import check_groups, check_logits, check_reference
@@ -51,7 +54,6 @@ from recipe.difficulty_calib.options import (
 )
 from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.segments import Rollout, segment_advantages, segment_curves
-from recipe.difficulty_calib.selecting_trainer import SelectingTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
 from reward_fns.errors import ConfigurationError
 
@@ -111,7 +113,7 @@ def _check_segments(config: DictConfig) -> None:
 
 
 @register_trainer("difficulty_guided")
-class DifficultyGuidedTrainer(SelectingTrainer):
+class DifficultyGuidedTrainer(CheckpointChoice, PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
 
     _numbers: NumberPayment | None = None
@@ -306,6 +308,12 @@ class DifficultyGuidedTrainer(SelectingTrainer):
         if self._numbers.fits and self.global_steps > 0:  # resumed
             self._numbers.map = NumberMap.load(self._resumed() / NumberMap.FILE)
 
+    def _resumed(self) -> Path:
+        """The checkpoint that verl resumed from."""
+        if self.config.trainer.resume_mode == "resume_path":
+            return Path(self.config.trainer.resume_from_path)
+        return step_folder(Path(self.config.trainer.default_local_dir), self.global_steps)
+
     def _compute_ref_log_prob(
         self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
     ) -> tq.KVBatchMeta:
@@ -319,9 +327,7 @@ class DifficultyGuidedTrainer(SelectingTrainer):
 
     def _save_checkpoint(self) -> None:
         if self._numbers and self._numbers.fits:
-            folder = (
-                Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
-            )
+            folder = step_folder(Path(self.config.trainer.default_local_dir), self.global_steps)
             folder.mkdir(parents=True, exist_ok=True)
             self._numbers.map.save(folder / NumberMap.FILE)
         super()._save_checkpoint()

@@ -5,6 +5,7 @@ Through a real TransferQueue.
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,6 +209,19 @@ def test_by_segment_through_the_queue(queue, tmp_path):
     assert [int(row.count_nonzero()) for row in data["advantages"].unbind()] == [1, 1, 0, 0]
     paid = [bool((row != NO_TOKEN).any()) for row in data[IDS].unbind()]
     assert paid == [True, True, False, False]
+
+
+def test_the_checkpoint_that_was_resumed_from():
+    made = trainer()
+    made.config.trainer = {
+        "resume_mode": "auto",
+        "default_local_dir": "/run",
+        "resume_from_path": None,
+    }
+    made.global_steps = 8
+    assert made._resumed() == Path("/run/global_step_8")
+    made.config.trainer.update(resume_mode="resume_path", resume_from_path="/other/global_step_8")
+    assert made._resumed() == Path("/other/global_step_8")
 
 
 def test_by_segment_in_another_trainer_is_an_error_with_the_remedy():

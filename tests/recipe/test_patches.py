@@ -132,13 +132,13 @@ def test_another_text_is_refused_whatever_the_version_says(package, monkeypatch,
 
 
 def test_every_function_that_is_touched_is_on_the_list_and_no_other():
-    from recipe.difficulty_calib import dataset, number_loss, selecting_trainer, sft, trainer
+    from recipe.difficulty_calib import checkpoint_choice, dataset, number_loss, sft, trainer
 
     touched = {(patch.module, name) for patch in ALL for name in patch.touches}
     for overrides in (
         dataset.OVERRIDES,
         trainer.OVERRIDES,
-        selecting_trainer.OVERRIDES,
+        checkpoint_choice.OVERRIDES,
         sft.OVERRIDES,
         number_loss.RELIED_ON,
     ):
@@ -157,12 +157,12 @@ def test_both_releases_of_verl_that_pyproject_admits_are_on_the_list():
 
 
 def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that_name():
-    from recipe.difficulty_calib import dataset, number_loss, selecting_trainer, sft, trainer
+    from recipe.difficulty_calib import checkpoint_choice, dataset, number_loss, sft, trainer
 
     for overrides in (
         dataset.OVERRIDES,
         trainer.OVERRIDES,
-        selecting_trainer.OVERRIDES,
+        checkpoint_choice.OVERRIDES,
         sft.OVERRIDES,
         number_loss.RELIED_ON,
     ):
@@ -171,18 +171,25 @@ def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that
                 check(module, name, "this test")
     ours = (trainer.DifficultyGuidedTrainer, trainer.WatchedReplayBuffer)
     ours += (
-        selecting_trainer.SelectingTrainer,
+        checkpoint_choice.CheckpointChoice,
         dataset.UntouchedImageDataset,
         dataset.AnswerSFTDataset,
         sft.CalibratedSFTTrainer,
     )
+    stock = {
+        name
+        for cls in ours
+        for base in cls.__mro__
+        if not base.__module__.startswith("recipe.")
+        for name in dir(base)
+    }
     overridden = {
         name
         for cls in ours
-        for name in set(vars(cls)) & set(dir(cls.__mro__[1]))
+        for name in set(vars(cls)) & stock
         if callable(getattr(cls, name)) and not name.startswith("__")
     }
-    modules = (dataset, trainer, selecting_trainer, sft)
+    modules = (dataset, trainer, checkpoint_choice, sft)
     named = [names for module in modules for names in module.OVERRIDES.values()]
     assert overridden == {name.split(".")[1] for names in named for name in names}
 

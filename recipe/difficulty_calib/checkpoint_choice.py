@@ -1,4 +1,4 @@
-"""verl's synchronous PPO trainer that chooses a checkpoint by its validations (`selection`).
+"""What makes a trainer of verl choose a checkpoint by its validations (`selection`).
 
 At each validation (``trainer.test_freq``) it writes ``selection.json`` beside the checkpoints. Of
 these the newest ``trainer.max_actor_ckpt_to_keep`` stay, and the chosen one: as with verl, the
@@ -8,16 +8,21 @@ checkpoint's.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, open_dict
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from recipe.difficulty_calib.options import TrainerOptions
 from recipe.difficulty_calib.patches.stock import check_all
 from recipe.difficulty_calib.selection import Selection, measure
 
-#: What this trainer overrides: module of verl -> names in it.
+if TYPE_CHECKING:
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync as _Trainer
+else:
+    # verl's trainers, imported, load the plugin, and that the trainer which needs this module.
+    _Trainer = object
+
+#: What this class overrides: module of verl -> names in it.
 OVERRIDES = {
     "verl.trainer.ppo.v1.trainer_base": (
         "PPOTrainer.fit",
@@ -27,8 +32,10 @@ OVERRIDES = {
 }
 
 
-class SelectingTrainer(PPOTrainerSync):
-    """verl's trainer, where the reward returns ``confidence``, ``acc`` and a question's id."""
+class CheckpointChoice(_Trainer):
+    """Goes before a trainer of verl among the bases. Where the reward returns no ``confidence``,
+    ``acc`` and question's id, nothing is chosen.
+    """
 
     _selection: Selection
 
