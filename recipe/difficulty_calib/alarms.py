@@ -46,8 +46,8 @@ class Bound:
         return None
 
 
-# Wide: an alarm that rings in a sound training is soon read by nobody. The pocket's trainings by
-# both rules ring none (tests/recipe/test_alarms.py has the values they reach).
+# Wide: an alarm that rings in a sound training is soon read by nobody. Seed 0 of the main job rang
+# none (tests/recipe/test_alarms.py has what it reached); where a collapse begins is a guess.
 BOUNDS = {
     "numbers": Bound(
         "confidence/entropy", "few numbers are left to tell answers apart by", below=0.7

@@ -2,9 +2,8 @@
 
 At each validation (``trainer.test_freq``) it writes ``selection.json`` beside the checkpoints. Of
 these the newest ``trainer.max_actor_ckpt_to_keep`` stay, and the chosen one: as with verl, the
-oldest goes before another is written. With
-``trainer.v1.difficulty_guided.patience`` the training ends that many validations after the chosen
-checkpoint's.
+oldest goes before another is written. With ``trainer.v1.difficulty_guided.patience`` the training
+ends that many validations after the chosen checkpoint's.
 """
 
 from pathlib import Path
