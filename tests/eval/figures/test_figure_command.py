@@ -12,6 +12,8 @@ from eval.records import write_records
 
 README = Path(__file__).parents[3] / "eval" / "README.md"
 SECTION = README.read_text().partition("## The paper's figures")[2].partition("\n## ")[0]
+# A command may go on on the next line, as in a shell.
+SECTION = SECTION.replace("\\\n", " ")
 
 
 def documented(command):
