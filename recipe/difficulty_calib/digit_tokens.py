@@ -8,7 +8,7 @@ with the advantage of what was drawn. ``fitted``, which knows where the number i
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,9 @@ class DigitTokens:
             percent sign) has itself alone.
         """
         found: list[Alternatives] = [[] for _ in ids]
-        places = np.flatnonzero(is_number)
-        for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
-            number = "".join(pieces[place] for place in run)
+        for run, number, match in _numbers(pieces, is_number):
             stated = confidence_in(number)
-            match = _BY_DIGIT.search(number)
-            if stated is None or match is None:
+            if stated is None:
                 continue
             end = 0
             for place in run:
@@ -95,6 +92,34 @@ class DigitTokens:
     def _like(self, token: int) -> list[tuple[str, int]]:
         match = _DIGITS.fullmatch(self._tokenizer.convert_ids_to_tokens(token) or "")
         return self._by_lead[match[1]] if match else []
+
+
+def may_be_left_out(pieces: Sequence[str], is_number: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(L,) digits that a number might as well have ended before: all behind the first decimal, or
+    behind the first digit of a percentage.
+
+    Args:
+        pieces, is_number: as of `DigitTokens.alternatives`.
+    """
+    found = np.zeros(len(pieces), dtype=bool)
+    for run, _, match in _numbers(pieces, is_number):
+        first = match.start() + (2 if match[0][0] == "." else 1)
+        end = 0
+        for place in run:
+            start, end = end, end + len(pieces[place])
+            found[place] = start >= first and any(c.isdigit() for c in pieces[place])
+    return found
+
+
+def _numbers(
+    pieces: Sequence[str], is_number: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.int64], str, re.Match[str]]]:
+    """The tokens, the text and the `_BY_DIGIT` of each number whose digits may change."""
+    places = np.flatnonzero(is_number)
+    for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
+        number = "".join(pieces[place] for place in run)
+        if match := _BY_DIGIT.search(number):
+            yield run, number, match
 
 
 def confidence_in(text: str) -> float | None:

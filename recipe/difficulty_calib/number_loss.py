@@ -11,6 +11,10 @@ p(a) its probability, y the target and w the number's weight. Three losses:
 
 with q(a) = p(a) / sum_a p(a). In the first two y is ``segments.target``.
 
+Digits behind the first decimal may as well be left out, and there q stands for p in all three. With
+p each such digit that is drawn would be paid for not having ended the number, and nothing pays one
+that ended: numbers grow, "0.4555555", until the response is full of them (RESULTS.md).
+
 ``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one
 the later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient
 is the policy gradient's with infinitely many draws of that digit behind one answer. Like that one
@@ -37,10 +41,12 @@ share in T and earns nothing, as being certain and wrong does.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import agg_loss
 from verl.utils.metric import Metric
@@ -52,7 +58,8 @@ from recipe.difficulty_calib.digit_tokens import Alternatives
 
 IDS, VALUES, AIMS = "number_ids", "number_values", "number_aims"
 """Fields of a batch. (batch, response tokens, alternatives): token ids, -1 where there is none, and
-the confidences o_a that they make; (batch, response tokens, 2): y and w."""
+the confidences o_a that they make; (batch, response tokens, 3): y, w, and 1 for a digit that may
+be left out, else 0."""
 LOSSES, MEANS = "number_losses", "number_means"
 """What is kept of the logits, (batch, prompt and response tokens)."""
 NO_TOKEN = -1
@@ -77,11 +84,13 @@ class Aim:
             paid.
         target: y, in [0, 1].
         weight: w, >= 0.
+        optional: (L,) which tokens may be left out, see `may_be_left_out`; empty: none.
     """
 
     alternatives: Sequence[Alternatives]
     target: float = 0.0
     weight: float = 0.0
+    optional: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 def batch_fields(aims: Sequence[Aim], targets: bool = True) -> dict[str, torch.Tensor]:
@@ -98,7 +107,9 @@ def batch_fields(aims: Sequence[Aim], targets: bool = True) -> dict[str, torch.T
         fields[IDS].append(ids)
         fields[VALUES].append(values)
         if targets:
-            fields[AIMS].append(torch.tensor([[aim.target, aim.weight]]).repeat(len(ids), 1))
+            aims_of = torch.tensor([[aim.target, aim.weight, 0.0]]).repeat(len(ids), 1)
+            aims_of[: len(aim.optional), 2] = torch.from_numpy(aim.optional)
+            fields[AIMS].append(aims_of)
     return {
         name: torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
         for name, tensors in fields.items()
@@ -113,7 +124,8 @@ class _Paid:
         rows: (n,) their places among the responses' tokens.
         places: (n,) where in the logits they are predicted.
         is_alternative: (n, alternatives) which columns count.
-        values, logs: (n, alternatives) o_a and log p(a), -inf where none counts.
+        values, logs: (n, alternatives) o_a and log p(a), or log q(a) of a token that may be left
+            out; -inf where none counts.
     """
 
     rows: torch.Tensor
@@ -137,6 +149,9 @@ class _Paid:
         logs = torch.log_softmax(logits[0, places[rows]].float(), dim=-1)
         is_alternative = ids[rows] != NO_TOKEN
         of_ids = logs.gather(-1, ids[rows].clamp(min=0)).masked_fill(~is_alternative, -math.inf)
+        if AIMS in data:
+            optional = data[AIMS].values()[rows, 2:]
+            of_ids = of_ids - optional * torch.logsumexp(of_ids, dim=-1, keepdim=True)
         return cls(rows, places[rows], is_alternative, values[rows], of_ids)
 
     def means(self) -> torch.Tensor:

@@ -19,7 +19,12 @@ from tensordict import TensorDict
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.utils.padding import response_from_nested
 
-from recipe.difficulty_calib.digit_tokens import Alternatives, DigitTokens, mean_number
+from recipe.difficulty_calib.digit_tokens import (
+    Alternatives,
+    DigitTokens,
+    may_be_left_out,
+    mean_number,
+)
 from recipe.difficulty_calib.number_loss import (
     MEANS,
     Aim,
@@ -147,7 +152,8 @@ class NumberPayment:
                 aims[key] = Aim([[] for _ in answer.ids])
             else:
                 weight = self._options.number * rollouts[key].delta
-                aims[key] = Aim(self._alternatives(answer), target, weight)
+                optional = may_be_left_out(answer.pieces, answer.kinds == NUMBER)
+                aims[key] = Aim(self._alternatives(answer), target, weight, optional)
         return aims
 
     def _fitted(

@@ -7,7 +7,12 @@ import torch
 from tensordict import TensorDict
 from transformers import AutoTokenizer
 
-from recipe.difficulty_calib.digit_tokens import DigitTokens, confidence_in, mean_number
+from recipe.difficulty_calib.digit_tokens import (
+    DigitTokens,
+    confidence_in,
+    may_be_left_out,
+    mean_number,
+)
 from recipe.difficulty_calib.number_loss import (
     AIMS,
     IDS,
@@ -139,7 +144,12 @@ def packed(tokenizer, rollouts, options):
     aims = [
         Aim([[] for _ in ids])
         if target is None
-        else Aim(alternatives_of(tokenizer, ids, rollout), target, options.number * rollout.delta)
+        else Aim(
+            alternatives_of(tokenizer, ids, rollout),
+            target,
+            options.number * rollout.delta,
+            may_be_left_out(decoded_pieces(tokenizer, ids), rollout.kinds == NUMBER),
+        )
         for (ids, rollout), target in zip(rollouts, targets, strict=True)
     ]
     nested = {
@@ -190,6 +200,57 @@ def test_descent_makes_the_number_certain_of_the_best_one_and_never_breaks_it_of
         mass = sum(float(chances[tokenizer.convert_tokens_to_ids(d)]) for d in near)
         assert mass > 0.9
         start += len(prompt) + len(ids)
+
+
+@pytest.mark.parametrize(
+    ("number", "left_out"),
+    [
+        ("0.7", ""),
+        ("0.75", "5"),
+        ("0.4555", "555"),
+        ("1.00", "0"),
+        (".75", "5"),
+        ("85%", "5"),
+        ("100%", ""),
+        ("1", ""),
+    ],
+)
+def test_what_a_number_might_have_ended_before(tokenizer, number, left_out):
+    ids, rollout = rollout_of(tokenizer, number)
+    found = may_be_left_out(decoded_pieces(tokenizer, ids), rollout.kinds == NUMBER)
+    assert "".join(tokenizer.decode([i]) for i, one in zip(ids, found, strict=True) if one) == (
+        left_out
+    )
+
+
+@pytest.mark.parametrize(
+    "by", [{"step": None}, {"step": 0.1}, {"step": None, "fitted": True}], ids=str
+)
+@pytest.mark.parametrize("number", ["0.75", "1.00", "85%"])
+def test_no_number_is_paid_for_not_having_ended(tokenizer, number, by):
+    """It grew, "0.4555555", until the response was full: a digit that was drawn beyond the first
+    decimal raised all digits there, and one that was not drawn raised nothing.
+    """
+    options = SegmentOptions(target="instance", number_by="expected")
+    ids, rollout = rollout_of(tokenizer, number)
+    data, (prompt,), _ = packed(tokenizer, [(ids, rollout)], options)
+    noise = torch.randn(1, len(prompt) + len(ids), len(tokenizer))
+    logits = noise.requires_grad_()
+    number_losses(logits, data, **by).sum().backward()
+    paid = [i for i, kind in enumerate(rollout.kinds) if kind == NUMBER and i]
+    optional = may_be_left_out(decoded_pieces(tokenizer, ids), rollout.kinds == NUMBER)
+    digits = tokenizer.convert_tokens_to_ids(list("0123456789"))
+    for place in paid:
+        pull = logits.grad[0, len(prompt) + place - 1]
+        others = pull.clone()
+        others[digits] = 0
+        # A softmax pulls a little, by rounding.
+        if optional[place]:
+            assert others.abs().max() < 1e-5 and abs(float(pull[digits].sum())) < 1e-4
+        elif pull.abs().max() > 0:
+            share = others.abs().sum() / pull.abs().sum()
+            assert share > 0.1, "elsewhere the number is held together"
+    assert optional.any()
 
 
 def test_malformed_and_unjudged_answers_are_not_paid_and_count_in_no_mean(tokenizer):
