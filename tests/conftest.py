@@ -167,7 +167,6 @@ LONGEST_FIRST = (
     "test_sft_export.py",
     "test_expert_failure.py",
     "test_other_recipe.py",
-    "test_bare_function.py",
     "test_calibration_runs.py",
     "test_engines.py",
     "test_wheel.py",  # last by name, and waits for pip

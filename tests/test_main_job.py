@@ -13,14 +13,20 @@ from pathlib import Path
 
 import psutil
 import pytest
+from reference_means import expected_means
 
+from data_prep.engines.verl_checkpoint import kept_checkpoint
+from data_prep.verl_rows import load_questions
+from recipe.difficulty_calib.alarms import BOUNDS
+from recipe.difficulty_calib.number_map import NumberMap
 from recipe.difficulty_calib.progress import step_line
 
 pytestmark = pytest.mark.timeout(2400)
 
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "outputs" / "test-main-job"
-COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick"]
+ROLLOUTS = "trainer.rollout_data_dir=${trainer.default_local_dir}/rollouts"
+COMMAND = ["bash", "examples/run_llava_grpo.sh", "--quick", ROLLOUTS]
 ENVIRONMENT = os.environ | {"RUN": RUN.name, "DIFFICULTY_CALIB_DEVICE": "cpu"}
 MODELS = {"base", "sft", "r_tuning", "rl", "rl_segments", "rl_on_base"}
 STAGE = "recipe.difficulty_calib.stage"
@@ -97,6 +103,44 @@ def test_grpo_resumes_after_its_last_checkpoint(finished):
     # verl reports the validation before the first step, too, as one of the step resumed from.
     steps = [found[0] for line in second.splitlines() if (found := step_line(line))]
     assert steps and min(steps) == 2, "the second call must not take step 1 again"
+
+
+def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_from(finished):
+    """Also at the second step, after an update and the kill."""
+    means: list[list[float]] = [[]]
+    for step in (1, 2):
+        saved = RUN / "grpo_segments" / f"global_step_{step}" / NumberMap.FILE
+        means.append(json.loads(saved.read_text())["means"])
+        assert means[-1][: len(means[-2])] == means[-2], "each step adds to the answers before"
+        added = means[-1][len(means[-2]) :]
+        expected = expected_means(
+            RUN / "models" / "sft",
+            RUN / "stage_one" / "rl_train.parquet",
+            RUN / "grpo_segments" / "rollouts" / f"{step}.jsonl",
+            added,
+            RUN / "engine",
+        )
+        assert len(expected) > 10
+        assert sorted(added) == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.parametrize("rule", ["paper", "segments"])
+def test_each_checkpoint_was_validated_on_the_questions_set_aside(finished, rule):
+    """And the model before training."""
+    checkpoints = RUN / f"grpo_{rule}"
+    log = log_of("rl" if rule == "paper" else f"rl_{rule}")
+    told = json.loads((checkpoints / "selection.json").read_text())
+    questions = {q.question_id for q in load_questions(RUN / "questions" / "selection.parquet")}
+    assert told["losses"].keys() == told["brier"].keys() == {"0", "1", "2"}
+    assert all(losses.keys() == questions for losses in told["losses"].values())
+    assert all(0 < brier < 1 for brier in told["brier"].values()), told["brier"]
+    chosen = checkpoints / f"global_step_{told['chosen']}" / "actor"
+    assert kept_checkpoint(checkpoints) == chosen
+    assert f"chosen: step {told['chosen']}" in log
+    # In the tracker too, and every alarm beside them.
+    last = next(line for line in log.splitlines() if "step:2 - " in line)
+    assert f"selection/brier:{told['brier']['2']:.3f}"[:-1] in last
+    assert all(f"alarm/{name}:0.0" in last for name in BOUNDS)
 
 
 def test_rollouts_come_from_vllm_and_agree_with_the_actor(finished):

@@ -141,22 +141,31 @@ def questions(pocket_data: Path) -> set[str]:
     return {info["question"] for info in frame["extra_info"]}
 
 
-def assert_trained(code: int, log: str) -> None:
-    assert code == 0, log[-4000:]
-    assert [found[0] for line in log.splitlines() if (found := step_line(line))] == [1, 2]
+def steps(log: str) -> list[int]:
+    return [found[0] for line in log.splitlines() if (found := step_line(line))]
+
+
+def test_the_two_lines_train_in_a_stock_recipe_until_a_dataset_has_no_coefficients(
+    train, pocket_data
+):
+    """Also where the judge is down now and then: verl leaves those rollouts out and goes on."""
+    rows = geo3k_rows(pocket_data, question=True)
+    rows.loc[12:, "data_source"] = "somebody/else"  # from the fourth step on
+    lines = ["data.shuffle=False", "trainer.total_training_steps=50"]
+    with JudgeServer(faults={"500": 0.3}) as judge:
+        judge.keep_bodies = True
+        code, log = train(rows, judge.url, *TWO_LINES, *lines)
+    assert steps(log)[:2] == [1, 2], log[-4000:]
     # Answers of one step are rewarded differently, and the actor sees what was rolled out.
     assert max(metric(log, "critic/score/max")) > min(metric(log, "critic/score/min"))
     assert min(metric(log, "training/rollout_actor_probs_pearson_corr")) > 0.999
-
-
-def test_the_two_lines_train_in_a_stock_recipe(train, pocket_data):
-    """Also where the judge is down now and then: verl leaves those rollouts out and goes on."""
-    with JudgeServer(faults={"500": 0.3}) as judge:
-        judge.keep_bodies = True
-        code, log = train(geo3k_rows(pocket_data, question=True), judge.url, *TWO_LINES)
-    assert_trained(code, log)
     assert judge.calls["500"] and "no verdict for question" in log, log[-4000:]
     assert asked(judge) and asked(judge) <= questions(pocket_data)
+    # The first sample that can never be scored ends the run, with the remedy.
+    assert code != 0 and len(steps(log)) < 5
+    assert "no coefficients for dataset 'somebody/else'" in log, log[-4000:]
+    assert "set default_coefficients" in log
+    assert "no materializable trajectories" in log, log[-4000:]
 
 
 def test_manager_and_trainer_lines_add_the_image_the_question_and_the_curves(train, pocket_data):
@@ -176,7 +185,7 @@ def test_manager_and_trainer_lines_add_the_image_the_question_and_the_curves(tra
         code, log = train(
             rows, judge.url, *TWO_LINES, *MORE_LINES, "trainer.total_training_steps=50"
         )
-    trained = [found[0] for line in log.splitlines() if (found := step_line(line))]
+    trained = steps(log)
     assert trained and trained == list(range(1, len(trained) + 1)), log[-4000:]
     assert asked(judge) and asked(judge) <= questions(pocket_data)
     parts = [part for body in judge.bodies for part in body["messages"][-1]["content"]]
