@@ -82,6 +82,11 @@ class DigitTokens:
                 found[place] = numbers or [(ids[place], stated)]
         return found
 
+    def all_digits(self) -> Alternatives:
+        """Each token of one digit; they stand for no number."""
+        tokens = [token for lead in self._by_lead.values() for token in lead]
+        return [(index, 0.0) for digits, index in tokens if len(digits) == 1]
+
     def _one_or_zero(self, token: int, behind: str) -> Alternatives:
         """1, and the number next below it with as many decimals as stand behind the point."""
         decimals = sum(c.isdigit() for c in behind)

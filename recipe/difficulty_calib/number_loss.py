@@ -15,6 +15,13 @@ Digits behind the first decimal may as well be left out, and there q stands for 
 p each such digit that is drawn would be paid for not having ended the number, and nothing pays one
 that ended: numbers grow, "0.4555555", until the response is full of them (RESULTS.md).
 
+``fitted`` also keeps digits out of the rest of the response: with d all digits, each token where
+the reference gives them less than `HARDLY_ANY` in all costs
+
+    L_t = - w * 10 * log(1 - sum_d p(d))
+
+for digits that are pushed about come up elsewhere too ("The emblem of6", "1.9").
+
 ``expected`` is the Brier score in expectation. For the last digit that is exact; for an earlier one
 the later digits are held as drawn, which changes o_a by less than that place is worth. Its gradient
 is the policy gradient's with infinitely many draws of that digit behind one answer. Like that one
@@ -58,14 +65,18 @@ from recipe.difficulty_calib.digit_tokens import Alternatives
 
 IDS, VALUES, AIMS = "number_ids", "number_values", "number_aims"
 """Fields of a batch. (batch, response tokens, alternatives): token ids, -1 where there is none, and
-the confidences o_a that they make; (batch, response tokens, 3): y, w, and 1 for a digit that may
-be left out, else 0."""
-LOSSES, MEANS = "number_losses", "number_means"
+the confidences o_a that they make; (batch, response tokens, 3): y, w, and `REQUIRED`, `OPTIONAL`
+or `RULED_OUT`."""
+REQUIRED, OPTIONAL, RULED_OUT = 0, 1, 2
+"""Whether a token's alternatives have to stand there, may, or may not."""
+LOSSES, MEANS, MASSES = "number_losses", "number_means", "number_masses"
 """What is kept of the logits, (batch, prompt and response tokens)."""
+HARDLY_ANY = 0.01
+"""Where the reference writes a digit more rarely than this, none may come."""
 NO_TOKEN = -1
 SQUARED, TOGETHER = 30.0, 10.0
 """Weights, in ``fitted``, of the squared error, which is a tenth of the cross-entropy and less, and
-of what holds the number together."""
+of what holds the number together and digits out of the rest."""
 
 #: What the losses rely on in verl: how verl asks for logits and hands them over.
 RELIED_ON: dict[str, tuple[str, ...]] = {
@@ -84,13 +95,14 @@ class Aim:
             paid.
         target: y, in [0, 1].
         weight: w, >= 0.
-        optional: (L,) which tokens may be left out, see `may_be_left_out`; empty: none.
+        standing: (L,) `REQUIRED`, `OPTIONAL` or `RULED_OUT`, of each token's alternatives; empty:
+            all are required.
     """
 
     alternatives: Sequence[Alternatives]
     target: float = 0.0
     weight: float = 0.0
-    optional: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    standing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def batch_fields(aims: Sequence[Aim], targets: bool = True) -> dict[str, torch.Tensor]:
@@ -107,9 +119,9 @@ def batch_fields(aims: Sequence[Aim], targets: bool = True) -> dict[str, torch.T
         fields[IDS].append(ids)
         fields[VALUES].append(values)
         if targets:
-            aims_of = torch.tensor([[aim.target, aim.weight, 0.0]]).repeat(len(ids), 1)
-            aims_of[: len(aim.optional), 2] = torch.from_numpy(aim.optional)
-            fields[AIMS].append(aims_of)
+            of_tokens = torch.tensor([[aim.target, aim.weight, REQUIRED]]).repeat(len(ids), 1)
+            of_tokens[: len(aim.standing), 2] = torch.from_numpy(aim.standing)
+            fields[AIMS].append(of_tokens)
     return {
         name: torch.nested.as_nested_tensor(tensors, layout=torch.jagged)
         for name, tensors in fields.items()
@@ -124,8 +136,8 @@ class _Paid:
         rows: (n,) their places among the responses' tokens.
         places: (n,) where in the logits they are predicted.
         is_alternative: (n, alternatives) which columns count.
-        values, logs: (n, alternatives) o_a and log p(a), or log q(a) of a token that may be left
-            out; -inf where none counts.
+        values, logs: (n, alternatives) o_a and log p(a), or log q(a) of an optional token; -inf
+            where none counts.
     """
 
     rows: torch.Tensor
@@ -150,7 +162,7 @@ class _Paid:
         is_alternative = ids[rows] != NO_TOKEN
         of_ids = logs.gather(-1, ids[rows].clamp(min=0)).masked_fill(~is_alternative, -math.inf)
         if AIMS in data:
-            optional = data[AIMS].values()[rows, 2:]
+            optional = (data[AIMS].values()[rows, 2:] == OPTIONAL).float()
             of_ids = of_ids - optional * torch.logsumexp(of_ids, dim=-1, keepdim=True)
         return cls(rows, places[rows], is_alternative, values[rows], of_ids)
 
@@ -158,6 +170,10 @@ class _Paid:
         """(n, 1), without gradient: the mean of o_a, among the alternatives."""
         shares = torch.softmax(self.logs.detach(), dim=-1)
         return (shares * self.values).sum(-1, keepdim=True)
+
+    def masses(self) -> torch.Tensor:
+        """(n,): the probability of all alternatives."""
+        return torch.logsumexp(self.logs, dim=-1).exp()
 
     def cross_entropy(self, means: torch.Tensor) -> torch.Tensor:
         """(n,): to the neighbouring values with these means (n, 1)."""
@@ -192,6 +208,8 @@ def number_losses(
         squared = (torch.softmax(paid.logs, dim=-1) * errors).sum(-1)
         broken = -torch.logsumexp(paid.logs, dim=-1)
         losses = paid.cross_entropy(targets) + SQUARED * squared + TOGETHER * broken
+        spilt = -torch.log1p(-paid.masses().clamp(max=1 - 1e-6))
+        losses = torch.where(aims[:, 2] == RULED_OUT, TOGETHER * spilt, losses)
     elif step is None:
         losses = -(paid.logs.exp() * (1 - errors)).sum(-1)
     else:
@@ -200,14 +218,20 @@ def number_losses(
     return paid.at_places(weights * losses, logits.shape[1])
 
 
-def number_means(logits: torch.Tensor, data: TensorDict) -> torch.Tensor:
-    """The mean of o_a at the place whose logits predict token t, 0 elsewhere: (1, tokens).
+def read_numbers(logits: torch.Tensor, data: TensorDict) -> dict[str, torch.Tensor]:
+    """What the reference says of each token's alternatives.
 
     Args:
         logits, data: as of `number_losses`, without `AIMS`.
+
+    Returns:
+        `MEANS`, the mean of o_a, and `MASSES`, the probability of all alternatives, at the place
+        whose logits predict token t, 0 elsewhere: (1, tokens) each.
     """
     paid = _Paid.of(logits, data)
-    return paid.at_places(paid.means()[:, 0], logits.shape[1])
+    length = logits.shape[1]
+    means, masses = paid.means()[:, 0], paid.masses().detach()
+    return {MEANS: paid.at_places(means, length), MASSES: paid.at_places(masses, length)}
 
 
 def projected(
@@ -248,12 +272,12 @@ def actor_loss(
 
     verl calls it twice for each micro-batch: with ``student_logits``, for what is to be kept of
     them, and with ``model_output``, in which that stands, for the loss and its metrics. A batch
-    without `AIMS` is the reference's: its means are kept, and there is no loss.
+    without `AIMS` is the reference's: what it says is kept, and there is no loss.
     """
     is_reference = AIMS not in data
     if student_logits is not None:
         if is_reference:
-            return {MEANS: number_means(student_logits, data)}
+            return read_numbers(student_logits, data)
         return {LOSSES: number_losses(student_logits, data, step, fitted)}
     assert model_output is not None
     if is_reference:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import transfer_queue as tq
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from tensordict import TensorDict
 from verl.utils.config import omega_conf_to_dataclass
@@ -26,7 +27,12 @@ from recipe.difficulty_calib.digit_tokens import (
     mean_number,
 )
 from recipe.difficulty_calib.number_loss import (
+    HARDLY_ANY,
+    MASSES,
     MEANS,
+    OPTIONAL,
+    REQUIRED,
+    RULED_OUT,
     Aim,
     actor_loss,
     batch_fields,
@@ -82,6 +88,7 @@ class NumberPayment:
         self.fits = options.number_by == "fitted"
         self._digits = DigitTokens(tokenizer, before_point=self.fits)
         self._means: dict[str, float | None] = {}
+        self._hardly_any: dict[str, NDArray[np.bool_]] = {}
         self.map = NumberMap()
         self.curves: dict[str, float] = {}
 
@@ -116,24 +123,33 @@ class NumberPayment:
     def ask_reference(
         self, batch: tq.KVBatchMeta, answers: Mapping[str, TokenizedResponse]
     ) -> tq.KVBatchMeta:
-        """The batch with what `number_loss.number_means` reads in the reference's pass."""
-        aims = [Aim(self._alternatives(answers[key])) for key in batch.keys]
+        """The batch with what `number_loss.read_numbers` reads in the reference's pass."""
+        aims = [Aim(self._with_digits(answers[key])) for key in batch.keys]
         put = TensorDict(batch_fields(aims, targets=False), batch_size=len(aims))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
     def read_reference(
         self, batch: tq.KVBatchMeta, answers: Mapping[str, TokenizedResponse]
     ) -> None:
-        """Keep the mean number of each answer, after the reference's pass."""
+        """Keep the mean number of each answer, and where it hardly writes a digit, after the
+        reference's pass.
+        """
         data = tq.kv_batch_get(
             keys=batch.keys,
             partition_id=batch.partition_id,
-            select_fields=[MEANS, "response_mask"],
+            select_fields=[MEANS, MASSES, "response_mask"],
         )
-        means = response_from_nested(data[MEANS], data["response_mask"]).unbind()
+        means, masses = (
+            response_from_nested(data[name], data["response_mask"]).unbind()
+            for name in (MEANS, MASSES)
+        )
         self._means = {
             key: mean_number(self._alternatives(answers[key]), of_tokens.tolist())
             for key, of_tokens in zip(batch.keys, means, strict=True)
+        }
+        self._hardly_any = {
+            key: of_tokens.cpu().numpy() < HARDLY_ANY
+            for key, of_tokens in zip(batch.keys, masses, strict=True)
         }
 
     def aims(
@@ -152,9 +168,22 @@ class NumberPayment:
                 aims[key] = Aim([[] for _ in answer.ids])
             else:
                 weight = self._options.number * rollouts[key].delta
-                optional = may_be_left_out(answer.pieces, answer.kinds == NUMBER)
-                aims[key] = Aim(self._alternatives(answer), target, weight, optional)
+                aims[key] = self._aim(key, answer, target, weight)
         return aims
+
+    def _aim(self, key: str, answer: TokenizedResponse, target: float, weight: float) -> Aim:
+        is_number = answer.kinds == NUMBER
+        standing = np.where(may_be_left_out(answer.pieces, is_number), OPTIONAL, REQUIRED)
+        if not self.fits:
+            return Aim(self._alternatives(answer), target, weight, standing)
+        ruled_out = ~is_number & self._hardly_any[key]
+        paid = [
+            tokens if number or out else []
+            for tokens, number, out in zip(
+                self._with_digits(answer), is_number, ruled_out, strict=True
+            )
+        ]
+        return Aim(paid, target, weight, np.where(ruled_out, RULED_OUT, standing))
 
     def _fitted(
         self, rollouts: Mapping[str, Rollout], targets: Mapping[str, float | None]
@@ -178,6 +207,14 @@ class NumberPayment:
             errors = np.subtract(self.map.apply(means), verdicts)
             curves["number_map/brier"] = float(np.mean(errors**2))
         return curves
+
+    def _with_digits(self, answer: TokenizedResponse) -> list[Alternatives]:
+        """The number's alternatives; of all other tokens, the digits."""
+        digits = self._digits.all_digits()
+        return [
+            tokens if kind == NUMBER else digits
+            for tokens, kind in zip(self._alternatives(answer), answer.kinds, strict=True)
+        ]
 
     def _alternatives(self, answer: TokenizedResponse) -> list[Alternatives]:
         return self._digits.alternatives(answer.pieces, answer.ids, answer.kinds == NUMBER)

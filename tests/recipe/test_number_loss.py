@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from tensordict import TensorDict
@@ -16,14 +17,18 @@ from recipe.difficulty_calib.digit_tokens import (
 from recipe.difficulty_calib.number_loss import (
     AIMS,
     IDS,
+    MASSES,
     MEANS,
     NO_TOKEN,
+    OPTIONAL,
+    REQUIRED,
+    RULED_OUT,
     Aim,
     actor_loss,
     batch_fields,
     number_losses,
-    number_means,
     projected,
+    read_numbers,
 )
 from recipe.difficulty_calib.segments import (
     NUMBER,
@@ -148,7 +153,11 @@ def packed(tokenizer, rollouts, options):
             alternatives_of(tokenizer, ids, rollout),
             target,
             options.number * rollout.delta,
-            may_be_left_out(decoded_pieces(tokenizer, ids), rollout.kinds == NUMBER),
+            np.where(
+                may_be_left_out(decoded_pieces(tokenizer, ids), rollout.kinds == NUMBER),
+                OPTIONAL,
+                REQUIRED,
+            ),
         )
         for (ids, rollout), target in zip(rollouts, targets, strict=True)
     ]
@@ -412,7 +421,7 @@ def test_the_mean_number_by_hand(tokenizer, number):
     assert AIMS not in data
     logits = logits_of(tokenizer, [torch.ones(3)], [ids])
     means = actor_loss(None, data, student_logits=logits)[MEANS]
-    assert torch.equal(means, number_means(logits, data))
+    assert torch.equal(means, read_numbers(logits, data)[MEANS])
     # Of token t at the place that predicts it: 3 prompt tokens, one place on.
     found = mean_number(alternatives, means[0, 2:-1].tolist())
     (last,) = by_place([torch.ones(3)], [(ids, rollout)])
@@ -435,7 +444,7 @@ def test_the_mean_of_a_number_of_many_decimals_by_hand(tokenizer, decimals):
     alternatives = alternatives_of(tokenizer, ids, rollout, before_point=True)
     data = one_answer(ids, [Aim(alternatives)], targets=False)
     logits = logits_of(tokenizer, [torch.ones(3)], [ids])
-    means = number_means(logits, data)
+    means = read_numbers(logits, data)[MEANS]
     found = mean_number(alternatives, means[0, 2:-1].tolist())
     first, second, *_ = (place for place, token in enumerate(alternatives) if len(token) > 1)
     # Behind 3 prompt tokens; a token is predicted one place before it.
@@ -457,3 +466,23 @@ def test_the_references_batch_has_no_loss(tokenizer):
     nested = torch.nested.as_nested_tensor([torch.ones(4)], layout=torch.jagged)
     loss, metrics = actor_loss(None, TensorDict({}, batch_size=1), {"log_probs": nested})
     assert float(loss) == 0 and metrics == {}
+
+
+def test_where_digits_are_ruled_out_what_is_spilt_onto_them_costs(tokenizer):
+    """At the "digit" of "The digit is 7": 10 times - log of all but the digits, by the weight."""
+    ids, _ = rollout_of(tokenizer, "0.2")
+    digits = DigitTokens(tokenizer).all_digits()
+    place = next(i for i, token in enumerate(ids) if tokenizer.decode([token]).strip() == "digit")
+    alternatives = [digits if i == place else [] for i in range(len(ids))]
+    standing = np.full(len(ids), RULED_OUT)
+    data = one_answer(ids, [Aim(alternatives, 0.5, 2.0, standing)])
+    logits = logits_of(tokenizer, [torch.ones(3)], [ids]).requires_grad_()
+    found = number_losses(logits, data, step=None, fitted=True)[0]
+    chances = torch.softmax(logits.detach()[0, place + 2], -1)
+    spilt = float(chances[[index for index, _ in digits]].sum())
+    assert float(found[place + 2].detach()) == pytest.approx(-2.0 * 10 * math.log(1 - spilt), rel=1e-4)
+    assert int((found != 0).sum()) == 1
+    masses = read_numbers(logits.detach(), data)[MASSES]
+    assert float(masses[0, place + 2]) == pytest.approx(spilt, rel=1e-4)
+    found.sum().backward()
+    assert all(logits.grad[0, place + 2, index] > 0 for index, _ in digits), "descent lowers each"
