@@ -14,11 +14,15 @@ set at a time; here all resamples of a bootstrap go together.
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eval.metrics.ranked import Floats, Ranked, estimate
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _STEPS = 10
 _SMALLEST = 0.001
@@ -58,28 +62,32 @@ class _Grid:
     """
 
     def __init__(self, answers: Ranked, weights: Floats) -> None:
-        self._confidence = answers.confidence.astype(np.float64)
-        self._residual = self._confidence - answers.correct
-        self._weights = weights
-        self._sums: dict[int, tuple[Floats, Floats]] = {}
-
-    def _on_grid(self, size: int) -> tuple[Floats, Floats]:
-        """Residuals and weights split between the two nearest grid points, each (rows, size)."""
         from scipy.sparse import csr_array
 
+        wide = answers.confidence.astype(np.float64)
+        self._confidence, place = np.unique(wide, return_inverse=True)  # (u,) distinct ones
+        shape = (wide.size, self._confidence.size)
+        onto = csr_array((np.ones(wide.size), (np.arange(wide.size), place)), shape=shape)
+        self._residual = (weights * (wide - answers.correct)) @ onto  # (rows, u)
+        self._weight = weights @ onto
+        self._sums: dict[int, tuple[Floats, Floats]] = {}
+
+    def _split(self, size: int) -> "csr_array":
+        """How each distinct confidence is split between its two nearest grid points, (u, size)."""
+        from scipy.sparse import csr_array
+
+        c = self._confidence
+        left = (c * (size - 1)).astype(np.intp).clip(0, size - 2)
+        share = c * (size - 1) - left
+        item = np.tile(np.arange(c.size), 2)
+        values, points = np.concatenate([1 - share, share]), np.concatenate([left, left + 1])
+        return csr_array((values, (item, points)), shape=(c.size, size))
+
+    def _on_grid(self, size: int) -> tuple[Floats, Floats]:
+        """Residuals and weights at grid points, each (rows, size)."""
         if size not in self._sums:
-            c = self._confidence
-            left = (c * (size - 1)).astype(np.intp).clip(0, size - 2)
-            share = c * (size - 1) - left
-            item = np.arange(c.size)
-            split = csr_array(
-                (
-                    np.concatenate([1 - share, share]),
-                    (np.tile(item, 2), np.concatenate([left, left + 1])),
-                ),
-                shape=(c.size, size),
-            )
-            self._sums[size] = (self._weights * self._residual) @ split, self._weights @ split
+            split = self._split(size)
+            self._sums[size] = self._residual @ split, self._weight @ split
         return self._sums[size]
 
     def smoothed(self, rows: NDArray[np.intp], widths: Floats) -> Floats:
@@ -88,12 +96,29 @@ class _Grid:
         for width in np.unique(widths):
             these = rows[widths == width]
             size = max(2000, round(20 / width)) // 2 + 1
+            if self._confidence.size < 2 * these.size:
+                values[these] = self._of_few(these, size, float(width))
+                continue
             residual, weight = self._on_grid(size)
             per_batch = max(1, _VALUES_PER_BATCH // size)
             for start in range(0, these.size, per_batch):
                 batch = these[start : start + per_batch]
                 values[batch] = _smooth(residual[batch], weight[batch], float(width))
         return values
+
+    def _of_few(self, rows: NDArray[np.intp], size: int, width: float) -> Floats:
+        """Of few distinct confidences: smoothing is linear, so each is smoothed once for all rows.
+
+        One-decimal confidences are eleven, resamples a thousand.
+        """
+        at_mesh = _at_mesh(self._split(size).toarray(), width)  # (u, points)
+        values = np.empty(rows.size)
+        density = self._weight[rows] @ at_mesh.sum(axis=1) + _DENSITY_OFFSET * at_mesh.shape[1]
+        per_batch = max(1, _VALUES_PER_BATCH // at_mesh.shape[1])
+        for start in range(0, rows.size, per_batch):
+            batch = slice(start, start + per_batch)
+            values[batch] = np.abs(self._residual[rows[batch]] @ at_mesh).sum(axis=1)
+        return values / density
 
 
 def _smooth(residual: Floats, weight: Floats, width: float) -> Floats:

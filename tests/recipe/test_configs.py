@@ -1,5 +1,7 @@
 """Every shipped configuration composes, and says what it promises."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,13 @@ CONFIG_FOLDER = Path(recipe.difficulty_calib.config.__file__).parent
 PROFILES = ["pocket", "llava_7b", "pocket_sft", "llava_7b_sft"]
 
 
+@cache
 def composed(name: str, *overrides: str) -> DictConfig:
+    """Read-only, as tests share it: Hydra takes half a second to compose one."""
     with initialize_config_module("recipe.difficulty_calib.config", version_base=None):
-        return compose(name, overrides=list(overrides))
+        config = compose(name, overrides=list(overrides))
+    OmegaConf.set_readonly(config, True)
+    return config
 
 
 def test_every_top_level_config_is_a_profile_or_a_base_of_one():
@@ -108,9 +114,10 @@ def test_the_proper_rule_also_drops_the_division_by_the_groups_deviation():
     ("profile", "group"), [("llava_7b", "device"), ("llava_7b_sft", "sft_device")]
 )
 def test_eight_gpus_run_the_experiment_of_one(profile, group):
-    configs = [composed(profile, f"{group}=gpu_{size}") for size in ("1x80", "8x80")]
+    configs = [deepcopy(composed(profile, f"{group}=gpu_{size}")) for size in ("1x80", "8x80")]
     assert [config.trainer.n_gpus_per_node for config in configs] == [1, 8]
     for config in configs:  # verl's other keys of this number follow it
+        OmegaConf.set_readonly(config, False)
         config.trainer.n_gpus_per_node = 1
     one, eight = (OmegaConf.to_container(config, resolve=True) for config in configs)
     assert one == eight
