@@ -48,7 +48,8 @@ $on_cpu && export DIFFICULTY_CALIB_DEVICE=cpu
 . examples/setup.sh
 
 ((${GRPO_STEPS:-3} >= 2)) ||
-    fail "GRPO_STEPS=$GRPO_STEPS: whether an update reaches the rollouts is seen from the second step on"
+    fail "GRPO_STEPS=$GRPO_STEPS: whether an update reaches the rollouts is" \
+        "seen from the second step on"
 sft_steps=${SFT_STEPS:-20} grpo_steps=${GRPO_STEPS:-3} started=$SECONDS limit=${LIMIT:-600}
 shipped=$PWD/data_prep/pocket/base_model
 mkdir -p "$run" && touch "$run/.gpu_check"
@@ -116,6 +117,7 @@ stage merge "$run/models/sft/config.json" "$(left)" \
     python -m recipe.difficulty_calib.export sft "$run/sft" "$run/models/sft" \
     --base "$run/models/base"
 
+ones='{alpha: 1, beta: 1, gamma: 1, delta: 1}'
 # A random model writes nothing that can be read, so all rewards tie: no dynamic sampling, and a
 # bonus for entropy, or no weight would move and nothing could be seen of the sync.
 TENSORBOARD_DIR=$run/tensorboard/grpo training_stage \
@@ -128,7 +130,7 @@ TENSORBOARD_DIR=$run/tensorboard/grpo training_stage \
     actor_rollout_ref.actor.optim.lr=1.0e-3 actor_rollout_ref.actor.entropy_coeff=0.1 \
     algorithm.filter_groups.enable=false \
     reward.custom_reward_function.reward_kwargs.expert=oracle \
-    +reward.custom_reward_function.reward_kwargs.default_coefficients='{alpha: 1, beta: 1, gamma: 1, delta: 1}' \
+    +reward.custom_reward_function.reward_kwargs.default_coefficients="$ones" \
     trainer.v1.difficulty_guided.min_probs_correlation="$correlation" \
     'trainer.logger=[console,tensorboard]' \
     trainer.total_epochs=1000 \

@@ -49,7 +49,8 @@ if (($# == 0)); then
 else
     ((${#quick[@]} == 0)) || fail "--quick is of the main job: RUN_DIR brings its own size"
     [[ -d "$1" ]] ||
-        fail "there is no folder $1: name outputs/RUN of the main job, or leave it out to run that first"
+        fail "there is no folder $1: name outputs/RUN of the main job," \
+            "or leave it out to run that first"
     run=$(realpath "$1")
 fi
 
@@ -65,8 +66,10 @@ print(settings.get(sys.argv[2]) or sys.argv[3])' "$run/config.json" "$@"; }
 profile=$(setting profile pocket) seed=$(setting seed "${SEED:-0}")
 data=$(setting data "$run/stage_one") model=$(setting model data_prep/pocket/base_model)
 rules=$(setting rules "") was_quick=$(setting quick false)
-[[ "$profile" == pocket ]] || fail "$run is a run of $profile, and these are the pocket's data and benchmarks: for a model of
-    yours train by \`python -m recipe.difficulty_calib.preference\` and ask by \`python -m eval hallucination\`"
+[[ "$profile" == pocket ]] ||
+    fail "$run is a run of $profile, and these are the pocket's data and benchmarks: for a model" \
+        "of yours train by \`python -m recipe.difficulty_calib.preference\`" \
+        "and ask by \`python -m eval hallucination\`"
 [[ "$model" != *+* ]] ||
     fail "its model is $model: merge the adapter first, the methods put their own on it"
 for file in {pairs.jsonl,splits.jsonl,sft.parquet}; do

@@ -19,15 +19,17 @@ choose_device() {
 
 find_python() {
     local candidate
-    for candidate in ${DIFFICULTY_CALIB_PYTHON:+"$DIFFICULTY_CALIB_PYTHON"} python3.11 /usr/bin/python3.11 python3.12; do
+    for candidate in ${DIFFICULTY_CALIB_PYTHON:+"$DIFFICULTY_CALIB_PYTHON"} \
+        python3.11 /usr/bin/python3.11 python3.12; do
         # A shim may be in the PATH with no such Python behind it, and Debian ships
         # Python without ensurepip.
-        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
-            >/dev/null 2>&1; then
+        if "$candidate" -c 'import sys, venv, ensurepip
+sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; then
             echo "$candidate"
             return
         fi
     done
-    fail "no Python 3.11 with the venv module found. Install one (Debian, Ubuntu: apt-get install python3.11-venv;" \
+    fail "no Python 3.11 with the venv module found. Install one" \
+        "(Debian, Ubuntu: apt-get install python3.11-venv;" \
         "elsewhere: pyenv, conda or uv), or name it: DIFFICULTY_CALIB_PYTHON=/path/to/python3.11"
 }

@@ -4,7 +4,8 @@
 #
 #   bash examples/run_llava_grpo.sh                       CPU: the pocket LLaVA; GPU: LLaVA-1.5-7B
 #   bash examples/run_llava_grpo.sh --quick               the same in a few steps
-#   bash examples/run_llava_grpo.sh trainer.total_training_steps=120     any Hydra key of the GRPO stage
+#   bash examples/run_llava_grpo.sh trainer.total_training_steps=120
+#                                                       any Hydra key of the GRPO stage
 #
 # RUN=NAME       directory under outputs/ (default: the profile, with -quick and the seed)
 # PROFILE=NAME   pocket (default without a GPU), llava_7b (default with one)
@@ -47,14 +48,26 @@ case "${1:-}" in
 esac
 for argument in "$@"; do
     case "$argument" in
-        [A-Z]*=*) fail "${argument%%=*} is a variable: write it before bash, $argument bash examples/run_llava_grpo.sh" ;;
-        trainer.n_gpus_per_node=*) fail "$argument: CUDA_VISIBLE_DEVICES says which GPUs are used, in SFT too" ;;
+        [A-Z]*=*)
+            fail "${argument%%=*} is a variable: write it before bash," \
+                "$argument bash examples/run_llava_grpo.sh"
+            ;;
+        trainer.n_gpus_per_node=*)
+            fail "$argument: CUDA_VISIBLE_DEVICES says which GPUs are used, in SFT too"
+            ;;
         [a-z+~]*=* | '~'*) ;;
-        *) fail "'$argument' is no Hydra key with its value; --quick comes first, --help tells the rest" ;;
+        *)
+            fail "'$argument' is no Hydra key with its value;" \
+                "--quick comes first, --help tells the rest"
+            ;;
     esac
 done
-case "${PREFLIGHT:-}" in '' | warn) ;; *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;; esac
-[[ "$PWD" != *" "* ]] || fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
+case "${PREFLIGHT:-}" in
+    '' | warn) ;;
+    *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;;
+esac
+[[ "$PWD" != *" "* ]] ||
+    fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
 
 # What can be refused is refused here, before anything is installed. GPUs are
 # numbered as nvidia-smi does.
@@ -71,7 +84,8 @@ default_profile=pocket
 [[ "$device_set" == gpu ]] && ((visible_gpus > 0)) && default_profile=llava_7b
 seed=${SEED:-0} profile=${PROFILE:-$default_profile}
 [[ "$seed" =~ ^[0-9]{1,9}$ ]] || fail "SEED=$seed is no whole number from 0 to 999999999"
-[[ "${RUN:-}" != */* && "${RUN:-}" != . && "${RUN:-}" != .. ]] || fail "RUN=$RUN names a folder in outputs/: leave out the slash"
+[[ "${RUN:-}" != */* && "${RUN:-}" != . && "${RUN:-}" != .. ]] ||
+    fail "RUN=$RUN names a folder in outputs/: leave out the slash"
 if [[ -z "${PROFILE:-}" && "$profile" == pocket ]] && command -v nvidia-smi >/dev/null; then
     # A driver that fails, or a typing error: the pocket model on one's own
     # data is not what was meant.
@@ -82,11 +96,13 @@ if [[ -z "${PROFILE:-}" && "$profile" == pocket ]] && command -v nvidia-smi >/de
 fi
 configs=recipe/difficulty_calib/config
 [[ "$profile" != */* && -f $configs/$profile.yaml && -f $configs/${profile}_sft.yaml ]] ||
-    fail "there is no profile $profile: PROFILE is one of $(basename -as _sft.yaml $configs/*_sft.yaml | xargs)"
+    fail "there is no profile $profile: PROFILE is one of" \
+        "$(basename -as _sft.yaml $configs/*_sft.yaml | xargs)"
 # Its vLLM is another build than the GPU's.
 if [[ "$profile" == pocket && "$device_set" == gpu && -z "${DIFFICULTY_CALIB_DEVICE:-}" ]]; then
     [[ "$(cat .venv/.device 2>/dev/null)" != gpu ]] ||
-        fail "pocket runs on the CPU set, and .venv holds the GPU set: DIFFICULTY_CALIB_DEVICE=cpu puts it in its place"
+        fail "pocket runs on the CPU set, and .venv holds the GPU set:" \
+            "DIFFICULTY_CALIB_DEVICE=cpu puts it in its place"
     export DIFFICULTY_CALIB_DEVICE=cpu
 fi
 shipped=data_prep/pocket/base_model
@@ -96,36 +112,47 @@ if [[ "$profile" == pocket ]]; then
     expert=${expert:-oracle}
 else
     model=${MODEL:-llava-hf/llava-1.5-7b-hf} rules=${RULE:-paper} gpus=$visible_gpus
-    device=("device=$size" "trainer.n_gpus_per_node=$gpus") sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
+    device=("device=$size" "trainer.n_gpus_per_node=$gpus")
+    sft_device=("sft_device=$size" "trainer.n_gpus_per_node=$gpus")
     # Elsewhere than on pocket, its questions and its judge of exact strings would cost
     # hours and teach nothing.
     unnamed=()
-    [[ -n "$expert" ]] || unnamed+=("no expert: set EXPERT, for instance to '{\"kind\": \"openai\", \"model\": \"gpt-4o\"}'")
-    [[ -n "${CONFIG:-}${DATA:-}" ]] ||
-        unnamed+=("no questions: set CONFIG to a YAML of stage one (data_prep/configs/paper.yaml), or DATA to a finished run of it")
-    ((${#unnamed[@]} == 0)) || fail "$(printf '%s; ' "${unnamed[@]}")or PROFILE=pocket, which brings both"
+    example='{"kind": "openai", "model": "gpt-4o"}'
+    [[ -n "$expert" ]] || unnamed+=("no expert: set EXPERT, for instance to '$example'")
+    if [[ -z "${CONFIG:-}${DATA:-}" ]]; then
+        lacks="no questions: set CONFIG to a YAML of stage one (data_prep/configs/paper.yaml),"
+        unnamed+=("$lacks or DATA to a finished run of it")
+    fi
+    ((${#unnamed[@]} == 0)) ||
+        fail "$(printf '%s; ' "${unnamed[@]}")or PROFILE=pocket, which brings both"
 fi
 [[ -z "${CONFIG:-}" || -f "$CONFIG" ]] || fail "there is no file CONFIG=$CONFIG"
-[[ -z "${CONFIG:-}" || -z "${DATA:-}" ]] || fail "CONFIG makes stage one and DATA is a finished one: set one of them"
+[[ -z "${CONFIG:-}" || -z "${DATA:-}" ]] ||
+    fail "CONFIG makes stage one and DATA is a finished one: set one of them"
 for file in {rl_train,test,sft,r_tuning}.parquet coefficients.yaml; do
     [[ -z "${DATA:-}" || -f "$DATA/$file" ]] ||
-        fail "DATA=$DATA holds no $file: name the --out of a finished \`python -m data_prep run CONFIG --out DIR\`"
+        fail "DATA=$DATA holds no $file:" \
+            "name the --out of a finished \`python -m data_prep run CONFIG --out DIR\`"
 done
-[[ ! -d "$model" && "$model" != [./~]* || -f "$model/config.json" ]] || fail "MODEL=$model holds no config.json: it is no model"
-[[ "$expert" != "{"* ]] || "$bare_python" -c 'import json, sys; json.loads(sys.argv[1])' "$expert" 2>/dev/null ||
+[[ ! -d "$model" && "$model" != [./~]* || -f "$model/config.json" ]] ||
+    fail "MODEL=$model holds no config.json: it is no model"
+[[ "$expert" != "{"* ]] ||
+    "$bare_python" -c 'import json, sys; json.loads(sys.argv[1])' "$expert" 2>/dev/null ||
     fail "EXPERT is not JSON: an object in braces, keys and texts in double quotes"
 [[ "$rules" != *[/*?[]* ]] || fail "RULE=$rules: name rules by their names"
 [[ "$rules" == none ]] && rules=""
 for rule in $rules; do
     [[ -f recipe/difficulty_calib/config/rule/$rule.yaml ]] ||
-        fail "there is no rule $rule: RULE is none, or of $(basename -as .yaml recipe/difficulty_calib/config/rule/* | xargs)"
+        fail "there is no rule $rule: RULE is none, or of" \
+            "$(basename -as .yaml recipe/difficulty_calib/config/rule/* | xargs)"
 done
 run_name=${RUN:-$profile$($quick && echo -quick || true)-seed$seed}
 run=$PWD/outputs/$run_name
 quick_batch=()
 $quick && quick_batch=(data.train_batch_size=8 actor_rollout_ref.actor.ppo_mini_batch_size=8)
-preflight ${PREFLIGHT:+"--$PREFLIGHT"} --profile "$profile" --model "$model" --sft="${SFT_ARGS:-}" --out "$run" \
-    $([[ -n "$rules" ]] || echo --without-grpo) -- "${quick_batch[@]}" "$@" || exit 1
+preflight ${PREFLIGHT:+"--$PREFLIGHT"} --profile "$profile" --model "$model" \
+    --sft="${SFT_ARGS:-}" --out "$run" $([[ -n "$rules" ]] || echo --without-grpo) \
+    -- "${quick_batch[@]}" "$@" || exit 1
 
 . examples/setup.sh
 
@@ -148,7 +175,8 @@ lock_run
 
 # What verl, Ray and vLLM need in the environment.
 export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
-export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
+export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false
+export RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
 export TENSORBOARD_DIR=$run/tensorboard
 if [[ "$profile" == pocket ]]; then
     export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
@@ -170,8 +198,10 @@ else
 fi
 read -r -a sft_args <<<"${SFT_ARGS:-}"
 
-python -c 'import json, sys; print(json.dumps(dict(item.split("=", 1) for item in sys.argv[1:]), indent=2))' \
-    profile="$profile" rules="$rules" seed="$seed" model="$model" data="${data#"$PWD/"}" stage_one="$config" quick="$quick" \
+python -c 'import json, sys
+print(json.dumps(dict(item.split("=", 1) for item in sys.argv[1:]), indent=2))' \
+    profile="$profile" rules="$rules" seed="$seed" model="$model" \
+    data="${data#"$PWD/"}" stage_one="$config" quick="$quick" \
     sft_args="${SFT_ARGS:-}" grpo_args="$*" >"$run/config.json"
 
 depends_on "$model" "$config"
@@ -193,7 +223,8 @@ fi
 # addresses and unpickles what it is sent: a single process needs none.
 launcher=(torchrun --standalone --nproc_per_node="$gpus")
 [[ "$profile" == pocket ]] &&
-    launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
+    launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1
+        MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
 for name in sft r_tuning; do
     # R-Tuning words its tags anew, which an adapter of the pocket model does
     # not learn in so few steps.
@@ -201,34 +232,42 @@ for name in sft r_tuning; do
     [[ "$profile $name" == "pocket r_tuning" ]] &&
         whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
-        "${launcher[@]}" -m recipe.difficulty_calib.sft --config-name "${profile}_sft" "${sft_device[@]}" \
+        "${launcher[@]}" -m recipe.difficulty_calib.sft \
+        --config-name "${profile}_sft" "${sft_device[@]}" \
         data.train_files="$(as_text "$data/$name.parquet")" model.path="$(as_text "$model")" \
-        trainer.default_local_dir="$(as_text "$run/$name")" trainer.experiment_name="$(as_text "$run_name-$name")" \
+        trainer.default_local_dir="$(as_text "$run/$name")" \
+        trainer.experiment_name="$(as_text "$run_name-$name")" \
         trainer.seed="$seed" engine.seed="$seed" \
-        hydra.run.dir="$(as_text "$run/hydra/$name")" "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
+        hydra.run.dir="$(as_text "$run/hydra/$name")" \
+        "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
     stage "${name}_export" "$run/models/$name/config.json" 600 \
-        python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
+        python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" \
+        --base "$model"
 done
 
 # 3. GRPO, once a rule. Each checkpoint is validated on questions of their own, and the chosen one
 # exported; without such questions, the last one.
 selection=$data/selection.parquet
-[[ -f "$run/questions/selection.parquet" && -z "${DATA:-}${CONFIG:-}" ]] && selection=$run/questions/selection.parquet
+[[ -f "$run/questions/selection.parquet" && -z "${DATA:-}${CONFIG:-}" ]] &&
+    selection=$run/questions/selection.parquet
 keys=$(python -m recipe.difficulty_calib.selection "$selection" "$data/test.parquet")
 mapfile -t validation <<<"$keys"
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
     mkdir -p "$run/curves/$rl"
     export VERL_FILE_LOGGER_PATH=$run/curves/$rl/$(date +%s).jsonl
+    coefficients=$(as_text "$data/coefficients.yaml")
     training_stage "$rl" "$run/grpo_$rule/latest_checkpointed_iteration.txt" "$training_limit" \
         python -m recipe.difficulty_calib.train \
         --config-name "$profile" "${device[@]}" rule="$rule" \
-        data.train_files="$(as_text "$data/rl_train.parquet")" "${validation[@]}" data.seed="$seed" \
-        reward.custom_reward_function.reward_kwargs.coefficients="$(as_text "$data/coefficients.yaml")" \
+        data.train_files="$(as_text "$data/rl_train.parquet")" \
+        "${validation[@]}" data.seed="$seed" \
+        reward.custom_reward_function.reward_kwargs.coefficients="$coefficients" \
         reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
-        actor_rollout_ref.model.path="$(as_text "$run/models/sft")" actor_rollout_ref.rollout.seed="$seed" \
-        actor_rollout_ref.actor.fsdp_config.seed="$seed" \
-        trainer.default_local_dir="$(as_text "$run/grpo_$rule")" trainer.experiment_name="$(as_text "$run_name-$rl")" \
+        actor_rollout_ref.model.path="$(as_text "$run/models/sft")" \
+        actor_rollout_ref.rollout.seed="$seed" actor_rollout_ref.actor.fsdp_config.seed="$seed" \
+        trainer.default_local_dir="$(as_text "$run/grpo_$rule")" \
+        trainer.experiment_name="$(as_text "$run_name-$rl")" \
         hydra.run.dir="$(as_text "$run/hydra/$rl")" "${grpo_size[@]}" "$@"
     stage "${rl}_export" "$run/models/$rl/adapter_config.json" 1200 \
         python -m recipe.difficulty_calib.export lora "$run/grpo_$rule" "$run/models/$rl"
@@ -243,14 +282,16 @@ for rule in $rules; do
     [[ "$rule" == "${rules%% *}" ]] && models+=(--model "rl_on_base=$model+$run/models/$rl")
 done
 stage evaluation "$run/records" "$training_limit" \
-    python -m eval calibration --temperature 1.0 --seed "$seed" --max-tokens "$max_tokens" --expert "$expert" "${eval_size[@]}" \
+    python -m eval calibration --temperature 1.0 --seed "$seed" --max-tokens "$max_tokens" \
+    --expert "$expert" "${eval_size[@]}" \
     --protocols dp sc pcr verbal verbal_asked vcap tags \
     "${models[@]}" --questions "$data/test.parquet" --out "$run/records"
 
 # The baseline that everyone tries first: the untrained base with a fitted map, in
 # five folds of the questions.
 stage posthoc "$run/records/base.pcr+isotonic.jsonl" 300 \
-    python -m eval posthoc --records "$run/records" --model base --protocol pcr --folds 5 --seed "$seed"
+    python -m eval posthoc --records "$run/records" --model base --protocol pcr \
+    --folds 5 --seed "$seed"
 
 # Hallucination, with a row for the base decoded by VCD. OPERA takes minutes:
 # hallucination_methods.sh has it.
@@ -262,7 +303,8 @@ fi
 
 # 5. Report.
 report_stage
-echo "report: $run/report.html (also report.md, report.json, tables/, reliability.png, training.png, and on pocket hallucination/hallucination.md)"
+echo "report: $run/report.html (also report.md, report.json, tables/, reliability.png," \
+    "training.png, and on pocket hallucination/hallucination.md)"
 }
 
 # One line: after main bash would read on, at the old place in a file that may have changed.

@@ -111,7 +111,8 @@ difficulty_calib_setup() (
         sed -n 's/^Requires-Dist: \(\(nvidia\|cuda\)-[^;]*\).*/\1/p' \
             "$site"/torch-*.dist-info/METADATA | tr -d ' ()' >"$venv/cuda.txt"
         if [[ -s $venv/cuda.txt ]]; then
-            say "the registry's torch is the CUDA build, so the CUDA libraries that it loads come too (about 3 GB more);"
+            say "the registry's torch is the CUDA build, so the CUDA libraries that" \
+                "it loads come too (about 3 GB more);"
             say "  an index of CPU builds named in DIFFICULTY_CALIB_TORCH_INDEX avoids them"
             check_disk 8
             pip_install "CUDA libraries" -r "$venv/cuda.txt"
@@ -143,16 +144,20 @@ difficulty_calib_setup() (
     }
 
     install_flash_attn() { # no more than an extra: without it attention is torch's own
-        local pin how=(--only-binary flash-attn)
+        local pin otherwise="" how=(--only-binary flash-attn)
         [[ $device == gpu && " ${DIFFICULTY_CALIB_WITHOUT:-} " != *" flash-attn "* ]] || return 0
         [[ ${DIFFICULTY_CALIB_FLASH_ATTN:-} != no ]] || return 0
-        pin=$(grep -Eho 'flash-attn==[0-9.]+' "$lock" "$root/pyproject.toml" | head -n 1) || return 0
-        [[ ${DIFFICULTY_CALIB_FLASH_ATTN:-} != compile ]] || how=(--no-build-isolation)
-        say "looking for a wheel of $pin$([[ ${how[0]} != --only-binary ]] && echo ', else compiling it, which takes an hour' || true)"
+        pin=$(grep -Eho 'flash-attn==[0-9.]+' "$lock" "$root/pyproject.toml" | head -n 1) ||
+            return 0
+        if [[ ${DIFFICULTY_CALIB_FLASH_ATTN:-} == compile ]]; then
+            how=(--no-build-isolation) otherwise=", else compiling it, which takes an hour"
+        fi
+        say "looking for a wheel of $pin$otherwise"
         echo "=== flash-attn: pip install ${how[*]} $pin" >>"$log"
-        "$python" -m pip install --no-input --disable-pip-version-check --no-deps "${how[@]}" "$pin" \
-            >>"$log" 2>&1 ||
-            say "no flash-attn (why: $log): attention is torch's sdpa. To compile it: DIFFICULTY_CALIB_FLASH_ATTN=compile"
+        "$python" -m pip install --no-input --disable-pip-version-check --no-deps \
+            "${how[@]}" "$pin" >>"$log" 2>&1 ||
+            say "no flash-attn (why: $log): attention is torch's sdpa." \
+                "To compile it: DIFFICULTY_CALIB_FLASH_ATTN=compile"
     }
 
     install_torchvision_schemas() {
@@ -190,7 +195,8 @@ difficulty_calib_setup() (
     fi
     rm -f "$stamp"
     if [[ -f $venv/.device && $(<"$venv/.device") != "$device" ]]; then
-        say ".venv holds the $(<"$venv/.device") set and the $device set is asked for: making it anew"
+        say ".venv holds the $(<"$venv/.device") set and the $device set is asked for:" \
+            "making it anew"
         find "$venv" -mindepth 1 -maxdepth 1 ! -name .lock -exec rm -rf {} +
     fi
     "$python" -m pip --version >/dev/null 2>&1 || make_venv

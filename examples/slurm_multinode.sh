@@ -31,9 +31,11 @@ address=$(on_node "$first" hostname --ip-address | awk '{print $1}')
 
 # Ray asks for a token where one lies in a user's home; nodes and driver
 # must then have the same one.
-export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$PWD/outputs/.ray_token_$SLURM_JOB_ID RAY_USAGE_STATS_ENABLED=0
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$PWD/outputs/.ray_token_$SLURM_JOB_ID
+export RAY_USAGE_STATS_ENABLED=0
 mkdir -p outputs
-(umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH")
+(umask 077 &&
+    python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$RAY_AUTH_TOKEN_PATH")
 # Read by every worker from the environment of `ray start`, as are keys of the
 # expert and NCCL_SOCKET_IFNAME.
 export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
@@ -47,8 +49,8 @@ ended() {
 trap ended EXIT
 
 sizes=(--num-cpus="$SLURM_CPUS_PER_TASK" --num-gpus="$SLURM_GPUS_ON_NODE" --block)
-start_on "$first" ray start --head --node-ip-address="$address" --port="$port" --include-dashboard=false \
-    --temp-dir="/tmp/ray_$SLURM_JOB_ID" "${sizes[@]}" &
+start_on "$first" ray start --head --node-ip-address="$address" --port="$port" \
+    --include-dashboard=false --temp-dir="/tmp/ray_$SLURM_JOB_ID" "${sizes[@]}" &
 started+=($!)
 export RAY_ADDRESS=$address:$port
 python -m recipe.difficulty_calib.cluster --nodes 1 --within "${JOIN_LIMIT:-600}"

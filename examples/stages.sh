@@ -30,7 +30,8 @@ lock_run() {
     command -v flock >/dev/null 2>&1 || return 0
     exec 8>>"$run/.lock"
     flock --nonblock 8 || {
-        echo "FAILED: $run is in use by $(<"$run/.lock"). Wait for it, end it, or name another run: RUN=NAME" >&2
+        echo "FAILED: $run is in use by $(<"$run/.lock")." \
+            "Wait for it, end it, or name another run: RUN=NAME" >&2
         exit 1
     }
     echo "process $$ since $(date '+%F %T')" >"$run/.lock"
@@ -46,7 +47,8 @@ _run_stage() {
     python -m recipe.difficulty_calib.stage --parent "$BASHPID" --limit "$limit" --log "$log" \
         ${view:+"$view"} -- "$@" || status=$?
     if ((status == 129 || status == 130 || status == 143)); then
-        echo "FAILED: stage $stage was interrupted. The same command goes on from here; log: $log" >&2
+        echo "FAILED: stage $stage was interrupted." \
+            "The same command goes on from here; log: $log" >&2
         exit "$status"
     fi
     if ((status != 0)); then
@@ -112,7 +114,8 @@ training_stage() {
         aside=$folder.before-$(date +%Y%m%d-%H%M%S)
         mv "$folder" "$aside"
         mkdir -p "$folder"
-        echo "[$1] its inputs or options changed: training anew. What was there is now ${aside#"$PWD/"}"
+        echo "[$1] its inputs or options changed: training anew." \
+            "What was there is now ${aside#"$PWD/"}"
     fi
     echo "$training" >"$folder/.made_from"
     # verl unpickles what it resumes from.

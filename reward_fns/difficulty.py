@@ -12,31 +12,19 @@ among the labelled pairs in percent.
 with the means, deviations (population) and ranges of the reference: the paper's fourteen
 datasets, or a pool at hand.
 
-Schemes:
-    table4      the printed Table 4; for a dataset given by its statistics, the recovered mapping
-    recovered   A.1's form with scales and offsets fitted to Table 4; reproduces its 56 cells
-                within 6e-4:
-                alpha = 1.07227 + 0.58787 * tanh(-0.12030 - 0.53357 * (h + 0.2 z))
-                beta  = 0.84587 + 1.48444 * sigma(0.29604 + 0.72623 * z * (1 + w))
-                gamma = min(2, 0.99378 - 0.07547 alpha
-                               + 0.59432 * max(0, softplus(1.69002 h + 0.04518) - 0.69160))
-                delta = 0.70223 + 1.11772 * sigma(0.30725 + 0.77917 * (h + z))
-    appendix    the coefficient formulas of A.1 to the letter (with Eq. 3; they cannot give Table
-                4, and switch alpha off on six of the fourteen datasets):
-                alpha = clip(tanh(-h - z), 0, 2.5)      beta  = clip(sigma(w * z), 0.5, 2.5)
-                gamma = clip(h - 0.1 alpha, 0, 2)       delta = clip(sigma(z + h), 0, 2)
-    fixed       1, 1, 1, 1 for every dataset (the ablation of Figure 5)
+Which mapping of (h, z, w) to the coefficients: `schemes`.
 """
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from statistics import fmean, pstdev
 
 from reward_fns.coefficients_file import Coefficients, load_coefficients, save_coefficients
 from reward_fns.paper_tables import SHORT_NAMES, TABLES_1_AND_4
+from reward_fns.schemes import SCHEMES, find_scheme
 
 __all__ = [
     "SCHEMES",
@@ -50,8 +38,6 @@ __all__ = [
     "paper_statistics",
     "save_coefficients",
 ]
-
-SCHEMES = ("table4", "recovered", "appendix", "fixed")
 
 
 @dataclass(frozen=True)
@@ -135,63 +121,6 @@ def _pool_reference(pool: Sequence[DatasetStatistics]) -> _Reference:
     )
 
 
-def _sigma(x: float) -> float:
-    return (1 + math.tanh(x / 2)) / 2
-
-
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def _clip(x: float, low: float, high: float) -> float:
-    return min(max(x, low), high)
-
-
-def _recovered(h: float, z: float, w: float) -> Coefficients:
-    alpha = 1.07227 + 0.58787 * math.tanh(-0.12030 - 0.53357 * (h + 0.2 * z))
-    return Coefficients(
-        alpha=alpha,
-        beta=0.84587 + 1.48444 * _sigma(0.29604 + 0.72623 * z * (1 + w)),
-        gamma=min(
-            2.0,
-            0.99378
-            - 0.07547 * alpha
-            + 0.59432 * max(0.0, _softplus(1.69002 * h + 0.04518) - 0.69160),
-        ),
-        delta=0.70223 + 1.11772 * _sigma(0.30725 + 0.77917 * (h + z)),
-    )
-
-
-def _appendix(h: float, z: float, w: float) -> Coefficients:
-    alpha = _clip(math.tanh(-h - z), 0.0, 2.5)
-    return Coefficients(
-        alpha=alpha,
-        beta=_clip(_sigma(w * z), 0.5, 2.5),
-        gamma=_clip(h - 0.1 * alpha, 0.0, 2.0),
-        delta=_clip(_sigma(z + h), 0.0, 2.0),
-    )
-
-
-def _fixed(h: float, z: float, w: float) -> Coefficients:
-    return Coefficients(1.0, 1.0, 1.0, 1.0)
-
-
-_MAPPINGS: dict[str, Callable[[float, float, float], Coefficients]] = {
-    "table4": _recovered,
-    "recovered": _recovered,
-    "appendix": _appendix,
-    "fixed": _fixed,
-}
-
-
-def _mapping(scheme: str) -> Callable[[float, float, float], Coefficients]:
-    if scheme not in _MAPPINGS:
-        raise ValueError(
-            f"unknown coefficient scheme {scheme!r}: choose one of {', '.join(SCHEMES)}"
-        )
-    return _MAPPINGS[scheme]
-
-
 def paper_statistics() -> tuple[DatasetStatistics, ...]:
     """Table 1, in the paper's order."""
     return tuple(DatasetStatistics(dataset, *row[1:5]) for dataset, row in TABLES_1_AND_4.items())
@@ -216,7 +145,7 @@ def from_statistics(
     Raises:
         ValueError: unknown scheme or reference, or a pool missing or given where it is not read.
     """
-    mapping = _mapping(scheme)
+    mapping = find_scheme(scheme)
     if reference == "paper" and pool is None:
         return mapping(*_PAPER_REFERENCE.scaled(stats))
     if reference == "pool" and pool:
@@ -239,7 +168,7 @@ def coefficients(dataset: str, scheme: str = "table4") -> Coefficients:
         ValueError: unknown scheme, or a dataset that the paper does not list; the
             message names those it does.
     """
-    mapping = _mapping(scheme)
+    mapping = find_scheme(scheme)
     if scheme == "fixed":
         return mapping(0.0, 0.0, 0.0)
     row = TABLES_1_AND_4.get(SHORT_NAMES.get(dataset, dataset))

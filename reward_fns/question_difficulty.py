@@ -15,7 +15,7 @@ frequency: low is rare), and mean and sd those of its dataset's questions:
 
 Where it comes from
 -------------------
-Directions and slopes are those by which the mapping recovered from Table 4 (`difficulty`, scheme
+Directions and slopes are those by which the mapping recovered from Table 4 (`schemes`, scheme
 "recovered") moves a dataset's coefficients: there h is the z-score of the share of contradictions,
 z that of Eq. (3), the rarity score. A question has no share of contradictions, so how divided the
 model's own votes are stands for it; its entities' own frequencies stand for Eq. (3). Logistic
@@ -53,8 +53,19 @@ from reward_fns.coefficients_file import (
     is_finite,
     load_references,
 )
-from reward_fns.difficulty import SCHEMES
 from reward_fns.plain import plain
+from reward_fns.schemes import (
+    ALPHA_CLIP,
+    ALPHA_SLOPE,
+    BETA_CLIP,
+    BETA_SLOPE,
+    DELTA_CLIP,
+    DELTA_SLOPE,
+    GAMMA_CLIP,
+    GAMMA_SLOPE,
+    RARITY_IN_ALPHA,
+    SCHEMES,
+)
 
 STRENGTH = 0.25
 """S: about half of how far the recovered mapping can move a dataset's alpha, beta and delta, as a
@@ -120,10 +131,10 @@ def question_coefficients(
     h = -_deviation(question.vote_margin, reference.vote_margin)
     z = -_deviation(log_rarity, reference.log_entity_rarity)
     return Coefficients(
-        alpha=_moved(dataset.alpha, -0.53357 * (h + 0.2 * z), 0.0, 2.5),
-        beta=_moved(dataset.beta, 0.72623 / 2 * z, 0.5, 2.5),
-        gamma=_moved(dataset.gamma, 1.69002 / 2 * h, 0.0, 2.0),
-        delta=_moved(dataset.delta, 0.77917 / 2 * (h + z), 0.0, 2.0),
+        alpha=_moved(dataset.alpha, -ALPHA_SLOPE * (h + RARITY_IN_ALPHA * z), ALPHA_CLIP),
+        beta=_moved(dataset.beta, BETA_SLOPE / 2 * z, BETA_CLIP),
+        gamma=_moved(dataset.gamma, GAMMA_SLOPE / 2 * h, GAMMA_CLIP),
+        delta=_moved(dataset.delta, DELTA_SLOPE / 2 * (h + z), DELTA_CLIP),
     )
 
 
@@ -134,7 +145,8 @@ def _deviation(value: float | None, spread: Spread | None) -> float:
     return min(max((value - spread.mean) / spread.sd, -_FAR), _FAR)
 
 
-def _moved(value: float, by: float, low: float, high: float) -> float:
+def _moved(value: float, by: float, clip: tuple[float, float]) -> float:
+    low, high = clip
     moved = value * (1 + STRENGTH * math.tanh(by))
     return min(max(moved, min(low, value)), max(high, value))
 

@@ -16,8 +16,12 @@ python=.venv/bin/python
 
 if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null && ((EUID == 0)); then
     echo "[tests] installing chromium and chromium-driver"
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver; } \
-        >.venv/apt.log 2>&1 || echo "[tests] that did not work (.venv/apt.log): the tests that need a browser will fail" >&2
+    {
+        apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y \
+            --no-install-recommends chromium chromium-driver
+    } >.venv/apt.log 2>&1 ||
+        echo "[tests] that did not work (.venv/apt.log):" \
+            "the tests that need a browser will fail" >&2
 fi
 
 # Without this each of many processes takes every core for itself, and spins on it while it waits.

@@ -17,19 +17,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_prep.engines.chat import chat_text, open_image
+from data_prep.engines.forward_scoring import ForwardScorer, logprobs_of, longer
 from data_prep.engines.interface import (
     Completion,
     GenerationRequest,
     Sampling,
     ScoredAnswer,
-    ScoredToken,
     ScoringRequest,
     Token,
     all_answered,
 )
 from data_prep.engines.models import ReadyModel
 from data_prep.engines.placeholders import placeholder_ids
-from data_prep.engines.scoring import answer_ids, shared_start
 from data_prep.engines.seeded_draw import Draw, text_tokens
 from data_prep.engines.steering import DecodingMethod, PlainDecoding, Search
 from reward_fns.errors import UserError
@@ -123,7 +122,7 @@ class TransformersEngine:
         return all_answered(answers)
 
     def score(self, requests: Sequence[ScoringRequest]) -> list[list[ScoredAnswer]]:
-        """See `interface.Engine.score`: the common beginning once, then `batch_size` ends together.
+        """See `interface.Engine.score` and `forward_scoring`.
 
         Raises:
             RefusedRequests: a prompt is longer than the model takes, an image cannot be
@@ -143,57 +142,15 @@ class TransformersEngine:
     def _scored(
         self, prompt: "_Prompt", answers: Sequence[str]
     ) -> "list[ScoredAnswer] | UserError":
-        import torch
-
-        tokenizer = self._processor.tokenizer
-        answered = [answer_ids(tokenizer, prompt.text, answer) for answer in answers]
-        # The last token of the shortest is always scored as an end.
-        shared = min(shared_start(answered), min(map(len, answered)) - 1)
+        scorer = ForwardScorer(self._model, self._processor.tokenizer, self._batch_size)
         inputs = self._inputs([_Row(0, 0, prompt)])
-        length = inputs["input_ids"].shape[1]
-        if length + max(map(len, answered)) > self._limit:
-            return UserError(
-                f"the model refuses a request: its prompt has {self._limit} tokens or more"
-            )
-        with torch.inference_mode():
-            start = self._model(**_longer(inputs, answered[0][:shared]), use_cache=True)
-            first = _logprobs(start.logits[0, length - 1 :])  # (shared + 1, V)
-            ends = []
-            for at in range(0, len(answered), self._batch_size):
-                rows = [ids[shared:] for ids in answered[at : at + self._batch_size]]
-                ends += self._ends_scored(rows, start.past_key_values, length + shared)
-        found = []
-        for ids, later in zip(answered, ends, strict=True):
-            logprobs = [first[i, ids[i]].item() for i in range(shared + 1)] + later
-            found.append(tuple(ScoredToken(*one) for one in zip(ids, logprobs, strict=True)))
-        return found
+        scored = scorer.scored(prompt.text, inputs, answers, self._limit)
+        return self._too_long() if scored is None else scored
 
-    def _ends_scored(self, rows: list[list[int]], cache: Any, before: int) -> list[list[float]]:
-        """log p of the tokens of each row but its first, behind `before` cached positions."""
-        import copy
-
-        import torch
-
-        longest = max(map(len, rows))
-        if longest == 1:
-            return [[] for _ in rows]
-        pad = self._processor.tokenizer.pad_token_id
-        # On the right, where no real token looks.
-        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows]).to(
-            self._model.device
+    def _too_long(self) -> UserError:
+        return UserError(
+            f"the model refuses a request: its prompt has {self._limit} tokens or more"
         )
-        own = copy.deepcopy(cache)
-        own.batch_repeat_interleave(len(rows))
-        output = self._model(
-            input_ids=ids,
-            attention_mask=torch.ones(len(rows), before + longest).to(ids),
-            past_key_values=own,
-        )
-        logprobs = _logprobs(output.logits)  # (rows, longest, V)
-        return [
-            [logprobs[n, i - 1, row[i]].item() for i in range(1, len(row))]
-            for n, row in enumerate(rows)
-        ]
 
     def _prompt(self, request: GenerationRequest | ScoringRequest) -> "_Prompt | UserError":
         try:
@@ -216,9 +173,7 @@ class TransformersEngine:
             row for row, length in zip(rows, lengths, strict=True) if length >= self._limit
         ]:
             for row in too_long:
-                answers[row.number] = UserError(
-                    f"the model refuses a request: its prompt has {self._limit} tokens or more"
-                )
+                answers[row.number] = self._too_long()
             if rest := [
                 row for row, length in zip(rows, lengths, strict=True) if length < self._limit
             ]:
@@ -297,8 +252,8 @@ class TransformersEngine:
         inputs = self._inputs([row])
         length = inputs["input_ids"].shape[1]
         with torch.inference_mode():
-            logits = self._model(**_longer(inputs, ids)).logits[0, length - 1 : -1]
-        return text_tokens(_logprobs(logits), ids, top, self._processor.tokenizer)
+            logits = self._model(**longer(inputs, ids)).logits[0, length - 1 : -1]
+        return text_tokens(logprobs_of(logits), ids, top, self._processor.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -314,29 +269,6 @@ class _Row:
     number: int  # of the request
     seed: int
     prompt: _Prompt
-
-
-def _longer(inputs: Any, ids: Sequence[int]) -> dict[str, Any]:
-    """Inputs of one row with text tokens behind it; what has a value a token (a
-    mask, types) goes on.
-    """
-    import torch
-
-    shape = inputs["input_ids"].shape
-    end = torch.tensor([ids], dtype=torch.long).to(inputs["input_ids"].device)
-    ends = {"input_ids": end, "attention_mask": torch.ones_like(end)}
-    longer = dict(inputs)
-    for name, value in inputs.items():
-        if getattr(value, "shape", None) == shape:
-            more = ends.get(name, torch.zeros_like(end))
-            longer[name] = torch.cat([value, more.to(value.dtype)], 1)
-    return longer
-
-
-def _logprobs(logits: Any) -> Any:
-    import torch
-
-    return torch.log_softmax(logits.float(), -1)
 
 
 def _ended(ids: list[int], ends: Collection[int]) -> list[int]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from eval.comparison.paired import holm_by_family
 from eval.comparison.verdict import FEWEST_QUESTIONS, SIGNIFICANCE, sign_of
-from eval.metrics.bootstrap import N_RESAMPLES, about, difference_of, resampled_bags
+from eval.metrics.bootstrap import N_RESAMPLES, difference_of
 from eval.metrics.ranked import Floats, divide
+from eval.metrics.resampling import about, resampled_bags
 from eval.tables.table import Interval
 
 HIGHER_IS_BETTER = {

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.benchmarks.claim_truth import Described
-from eval.metrics.bootstrap import N_RESAMPLES, about, percentile_interval, resampled_bags
+from eval.metrics.bootstrap import N_RESAMPLES, percentile_interval
 from eval.metrics.ranked import Floats, divide
+from eval.metrics.resampling import about, resampled_bags
 from eval.numbers.values import Interval
 from reward_fns.errors import UserError
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eval.metrics.bootstrap import LEVEL, N_RESAMPLES, about, percentile_interval, resampled_bags
+from eval.metrics.bootstrap import LEVEL, N_RESAMPLES, percentile_interval
 from eval.metrics.ranked import divide
+from eval.metrics.resampling import about, resampled_bags
 from eval.numbers.values import Interval
 
 

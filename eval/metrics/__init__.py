@@ -5,9 +5,9 @@ graded in [0, 1] for a description.
 Definitions stand in the modules: `binned` (ECE, adaptive ECE, MCE), `reward_fns.calibration` (the
 Brier score's decomposition), `debiased` (ECE without the bias of few answers, refinement, the
 ECE's floor), `smooth` (smooth ECE), `scores` (Brier, NLL, accuracy), `ranking` (AUROC, AUPRC, AURC,
-PRR), `claims` (the tags), `bootstrap` (intervals and paired differences), `registry` (every metric
-by name), `estimates` (values with intervals, by name). Undefined values (n = 0; AUROC with one
-class) are NaN, never 0.
+PRR), `claims` (the tags), `resampling` (which answers are drawn), `bootstrap` (intervals and paired
+differences), `registry` (every metric by name), `estimates` (values with intervals, by name).
+Undefined values (n = 0; AUROC with one class) are NaN, never 0.
 """
 
 from eval.metrics.binned import (

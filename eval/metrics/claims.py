@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics.binned import ece_rows
-from eval.metrics.bootstrap import N_RESAMPLES, about, percentile_interval, resampled_bags
+from eval.metrics.bootstrap import N_RESAMPLES, percentile_interval
 from eval.metrics.ranked import Floats, divide, rank
 from eval.metrics.ranking import auroc_rows
+from eval.metrics.resampling import about, resampled_bags
 from eval.records import Answer, question_key
 
 

@@ -1,7 +1,7 @@
 """From verl's checkpoints to what everything else loads: a Hugging Face directory,
 and a peft LoRA adapter.
 
-    python -m recipe.difficulty_calib.export sft  outputs/run/sft  outputs/run/models/sft --base MODEL
+    python -m recipe.difficulty_calib.export sft outputs/run/sft outputs/run/models/sft --base MODEL
     python -m recipe.difficulty_calib.export lora outputs/run/grpo outputs/run/models/rl
 
 Takes the checkpoint that the training chose (`selection`), else the newest whole one; a

@@ -9,8 +9,8 @@ what happens where there is no verdict:
 | trainer | a failed expert call | what can never be scored (wrong options, unlisted dataset, ...) |
 |---|---|---|
 | ``difficulty_guided`` | marked; leaves its group | ends the run at the first sample |
-| another of verl's | raised: verl leaves the rollout out | this and every later sample of this worker is |
-| | | raised; verl ends the run when a batch is empty |
+| another of verl's | raised: verl leaves the rollout out | this and every later sample of this |
+| | | worker is raised; verl ends the run when a batch is empty |
 
 In another trainer too many failed calls are treated as what can never be scored. How many are too
 many: `options.TrainerOptions`, here over the rollouts of one worker.

@@ -177,11 +177,16 @@ def _mean(values: Collection[float]) -> float:
     return float(sum(values) / len(values))
 
 
+def has_questions(selection: Path) -> bool:
+    """Whether there is a file to validate on, and a question in it."""
+    return selection.is_file() and pq.read_metadata(selection).num_rows > 0
+
+
 def overrides(selection: Path, test: Path) -> list[str]:
-    """Hydra keys of a training: to validate each checkpoint on `selection`, or, where it is missing
-    or empty, not to validate. verl wants a file to validate on in both cases: then `test`.
+    """Hydra keys of a training: to validate each checkpoint on `selection`, or, where that has no
+    questions, not to validate. verl wants a file to validate on in both cases: then `test`.
     """
-    if not selection.is_file() or not pq.read_metadata(selection).num_rows:
+    if not has_questions(selection):
         return [f"data.val_files={quoted(str(test))}", "trainer.test_freq=-1"]
     return [
         f"data.val_files={quoted(str(selection))}",
@@ -195,14 +200,14 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    keys = overrides(*map(Path, arguments))
-    if "trainer.test_freq=-1" in keys:
+    selection, test = map(Path, arguments)
+    if not has_questions(selection):
         print(
             f"no questions in {arguments[0]} to choose a checkpoint by: the last one is kept "
             "(stage one's splits.selection sets some aside)",
             file=sys.stderr,
         )
-    print("\n".join(keys))
+    print("\n".join(overrides(selection, test)))
     return 0
 
 

@@ -15,8 +15,7 @@ On top of `PPOTrainerSync`, chosen by ``trainer.v1.trainer_mode=difficulty_guide
   ``min_probs_correlation``: they then see different prompts (image tokens!) or different weights,
   and verl would train on;
 - ``algorithm.adv_estimator=segments`` pays each token by the part of the reward that it decides
-  (`segments`), with ``number_by`` other than ``drawn`` a number's digits by all that might stand
-  there (`number_payment`);
+  (`segment_payment`);
 - a policy that collapses is told by name (`alarms`);
 - each validation (``trainer.test_freq``) chooses the checkpoint to keep, and may end the training
   (`checkpoint_choice`);
@@ -24,8 +23,6 @@ On top of `PPOTrainerSync`, chosen by ``trainer.v1.trainer_mode=difficulty_guide
   which the stock trainer ignores (it samples for ever when all groups tie).
 """
 
-from collections.abc import Mapping
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +30,13 @@ import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from tensordict import NonTensorStack, TensorDict
-from verl.trainer.ppo.core_algos import register_adv_est
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from data_prep.engines.verl_checkpoint import step_folder
 from recipe.difficulty_calib.alarms import Alarms
 from recipe.difficulty_calib.checkpoint_choice import CheckpointChoice
 from recipe.difficulty_calib.expert_watch import ExpertWatch
 from recipe.difficulty_calib.metrics import training_curves
-from recipe.difficulty_calib.number_checks import check_groups, check_logits, check_reference
-from recipe.difficulty_calib.number_loss import RELIED_ON, batch_fields
-from recipe.difficulty_calib.number_map import NumberMap
-from recipe.difficulty_calib.number_payment import NumberPayment, TokenizedResponse
 from recipe.difficulty_calib.options import (
     TrainerOptions,
     check_served_expert,
@@ -53,9 +44,9 @@ from recipe.difficulty_calib.options import (
     watch_rewards,
 )
 from recipe.difficulty_calib.patches.stock import check_all
-from recipe.difficulty_calib.segments import Rollout, segment_advantages, segment_curves
-from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer, rewards_of
-from reward_fns.errors import ConfigurationError
+from recipe.difficulty_calib.rollout_rewards import rewards_of_batch
+from recipe.difficulty_calib.segment_payment import SegmentPayment, by_segment
+from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
 
 _CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
@@ -68,11 +59,8 @@ OVERRIDES = {
         "PPOTrainer._add_prompts_to_generate",
         "PPOTrainer._add_batch_to_generate",
         "PPOTrainer._compute_old_log_prob",
-        "PPOTrainer._compute_ref_log_prob",
         "PPOTrainer._compute_advantage",
         "PPOTrainer._compute_metrics",
-        "PPOTrainer._setup",
-        "PPOTrainer._save_checkpoint",
     ),
     "verl.trainer.ppo.v1.replay_buffer": ("ReplayBuffer._terminal_eviction_reasons",),
 }
@@ -86,38 +74,9 @@ class PolicyMismatchError(RuntimeError):
     """Rollout engine and actor disagree about the probabilities of the same tokens."""
 
 
-_FILLED_IN_LATER = ContextVar("advantages are filled in later", default=False)
-
-
-@register_adv_est("segments")
-def _zeros(token_level_rewards: torch.Tensor, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """verl gives an estimator scores alone; the trainer, which has the responses, fills them in."""
-    if not _FILLED_IN_LATER.get():
-        raise ConfigurationError(
-            "algorithm.adv_estimator=segments needs trainer.v1.trainer_mode=difficulty_guided"
-        )
-    zeros = torch.zeros_like(token_level_rewards)
-    return zeros, zeros
-
-
-def _by_segment(config: DictConfig) -> bool:
-    return bool(config.algorithm.adv_estimator == "segments")
-
-
-def _check_segments(config: DictConfig) -> None:
-    if config.algorithm.use_kl_in_reward:
-        raise ConfigurationError(
-            "algorithm.adv_estimator=segments does not take algorithm.use_kl_in_reward: use "
-            "actor_rollout_ref.actor.use_kl_loss"
-        )
-
-
 @register_trainer("difficulty_guided")
-class DifficultyGuidedTrainer(CheckpointChoice, PPOTrainerSync):
+class DifficultyGuidedTrainer(SegmentPayment, CheckpointChoice, PPOTrainerSync):
     """Synchronous GRPO with reward curves, neutral expert failures and bounded dynamic sampling."""
-
-    _numbers: NumberPayment | None = None
-    """None: each number is paid as it was drawn."""
 
     def __init__(self, config: DictConfig) -> None:
         check_all(OVERRIDES, "trainer difficulty_guided")
@@ -126,16 +85,6 @@ class DifficultyGuidedTrainer(CheckpointChoice, PPOTrainerSync):
             # A worker that cannot be made costs verl every sample, and says so in the log alone.
             configured_reward(config)
         self.options = TrainerOptions.of(config)
-        if _by_segment(config):
-            _check_segments(config)
-            self._reward = configured_reward(config)
-        number_by = self.options.segments.number_by if _by_segment(config) else "drawn"
-        if number_by != "drawn":
-            check_all(RELIED_ON, f"segments.number_by={number_by}")
-            check_groups(config, number_by)
-            check_logits(config, number_by)
-        if number_by == "fitted":
-            check_reference(config)
         with open_dict(config):
             # verl compares this name with "sync" in many places; this trainer is one.
             config.trainer.v1.trainer_mode = "sync"
@@ -208,66 +157,13 @@ class DifficultyGuidedTrainer(CheckpointChoice, PPOTrainerSync):
         return WatchedReplayBuffer.of(super()._build_replay_buffer(), self.watch)
 
     def _compute_advantage(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
-        if _by_segment(self.config):
-            return self._segment_advantages(batch, metrics)
-        failed = [key for key, reward in self._rewards(batch).items() if reward["expert_failed"]]
-        if failed:
-            self._take_out_of_group(failed, batch.partition_id)
+        # By segment a failed rollout is in no group anyway.
+        if not by_segment(self.config):
+            rewards = rewards_of_batch(batch)
+            failed = [key for key, reward in rewards.items() if reward["expert_failed"]]
+            if failed:
+                self._take_out_of_group(failed, batch.partition_id)
         return super()._compute_advantage(batch, metrics)
-
-    def _segment_advantages(self, batch: tq.KVBatchMeta, metrics: dict[str, Any]) -> tq.KVBatchMeta:
-        """As verl's own, with `segments.segment_advantages`; padding rows get 0."""
-        token = _FILLED_IN_LATER.set(True)
-        try:
-            batch = super()._compute_advantage(batch, metrics)
-        finally:
-            _FILLED_IN_LATER.reset(token)
-        rewards = self._rewards(batch)
-        fields = ["uid", "data_source", *self._reward.row_fields]
-        data = tq.kv_batch_get(
-            keys=list(batch.keys), partition_id=batch.partition_id, select_fields=fields
-        )
-        answers = self._answers(batch)
-        rollouts = {
-            key: Rollout(
-                group=str(getattr(uid, "data", uid)),
-                kinds=answers[key].kinds,
-                reward=rewards[key],
-                delta=self._reward.coefficients_of(
-                    str(getattr(source, "data", source)), getattr(info, "data", info)
-                ).delta,
-            )
-            for key, uid, source, info in zip(
-                batch.keys,
-                data["uid"],
-                data["data_source"],
-                data.get("extra_info", [None] * len(batch.keys)),
-                strict=True,
-            )
-            if key in rewards
-        }
-        by_std = bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))
-        computed = segment_advantages(list(rollouts.values()), self.options.segments, by_std)
-        number_fields = {}
-        if self._numbers:
-            aims = self._numbers.aims(rollouts, answers)
-            for key, advantages in zip(rollouts, computed, strict=True):
-                advantages[[bool(token) for token in aims[key].alternatives]] = 0.0
-            number_fields = batch_fields([aims[key] for key in batch.keys])
-            metrics.update(self._numbers.curves)
-        metrics.update(segment_curves(list(rollouts.values()), computed))
-        of_key = dict(zip(rollouts, computed, strict=True))
-        values = [
-            torch.tensor(of_key[key], dtype=torch.float32)
-            if key in of_key
-            else torch.zeros(len(answers[key].ids))
-            for key in batch.keys
-        ]
-        nested = torch.nested.as_nested_tensor(values, layout=torch.jagged)
-        put = TensorDict(
-            {"advantages": nested, "returns": nested, **number_fields}, batch_size=len(values)
-        )
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
     @staticmethod
     def _take_out_of_group(keys: list[str], partition_id: str) -> None:
@@ -286,52 +182,6 @@ class DifficultyGuidedTrainer(CheckpointChoice, PPOTrainerSync):
         )
         tq.kv_batch_put(keys=keys, partition_id=partition_id, fields=own_group)
 
-    def _answers(self, batch: tq.KVBatchMeta) -> dict[str, TokenizedResponse]:
-        """The responses of the batch, padding rows too, by their keys."""
-        data = tq.kv_batch_get(
-            keys=list(batch.keys), partition_id=batch.partition_id, select_fields=["responses"]
-        )
-        return {
-            key: TokenizedResponse.of(self.tokenizer, ids.tolist(), self._reward.thinking)
-            for key, ids in zip(batch.keys, data["responses"].unbind(), strict=True)
-        }
-
-    # Numbers paid by all that might stand there ---------------------------------------------------
-
-    def _setup(self) -> None:
-        super()._setup()
-        options = self.options.segments
-        if not _by_segment(self.config) or options.number_by == "drawn":
-            return
-        self._numbers = NumberPayment(self.tokenizer, options)
-        self._numbers.install(self.actor_rollout_wg, self.config.actor_rollout_ref.actor)
-        if self._numbers.fits and self.global_steps > 0:  # resumed
-            self._numbers.map = NumberMap.load(self._resumed() / NumberMap.FILE)
-
-    def _resumed(self) -> Path:
-        """The checkpoint that verl resumed from."""
-        if self.config.trainer.resume_mode == "resume_path":
-            return Path(self.config.trainer.resume_from_path)
-        return step_folder(Path(self.config.trainer.default_local_dir), self.global_steps)
-
-    def _compute_ref_log_prob(
-        self, batch: tq.KVBatchMeta, metrics: dict[str, Any]
-    ) -> tq.KVBatchMeta:
-        if self._numbers is None or not self._numbers.fits:
-            return super()._compute_ref_log_prob(batch, metrics)
-        answers = self._answers(batch)
-        batch = self._numbers.ask_reference(batch, answers)
-        batch = super()._compute_ref_log_prob(batch, metrics)
-        self._numbers.read_reference(batch, answers)
-        return batch
-
-    def _save_checkpoint(self) -> None:
-        if self._numbers and self._numbers.fits:
-            folder = step_folder(Path(self.config.trainer.default_local_dir), self.global_steps)
-            folder.mkdir(parents=True, exist_ok=True)
-            self._numbers.map.save(folder / NumberMap.FILE)
-        super()._save_checkpoint()
-
     # Curves ---------------------------------------------------------------------------------------
 
     def _compute_metrics(
@@ -343,16 +193,6 @@ class DifficultyGuidedTrainer(CheckpointChoice, PPOTrainerSync):
         epoch: int,
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
-        metrics.update(training_curves(list(self._rewards(batch).values())))
+        metrics.update(training_curves(list(rewards_of_batch(batch).values())))
         metrics.update(self._alarms.see(global_steps, metrics))
         metrics.update(self.watch.counts_since_last())
-
-    @staticmethod
-    def _rewards(batch: tq.KVBatchMeta) -> dict[str, Mapping[str, Any]]:
-        """What the reward returned for each rollout, by its key; padding rows left out."""
-        keys = [
-            key
-            for key, tag in zip(batch.keys, batch.tags, strict=True)
-            if not tag.get("is_padding", False)
-        ]
-        return rewards_of(keys, batch.partition_id)

@@ -6,20 +6,12 @@ with an expert that is down the trainer itself would never see one: the buffer h
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from recipe.difficulty_calib.expert_watch import ExpertWatch
-
-
-def rewards_of(keys: list[str], partition_id: str) -> dict[str, Mapping[str, Any]]:
-    """What the reward returned for each rollout, by its key."""
-    data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["extra_fields"])
-    fields = [getattr(field, "data", field) for field in data["extra_fields"]]
-    return {key: field["reward_extra_info"] for key, field in zip(keys, fields, strict=True)}
+from recipe.difficulty_calib.rollout_rewards import rewards_of
 
 
 class WatchedReplayBuffer(ReplayBuffer):

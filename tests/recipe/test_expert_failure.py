@@ -18,7 +18,6 @@ from tensordict import NonTensorStack, TensorDict
 from recipe.difficulty_calib.expert_watch import REPORT_KEY, ExpertFailureError, ExpertWatch
 from recipe.difficulty_calib.number_loss import IDS, NO_TOKEN
 from recipe.difficulty_calib.number_payment import NumberPayment
-from recipe.difficulty_calib.options import TrainerOptions
 from recipe.difficulty_calib.segments import SegmentOptions
 from recipe.difficulty_calib.trainer import DifficultyGuidedTrainer
 from recipe.difficulty_calib.watched_buffer import WatchedReplayBuffer
@@ -158,7 +157,7 @@ def test_by_segment_through_the_queue(queue, tmp_path):
     made = trainer()
     made.config.algorithm.adv_estimator = "segments"
     made.config.algorithm.norm_adv_by_std_in_grpo = False
-    made.tokenizer, made.options = tokenizer, TrainerOptions()
+    made.tokenizer, made._segments = tokenizer, SegmentOptions()
     made._reward = make_reward({"expert": "oracle", "rule": "proper", "coefficients": "fixed"})
     metrics = {}
     batch = tq.KVBatchMeta(partition_id="train", keys=keys, tags=tags)

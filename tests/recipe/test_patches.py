@@ -132,13 +132,21 @@ def test_another_text_is_refused_whatever_the_version_says(package, monkeypatch,
 
 
 def test_every_function_that_is_touched_is_on_the_list_and_no_other():
-    from recipe.difficulty_calib import checkpoint_choice, dataset, number_loss, sft, trainer
+    from recipe.difficulty_calib import (
+        checkpoint_choice,
+        dataset,
+        number_loss,
+        segment_payment,
+        sft,
+        trainer,
+    )
 
     touched = {(patch.module, name) for patch in ALL for name in patch.touches}
     for overrides in (
         dataset.OVERRIDES,
         trainer.OVERRIDES,
         checkpoint_choice.OVERRIDES,
+        segment_payment.OVERRIDES,
         sft.OVERRIDES,
         number_loss.RELIED_ON,
     ):
@@ -157,12 +165,20 @@ def test_both_releases_of_verl_that_pyproject_admits_are_on_the_list():
 
 
 def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that_name():
-    from recipe.difficulty_calib import checkpoint_choice, dataset, number_loss, sft, trainer
+    from recipe.difficulty_calib import (
+        checkpoint_choice,
+        dataset,
+        number_loss,
+        segment_payment,
+        sft,
+        trainer,
+    )
 
     for overrides in (
         dataset.OVERRIDES,
         trainer.OVERRIDES,
         checkpoint_choice.OVERRIDES,
+        segment_payment.OVERRIDES,
         sft.OVERRIDES,
         number_loss.RELIED_ON,
     ):
@@ -172,6 +188,7 @@ def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that
     ours = (trainer.DifficultyGuidedTrainer, trainer.WatchedReplayBuffer)
     ours += (
         checkpoint_choice.CheckpointChoice,
+        segment_payment.SegmentPayment,
         dataset.UntouchedImageDataset,
         dataset.AnswerSFTDataset,
         sft.CalibratedSFTTrainer,
@@ -189,7 +206,7 @@ def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that
         for name in set(vars(cls)) & stock
         if callable(getattr(cls, name)) and not name.startswith("__")
     }
-    modules = (dataset, trainer, checkpoint_choice, sft)
+    modules = (dataset, trainer, checkpoint_choice, segment_payment, sft)
     named = [names for module in modules for names in module.OVERRIDES.values()]
     assert overridden == {name.split(".")[1] for names in named for name in names}
 

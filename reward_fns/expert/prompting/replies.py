@@ -2,7 +2,8 @@
 
 | around the object | read |
 |---|---|
-| one leading block ``<think>...</think>``, also without its opening tag, which some prompts hold | yes |
+| one leading block ``<think>...</think>``, also without its opening tag, | yes |
+| which some prompts hold | |
 | one pair ``<|begin_of_box|>...<|end_of_box|>`` (GLM-4.5V) | yes |
 | one code fence around all the rest, with or without a language | yes |
 | text, a second fence, a second block, a block that does not end | no |

@@ -4,7 +4,8 @@
 |---|---|
 | text | read as a verdict (`prompting.replies`) |
 | cut off by the token limit, and no verdict | this request has failed (reason "length") |
-| a refusal; stopped by a content filter, and no verdict | this request has failed ("refusal", "content_filter") |
+| a refusal; stopped by a content filter, and no verdict | this request has failed |
+| | (reasons "refusal", "content_filter") |
 | nothing but reasoning, or nothing | another attempt (reason "empty") |
 | no chat completion | another attempt (reason "malformed") |
 

@@ -3,10 +3,14 @@ what a failed one means.
 
 | outcome | meaning |
 |---|---|
-| 408, 409, 425, 429, 5xx, timeout, dropped connection, malformed body | another attempt (TransientError) |
-| 401, 403: bad key; 404: unknown model or address; 429 `insufficient_quota` | the run ends (FatalExpertError) |
-| 4xx with the code of a content filter | this request has failed (ExpertError, reason "content_filter") |
-| any other 4xx | this request has failed (ExpertError, reason "refused"): too long, a parameter |
+| 408, 409, 425, 429, 5xx, timeout, dropped connection, malformed body | another attempt |
+| | (TransientError) |
+| 401, 403: bad key; 404: unknown model or address; 429 `insufficient_quota` | the run ends |
+| | (FatalExpertError) |
+| 4xx with the code of a content filter | this request has failed |
+| | (ExpertError, reason "content_filter") |
+| any other 4xx: too long, a parameter | this request has failed |
+| | (ExpertError, reason "refused") |
 | 200 | see `completions` |
 
 Of a server that has answered, one 401, 403 or 404 is that request's alone (`served`).

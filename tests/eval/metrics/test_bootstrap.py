@@ -11,10 +11,10 @@ from eval.metrics import (
     METRICS,
     accuracy,
     auroc,
-    bootstrap,
     bootstrap_interval,
     estimate_all,
     registry,
+    resampling,
 )
 from eval.metrics import paired_bootstrap_difference as difference
 from eval.metrics.ranked import rank
@@ -32,9 +32,9 @@ def test_a_resample_of_counts_is_the_metric_of_the_answers_drawn(name, grid):
     rng = np.random.default_rng(3)
     c = rng.integers(0, 11, 60) / 10 if grid else rng.random(60)
     y = rng.integers(0, 3, 60) / 2
-    kinds, count, border = bootstrap.distinct([c, y], None)
+    kinds, count, border = resampling.distinct([c, y], None)
     answers = rank(c[kinds], y[kinds])
-    (drawn,) = bootstrap.resampled_counts(count, border, 8, np.random.default_rng(1))
+    (drawn,) = resampling.resampled_counts(count, border, 8, np.random.default_rng(1))
     values = METRICS[name].rows(answers, answers.weights(drawn))
     for counts, value in zip(drawn.astype(int), values, strict=True):
         assert counts.sum() == 60
@@ -49,7 +49,7 @@ def test_draws_have_the_moments_of_the_bootstrap(copies):
     # the share of 5 among 5 kinds: each count is Binomial(n, 1/5), mean n/5, variance 4n/25
     count = np.full(5, copies)
     n = 5 * copies
-    (drawn,) = bootstrap.resampled_counts(count, np.array([0, 5]), 4000, np.random.default_rng(0))
+    (drawn,) = resampling.resampled_counts(count, np.array([0, 5]), 4000, np.random.default_rng(0))
     assert (drawn.sum(axis=1) == n).all()
     assert drawn.mean(axis=0) == pytest.approx(np.full(5, n / 5), rel=0.05)
     assert drawn.var(axis=0) == pytest.approx(np.full(5, 4 * n / 25), rel=0.1)
@@ -57,9 +57,9 @@ def test_draws_have_the_moments_of_the_bootstrap(copies):
 
 def test_strata_keep_their_size():
     c, y = np.array([0.1, 0.2, 0.1, 0.2, 0.9]), np.zeros(5)
-    kinds, count, border = bootstrap.distinct([c, y], ["a", "a", "b", "b", "b"])
+    kinds, count, border = resampling.distinct([c, y], ["a", "a", "b", "b", "b"])
     assert count.tolist() == [1, 1, 1, 1, 1] and border.tolist() == [0, 2, 5]
-    (drawn,) = bootstrap.resampled_counts(count, border, 50, np.random.default_rng(0))
+    (drawn,) = resampling.resampled_counts(count, border, 50, np.random.default_rng(0))
     assert (drawn[:, :2].sum(axis=1) == 2).all() and (drawn[:, 2:].sum(axis=1) == 3).all()
 
 
@@ -85,7 +85,7 @@ def test_memory_batches_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     c, y = rng.random(50), rng.integers(0, 2, 50)
     whole = bootstrap_interval(auroc, c, y, 100)
-    monkeypatch.setattr(bootstrap, "_VALUES_PER_BATCH", 700)
+    monkeypatch.setattr(resampling, "_VALUES_PER_BATCH", 700)
     assert bootstrap_interval(auroc, c, y, 100) == whole
 
 
@@ -192,10 +192,10 @@ def test_little_bootstraps_have_the_width_of_the_whole_one(samples, monkeypatch)
     def intervals():
         return estimate_all(c, y, strata, names, clusters=question)
 
-    monkeypatch.setattr(bootstrap, "LARGEST", 10_000)
+    monkeypatch.setattr(resampling, "LARGEST", 10_000)
     whole = intervals()
-    monkeypatch.setattr(bootstrap, "LARGEST", 1000)
-    monkeypatch.setattr(bootstrap, "BAG", 1000)
+    monkeypatch.setattr(resampling, "LARGEST", 1000)
+    monkeypatch.setattr(resampling, "BAG", 1000)
     little = intervals()
     for name in names:
         width = whole[name].high - whole[name].low
