@@ -104,6 +104,16 @@ class Aim:
     weight: float = 0.0
     standing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
+    @property
+    def is_paid(self) -> list[bool]:
+        """(L,) tokens of the number, whose advantage this takes the place of."""
+        ruled_out = np.zeros(len(self.alternatives), dtype=bool)
+        ruled_out[: len(self.standing)] = self.standing == RULED_OUT
+        return [
+            bool(tokens) and not out
+            for tokens, out in zip(self.alternatives, ruled_out, strict=True)
+        ]
+
 
 def batch_fields(aims: Sequence[Aim], targets: bool = True) -> dict[str, torch.Tensor]:
     """`IDS`, `VALUES` and, with ``targets``, `AIMS` of a batch, one `Aim` a response."""

@@ -132,7 +132,7 @@ class SegmentPayment(_Trainer):
         if self._numbers:
             aims = self._numbers.aims(rollouts, answers)
             for key, advantages in zip(rollouts, computed, strict=True):
-                advantages[[bool(token) for token in aims[key].alternatives]] = 0.0
+                advantages[aims[key].is_paid] = 0.0
             number_fields = batch_fields([aims[key] for key in batch.keys])
             metrics.update(self._numbers.curves)
         metrics.update(segment_curves(list(rollouts.values()), computed))

@@ -209,6 +209,25 @@ def test_by_segment_through_the_queue(queue, tmp_path):
     paid = [bool((row != NO_TOKEN).any()) for row in data[IDS].unbind()]
     assert paid == [True, True, False, False]
 
+    # Fitted: digits cost something at the other tokens, too, and there the advantage stays.
+    made._numbers = NumberPayment(tokenizer, SegmentOptions(number_by="fitted"))
+    made._numbers._means = dict.fromkeys(keys, 0.5)
+    made._numbers._hardly_any = dict.fromkeys(keys, np.ones(len(ids[0]), dtype=bool))
+    facts = [{**reward, "factuality": float(i)} for i, reward in enumerate(rewards)]
+    extra = [{"reward_extra_info": reward} for reward in [*facts, facts[0]]]
+    tq.kv_batch_put(
+        keys=keys,
+        partition_id="train",
+        fields=fields.copy().set("extra_fields", NonTensorStack(*extra)),
+        tags=tags,
+    )
+    made._compute_advantage(batch, metrics)
+    data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["advantages", IDS])
+    tq.kv_clear(keys=keys, partition_id="train")
+    first = data["advantages"].unbind()[0].numpy()
+    assert np.unique(first) == pytest.approx([-0.5, 0.0])  # 0 and 1, less their mean
+    assert (data[IDS].unbind()[0].numpy()[first != 0] != NO_TOKEN).any(axis=1).all()
+
 
 def test_the_checkpoint_that_was_resumed_from():
     made = trainer()

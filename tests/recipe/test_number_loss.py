@@ -480,7 +480,8 @@ def test_where_digits_are_ruled_out_what_is_spilt_onto_them_costs(tokenizer):
     found = number_losses(logits, data, step=None, fitted=True)[0]
     chances = torch.softmax(logits.detach()[0, place + 2], -1)
     spilt = float(chances[[index for index, _ in digits]].sum())
-    assert float(found[place + 2].detach()) == pytest.approx(-2.0 * 10 * math.log(1 - spilt), rel=1e-4)
+    by_hand = -2.0 * 10 * math.log(1 - spilt)
+    assert float(found[place + 2].detach()) == pytest.approx(by_hand, rel=1e-4)
     assert int((found != 0).sum()) == 1
     masses = read_numbers(logits.detach(), data)[MASSES]
     assert float(masses[0, place + 2]) == pytest.approx(spilt, rel=1e-4)
