@@ -40,7 +40,7 @@ sft_stages() {
         launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
     # R-Tuning words its tags anew, which an adapter of the pocket model does
     # not learn in so few steps.
-    [[ "$profile $name" == "pocket r_tuning" ]] &&
+    [[ "$profile ${rows##*/}" == "pocket r_tuning.parquet" ]] &&
         whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
         "${launcher[@]}" -m recipe.difficulty_calib.sft --config-name "${profile}_sft" "${sft_device[@]}" \

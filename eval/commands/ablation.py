@@ -1,7 +1,6 @@
 """`python -m eval ablation`: each model beside the one it was trained from, over several seeds."""
 
 import argparse
-import re
 from pathlib import Path
 
 _DESCRIPTION = """\
@@ -10,17 +9,22 @@ debiased ECE, AUROC, Brier, refinement, accuracy and what cannot be read; the pa
 the model that it starts from, with its 95 % interval; on how many seeds that holds.
 
   python -m eval ablation --records seed0=runs/0/records seed1=runs/1/records \\
-      --pairs sft=base rl=sft --out table.md table.csv
+      --models base sft=base rl=sft --out table.md table.csv
 
 The CSV has unrounded values, a column a seed. examples/run_ablation.sh ends with this.
 """
 
 
-def _named(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not value or not re.fullmatch(r"[\w@.-]+", name):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
+def _seed(text: str) -> tuple[str, Path]:
+    name, equals, directory = text.partition("=")
+    if not name or not directory:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SEED=DIR, such as seed0=records")
+    return name, Path(directory)
+
+
+def _model(text: str) -> tuple[str, str]:
+    name, _, start = text.partition("=")
+    return name, start
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,15 +36,15 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--records", type=_named, nargs="+", required=True, metavar="SEED=DIR", help="of each seed"
+        "--records", type=_seed, nargs="+", required=True, metavar="SEED=DIR", help="of each seed"
     )
     parser.add_argument(
-        "--pairs",
-        type=_named,
+        "--models",
+        type=_model,
         nargs="+",
         required=True,
-        metavar="MODEL=START",
-        help="the models in the order of their rows, each with the one that it is held against",
+        metavar="MODEL[=START]",
+        help="in the order of their rows, each with the one that it is held against",
     )
     parser.add_argument(
         "--out",
@@ -56,8 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the table, and write it if asked.
 
     Raises:
-        UserError: see `ablation.ablation_lines`; two seeds of one name; or `--out` cannot be
-            written.
+        UserError: see `ablation.ablation_lines`; two seeds or models of one name; or `--out`
+            cannot be written.
     """
     from eval.comparison.ablation import ablation_lines, ablation_numbers, ablation_table
     from eval.naming.out_paths import check_out_table
@@ -67,10 +71,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     for out in arguments.out:
         check_out_table(out)
-    directories = {seed: Path(place) for seed, place in arguments.records}
-    if len(directories) < len(arguments.records):
-        raise UserError("two --records have one name; give each seed its own")
-    lines = ablation_lines(directories, arguments.pairs)
+    directories, starts = dict(arguments.records), dict(arguments.models)
+    if len(directories) < len(arguments.records) or len(starts) < len(arguments.models):
+        raise UserError("a seed or a model stands twice: name each once")
+    lines = ablation_lines(directories, starts)
     table = ablation_table(lines)
     print(render(table, ".md"))
     for out in arguments.out:

@@ -69,56 +69,51 @@ class Line:
     seeds: Mapping[str, Numbers]
 
 
-def ablation_lines(directories: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> list[Line]:
-    """A line a protocol and model, Verbal first, models in the order of the pairs.
+def ablation_lines(directories: Mapping[str, Path], starts: Mapping[str, str]) -> list[Line]:
+    """A line a protocol and model, Verbal first.
 
     Args:
         directories: name of a seed -> its records.
-        pairs: (model, start); a model stands once.
+        starts: model -> the one that it is held against, "" for none; in the order of the rows.
 
     Raises:
-        UserError: what `records.load_records` refuses; a model that no directory holds, or that
-            two pairs begin with.
+        UserError: what `records.load_records` refuses; a start that is no model of these, or a
+            model that no directory holds.
     """
-    starts = dict(pairs)
-    if twice := [model for i, (model, _) in enumerate(pairs) if model in dict(pairs[:i])]:
-        raise UserError(f"{twice[0]} has two starts: name each model once, as MODEL=START")
-    models = [*(start for start in starts.values() if start not in starts), *starts]
+    if unknown := [start for start in starts.values() if start and start not in starts]:
+        raise UserError(f"{unknown[0]} is a start and no model of the table: name it too")
     found: dict[tuple[str, str], dict[str, Numbers]] = {}
     for seed, directory in directories.items():
-        for key, numbers in _numbers_of(directory, starts, set(models)).items():
+        for key, numbers in _numbers_of(directory, starts).items():
             found.setdefault(key, {})[seed] = numbers
     there = {model for _, model in found}
-    if missing := [model for model in models if model not in there]:
+    if missing := [model for model in starts if model not in there]:
         raise UserError(
-            f"no records of {missing[0]} in {', '.join(map(str, directories.values()))}; "
-            f"there are {', '.join(sorted(there))}"
+            f"no records of {missing[0]} in {', '.join(map(str, directories.values()))}: make "
+            "them with `python -m eval calibration`"
         )
     protocols = sorted(
         ordered_protocols(protocol for protocol, _ in found), key=lambda name: name != _FIRST
     )
     return [
-        Line(protocol, model, _start_of(model, protocol, starts), found[protocol, model])
+        Line(protocol, model, _start_of(model, protocol, start), found[protocol, model])
         for protocol in protocols
-        for model in dict.fromkeys(models)
+        for model, start in starts.items()
         if (protocol, model) in found
     ]
 
 
-def _start_of(model: str, protocol: str, starts: Mapping[str, str]) -> str:
-    if "+" in protocol:
-        return f"{model}, {protocol_title(protocol.partition('+')[0])}"
-    return starts.get(model, "")
+def _start_of(model: str, protocol: str, start: str) -> str:
+    raw, plus, _ = protocol.partition("+")
+    return f"{model}, {protocol_title(raw)}" if plus else start
 
 
 _Work = tuple[Columns, Columns | None]
 
 
-def _numbers_of(
-    directory: Path, starts: Mapping[str, str], models: set[str]
-) -> dict[tuple[str, str], Numbers]:
+def _numbers_of(directory: Path, starts: Mapping[str, str]) -> dict[tuple[str, str], Numbers]:
     """(protocol, model) -> numbers, of one seed."""
-    records = [one for one in load_records(directory, lean=True) if one.model in models]
+    records = [one for one in load_records(directory, lean=True) if one.model in starts]
     answers = {
         (protocol, model): columns(part)
         for model, protocols in by_model_and_protocol(records).items()
@@ -127,7 +122,7 @@ def _numbers_of(
     work: list[_Work] = []
     for protocol, model in answers:
         raw, plus, _ = protocol.partition("+")
-        start = (raw, model) if plus else (protocol, starts.get(model, ""))
+        start = (raw, model) if plus else (protocol, starts[model])
         work.append((answers[protocol, model], answers.get(start)))
     with on_both_cores(sum(own.key.size for own, _ in work)) as run:
         return dict(zip(answers, run(_numbers, work), strict=True))

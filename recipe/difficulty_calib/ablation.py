@@ -131,7 +131,7 @@ def jobs_of(
     jobs = []
     for seed in seeds or SEEDS:
         here = [row for row in wanted if seeds or row.main or seed == SEEDS[0]]
-        needed = {BASE}
+        needed: set[str] = set()
         for row in here:
             step: Row | None = row
             while step is not None:
