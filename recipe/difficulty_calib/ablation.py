@@ -8,6 +8,7 @@ A line of the plan holds, parted by tabs: seed, name, what it starts from ("-": 
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def read_rows(path: Path) -> dict[str, Row]:
     for name, fields in table.items():
         if name in rows:
             raise UserError(f"{path}: {name} is the model that SFT starts from: rename the row")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)):
+            raise UserError(f"{path}: row {name!r}: name it by letters, digits, _ and -")
         rows[name] = _row(f"{path}: row {name}", name, fields, rows)
     return rows
 
