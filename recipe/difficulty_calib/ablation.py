@@ -34,6 +34,7 @@ TRAINING = {"base": 0.0, "sft": 9.0, "grpo": 10.0}
 VERBAL = 1.5
 """1,000 questions to one model."""
 ALL_PROTOCOLS = 6.0
+"""Likewise: 3.9 times the CPU time of Verbal alone (213 s and 55 s, base, 1,000 questions)."""
 
 
 @dataclass(frozen=True)
