@@ -14,6 +14,7 @@
 # --test N         held-out questions a model (default 3000; with --quick 100)
 # RUN=NAME         directory under outputs/ (default: ablation, or ablation-quick)
 # ROWS=YAML        another table of rows
+# PREFLIGHT=warn   go on whatever the table of needs says
 #
 # Stage one runs once a seed, and its last steps once more for each other target of SFT. Trainings
 # are those of examples/run_llava_grpo.sh. At the end outputs/RUN/ has ablation.md and ablation.csv
@@ -48,6 +49,7 @@ while (($#)); do
     esac
     shift
 done
+case "${PREFLIGHT:-}" in '' | warn) ;; *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;; esac
 rows=${ROWS:-examples/ablation.yaml}
 out_name=${RUN:-ablation$($quick && echo -quick || true)}
 [[ "$out_name" != */* && "$out_name" != . && "$out_name" != .. ]] ||
@@ -74,7 +76,8 @@ gpus=1 device=() sft_device=() quick_batch=()
 $quick && quick_batch=(data.train_batch_size=8 actor_rollout_ref.actor.ppo_mini_batch_size=8)
 hydra_expert=$(EXPERT=oracle python -m recipe.difficulty_calib.variables expert)
 as_text() { python -m recipe.difficulty_calib.variables text "$1"; }
-python -m recipe.difficulty_calib.preflight --profile pocket --model "$model" --out "$out" || exit 1
+python -m recipe.difficulty_calib.preflight ${PREFLIGHT:+"--$PREFLIGHT"} \
+    --profile pocket --model "$model" --out "$out" || exit 1
 mkdir -p "$out"/{logs,figures}
 . examples/stages.sh
 . examples/trainings.sh

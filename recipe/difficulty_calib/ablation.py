@@ -25,6 +25,11 @@ BASE = "base"
 TARGETS = ("own", "facts", "samples", "r_tuning")
 SEEDS = (0, 1, 2)
 _FIELDS = ("target", "rule", "from", "keys", "main")
+_FOLDERS = (
+    *("stages", "logs", "models", "records", "questions", "held_out", "stage_one"),
+    *("curves", "hydra", "tensorboard"),
+)
+"""Of a seed; a row's checkpoints stand beside them, under its name."""
 
 # Minutes on two cores of the pocket model, of the project's own runs.
 STAGE_ONE = 9.0
@@ -94,6 +99,8 @@ def read_rows(path: Path) -> dict[str, Row]:
             raise UserError(f"{path}: {name} is the model that SFT starts from: rename the row")
         if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)):
             raise UserError(f"{path}: row {name!r}: name it by letters, digits, _ and -")
+        if name in _FOLDERS:
+            raise UserError(f"{path}: {name} is a folder of the run: rename the row")
         rows[name] = _row(f"{path}: row {name}", name, fields, rows)
     return rows
 

@@ -96,6 +96,7 @@ def test_an_unknown_row_is_one_line_that_names_the_known_ones(small, capsys):
         ("x: {rule: paper, form: sft}", "row x has an unknown field form"),
         ("x: 3", "row x has an unknown field"),
         ("base: {target: own}", "base is the model that SFT starts from"),
+        ("models: {target: own}", "models is a folder of the run"),
         ("x y: {target: own}", "row 'x y'"),
         ('x: {target: own, keys: "${no}"}', "Interpolation key 'no' not found"),
     ],
