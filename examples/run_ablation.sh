@@ -49,15 +49,20 @@ while (($#)); do
     esac
     shift
 done
-case "${PREFLIGHT:-}" in '' | warn) ;; *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;; esac
+case "${PREFLIGHT:-}" in
+    '' | warn) ;;
+    *) fail "PREFLIGHT is warn or not set, got '$PREFLIGHT'" ;;
+esac
 rows=${ROWS:-examples/ablation.yaml}
 out_name=${RUN:-ablation$($quick && echo -quick || true)}
 [[ "$out_name" != */* && "$out_name" != . && "$out_name" != .. ]] ||
     fail "RUN=$out_name names a folder in outputs/: leave out the slash"
-[[ "$PWD" != *" "* ]] || fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
+[[ "$PWD" != *" "* ]] ||
+    fail "Ray cannot start workers from a path with a space: move the repository out of '$PWD'"
 # Its vLLM is another build than the GPU's.
 [[ -n "${DIFFICULTY_CALIB_DEVICE:-}" || "$(cat .venv/.device 2>/dev/null)" != gpu ]] ||
-    fail "the pocket model trains on the CPU set, and .venv holds the GPU set: DIFFICULTY_CALIB_DEVICE=cpu puts it in its place"
+    fail "the pocket model trains on the CPU set, and .venv holds the GPU set:" \
+        "DIFFICULTY_CALIB_DEVICE=cpu puts it in its place"
 export DIFFICULTY_CALIB_DEVICE=${DIFFICULTY_CALIB_DEVICE:-cpu}
 . examples/setup.sh
 

@@ -5,9 +5,11 @@
 # What verl, Ray and vLLM need in the environment.
 training_environment() {
     export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
-    export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
+    export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false
+    export RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
     if [[ "$profile" == pocket ]]; then
-        export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
+        export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda
+        export VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
         # Threads that wait for each other sleep: by default they spin, and where other work shares
         # the cores a step of so small a model then takes three to five times the CPU time.
         export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
@@ -37,19 +39,23 @@ sft_stages() {
     local name=$1 rows=$2 whole=() launcher=(torchrun --standalone --nproc_per_node="$gpus")
     shift 2
     [[ "$profile" == pocket ]] &&
-        launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
+        launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1
+            MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
     # R-Tuning words its tags anew, which an adapter of the pocket model does
     # not learn in so few steps.
     [[ "$profile ${rows##*/}" == "pocket r_tuning.parquet" ]] &&
         whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
     training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
-        "${launcher[@]}" -m recipe.difficulty_calib.sft --config-name "${profile}_sft" "${sft_device[@]}" \
+        "${launcher[@]}" -m recipe.difficulty_calib.sft \
+        --config-name "${profile}_sft" "${sft_device[@]}" \
         data.train_files="$(as_text "$rows")" model.path="$(as_text "$model")" \
-        trainer.default_local_dir="$(as_text "$run/$name")" trainer.experiment_name="$(as_text "$run_name-$name")" \
+        trainer.default_local_dir="$(as_text "$run/$name")" \
+        trainer.experiment_name="$(as_text "$run_name-$name")" \
         trainer.seed="$seed" engine.seed="$seed" \
         hydra.run.dir="$(as_text "$run/hydra/$name")" "${whole[@]}" "${sft_size[@]}" "$@"
     stage "${name}_export" "$run/models/$name/config.json" 600 \
-        python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" --base "$model"
+        python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" \
+        --base "$model"
 }
 
 # validate_on SELECTION TEST: each checkpoint of the GRPO trainings below is validated on questions
@@ -63,19 +69,21 @@ validate_on() {
 # grpo_stages NAME FOLDER RULE START KEY...: train the model START by a rule, then
 # $run/models/NAME, an adapter. Also needed: data, device, hydra_expert.
 grpo_stages() {
-    local name=$1 folder=$2 rule=$3 start=$4
+    local name=$1 folder=$2 rule=$3 start=$4 reward=reward.custom_reward_function.reward_kwargs
     shift 4
     mkdir -p "$run/curves/$name"
     export VERL_FILE_LOGGER_PATH=$run/curves/$name/$(date +%s).jsonl
     training_stage "$name" "$folder/latest_checkpointed_iteration.txt" "$training_limit" \
         python -m recipe.difficulty_calib.train \
         --config-name "$profile" "${device[@]}" rule="$rule" \
-        data.train_files="$(as_text "$data/rl_train.parquet")" "${validation[@]}" data.seed="$seed" \
-        reward.custom_reward_function.reward_kwargs.coefficients="$(as_text "$data/coefficients.yaml")" \
-        reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
+        data.train_files="$(as_text "$data/rl_train.parquet")" "${validation[@]}" \
+        data.seed="$seed" \
+        "$reward.coefficients=$(as_text "$data/coefficients.yaml")" \
+        "$reward.expert=$hydra_expert" \
         actor_rollout_ref.model.path="$(as_text "$start")" actor_rollout_ref.rollout.seed="$seed" \
         actor_rollout_ref.actor.fsdp_config.seed="$seed" \
-        trainer.default_local_dir="$(as_text "$folder")" trainer.experiment_name="$(as_text "$run_name-$name")" \
+        trainer.default_local_dir="$(as_text "$folder")" \
+        trainer.experiment_name="$(as_text "$run_name-$name")" \
         hydra.run.dir="$(as_text "$run/hydra/$name")" "${grpo_size[@]}" "$@"
     stage "${name}_export" "$run/models/$name/adapter_config.json" 1200 \
         python -m recipe.difficulty_calib.export lora "$folder" "$run/models/$name"
