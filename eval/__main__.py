@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from eval.commands import (
+    ablation,
     blind,
     calibration,
     compare,
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     calibration.add_parser(commands)
     report.add_parser(commands)
     compare.add_parser(commands)
+    ablation.add_parser(commands)
     posthoc.add_parsers(commands)
     selective.add_parser(commands)
     blind.add_parser(commands)
@@ -48,6 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "calibration": calibration.run,
         "report": report.run,
         "compare": compare.run,
+        "ablation": ablation.run,
         "fit-calibrator": posthoc.run_fit,
         "posthoc": posthoc.run_posthoc,
         "selective": selective.run,

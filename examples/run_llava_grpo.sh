@@ -170,32 +170,13 @@ max_tokens=$([[ "$profile" == pocket ]] && echo 64 || echo 512)
 mkdir -p "$run"/{stages,logs,models,records}
 
 . examples/stages.sh
+. examples/trainings.sh
 . examples/last_stages.sh
 lock_run
 
-# What verl, Ray and vLLM need in the environment.
-export VERL_USE_EXTERNAL_MODULES=recipe.difficulty_calib.plugin
-export HYDRA_FULL_ERROR=1 TOKENIZERS_PARALLELISM=false
-export RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1
+training_environment
 export TENSORBOARD_DIR=$run/tensorboard
-if [[ "$profile" == pocket ]]; then
-    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda VLLM_CPU_KVCACHE_SPACE=1 GLOO_SOCKET_IFNAME=lo
-    # Threads that wait for each other sleep: by default they spin, and where other work shares the
-    # cores a step of so small a model then takes three to five times the CPU time.
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
-    export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-fi
-
-if $quick; then
-    data_sizes=(--train 64 --test 100 --sft 64 --selection 12) eval_size=(--sc-samples 2)
-    sft_size=(trainer.total_training_steps=2 trainer.save_freq=2)
-    grpo_size=(trainer.total_training_steps=2 trainer.save_freq=1 "${quick_batch[@]}")
-    training_limit=1200
-else
-    data_sizes=(--train 1500 --test 1000 --sft 3000 --selection 300) sft_size=() grpo_size=()
-    eval_size=(--sc-samples "$([[ "$profile" == pocket ]] && echo 5 || echo 10)")
-    training_limit=$([[ "$profile" == pocket ]] && echo 3600 || echo 259200)
-fi
+training_sizes
 read -r -a sft_args <<<"${SFT_ARGS:-}"
 
 python -c 'import json, sys
@@ -219,58 +200,19 @@ if [[ -z "${DATA:-}" ]]; then
         python -m data_prep run "$config" --out "$data" model="$model" seed="$seed" "${roots[@]}"
 fi
 
-# 2. SFT, and R-Tuning on the same answers. torchrun's rendezvous listens on all of the machine's
-# addresses and unpickles what it is sent: a single process needs none.
-launcher=(torchrun --standalone --nproc_per_node="$gpus")
-[[ "$profile" == pocket ]] &&
-    launcher=(env RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1
-        MASTER_ADDR=127.0.0.1 MASTER_PORT=0 python)
+# 2. SFT, and R-Tuning on the same answers.
 for name in sft r_tuning; do
-    # R-Tuning words its tags anew, which an adapter of the pocket model does
-    # not learn in so few steps.
-    whole=()
-    [[ "$profile $name" == "pocket r_tuning" ]] &&
-        whole=(model.lora_rank=0 'checkpoint.save_contents=[model,optimizer,extra,hf_model]')
-    training_stage "$name" "$run/$name/latest_checkpointed_iteration.txt" "$training_limit" \
-        "${launcher[@]}" -m recipe.difficulty_calib.sft \
-        --config-name "${profile}_sft" "${sft_device[@]}" \
-        data.train_files="$(as_text "$data/$name.parquet")" model.path="$(as_text "$model")" \
-        trainer.default_local_dir="$(as_text "$run/$name")" \
-        trainer.experiment_name="$(as_text "$run_name-$name")" \
-        trainer.seed="$seed" engine.seed="$seed" \
-        hydra.run.dir="$(as_text "$run/hydra/$name")" \
-        "${whole[@]}" "${sft_size[@]}" "${sft_args[@]}"
-    stage "${name}_export" "$run/models/$name/config.json" 600 \
-        python -m recipe.difficulty_calib.export sft "$run/$name" "$run/models/$name" \
-        --base "$model"
+    sft_stages "$name" "$data/$name.parquet" "${sft_args[@]}"
 done
 
-# 3. GRPO, once a rule. Each checkpoint is validated on questions of their own, and the chosen one
-# exported; without such questions, the last one.
+# 3. GRPO, once a rule.
 selection=$data/selection.parquet
 [[ -f "$run/questions/selection.parquet" && -z "${DATA:-}${CONFIG:-}" ]] &&
     selection=$run/questions/selection.parquet
-keys=$(python -m recipe.difficulty_calib.selection "$selection" "$data/test.parquet")
-mapfile -t validation <<<"$keys"
+validate_on "$selection" "$data/test.parquet"
 for rule in $rules; do
     if [[ "$rule" == paper ]]; then rl=rl; else rl=rl_$rule; fi
-    mkdir -p "$run/curves/$rl"
-    export VERL_FILE_LOGGER_PATH=$run/curves/$rl/$(date +%s).jsonl
-    coefficients=$(as_text "$data/coefficients.yaml")
-    training_stage "$rl" "$run/grpo_$rule/latest_checkpointed_iteration.txt" "$training_limit" \
-        python -m recipe.difficulty_calib.train \
-        --config-name "$profile" "${device[@]}" rule="$rule" \
-        data.train_files="$(as_text "$data/rl_train.parquet")" \
-        "${validation[@]}" data.seed="$seed" \
-        reward.custom_reward_function.reward_kwargs.coefficients="$coefficients" \
-        reward.custom_reward_function.reward_kwargs.expert="$hydra_expert" \
-        actor_rollout_ref.model.path="$(as_text "$run/models/sft")" \
-        actor_rollout_ref.rollout.seed="$seed" actor_rollout_ref.actor.fsdp_config.seed="$seed" \
-        trainer.default_local_dir="$(as_text "$run/grpo_$rule")" \
-        trainer.experiment_name="$(as_text "$run_name-$rl")" \
-        hydra.run.dir="$(as_text "$run/hydra/$rl")" "${grpo_size[@]}" "$@"
-    stage "${rl}_export" "$run/models/$rl/adapter_config.json" 1200 \
-        python -m recipe.difficulty_calib.export lora "$run/grpo_$rule" "$run/models/$rl"
+    grpo_stages "$rl" "$run/grpo_$rule" "$rule" "$run/models/sft" "$@"
 done
 
 # 4. Evaluation on held-out questions; the first rule's adapter also on the base, as

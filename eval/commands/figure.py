@@ -56,6 +56,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             default=default,
             help=f"only these (default: {shown})",
         )
+        one.add_argument("--models", nargs="+", metavar="NAME", help="only these (default: all)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     from eval.records.chosen import load_chosen
 
     check_out_directory(arguments.out)
-    groups = load_chosen(arguments.records, arguments.protocols)
+    groups = load_chosen(arguments.records, arguments.protocols, arguments.models)
     if arguments.figure == "reliability":
         from eval.figures.reliability_by import draw_reliability_by
 

@@ -13,12 +13,15 @@ Groups = Mapping[str, Mapping[str, Sequence[AnswerRecord]]]
 """model -> protocol -> records."""
 
 
-def load_chosen(directory: Path, protocols: Sequence[str] | None = None) -> Groups:
-    """Records of a directory, of some protocols or (None) of all; models without
-    any of them are left out.
+def load_chosen(
+    directory: Path, protocols: Sequence[str] | None = None, models: Sequence[str] | None = None
+) -> Groups:
+    """Records of a directory, of some protocols and models or (None) of all; models without
+    any of the protocols are left out.
 
     Raises:
-        UserError: what `records.load_records` refuses, or a protocol that no record is of.
+        UserError: what `records.load_records` refuses, or a protocol or model that no record
+            is of.
     """
     records = load_records(directory)
     there = ordered_protocols(record.protocol for record in records)
@@ -26,8 +29,18 @@ def load_chosen(directory: Path, protocols: Sequence[str] | None = None) -> Grou
         raise UserError(
             f"no records by the protocol {unknown[0]} in {directory}; there are {', '.join(there)}"
         )
+    held = ordered_models(record.model for record in records)
+    if unknown := [name for name in models or () if name not in held]:
+        raise UserError(
+            f"no records of the model {unknown[0]} in {directory}; there are {', '.join(held)}"
+        )
     return by_model_and_protocol(
-        [record for record in records if protocols is None or record.protocol in protocols]
+        [
+            record
+            for record in records
+            if (protocols is None or record.protocol in protocols)
+            and (models is None or record.model in models)
+        ]
     )
 
 
