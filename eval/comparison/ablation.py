@@ -251,9 +251,9 @@ def _title(lines: Sequence[Line]) -> str:
 
 
 _NOTES = (
-    "Difference: the model's value minus that of the one it stands against, on the questions on which "
-    "both confidences can be read, with its 95 % interval. Holds: on how many seeds the interval "
-    "leaves 0 out, and on which side. "
+    "Difference: the model's value minus that of the one it stands against, on the questions on "
+    "which both confidences can be read, with its 95 % interval. Holds: on how many seeds the "
+    "interval leaves 0 out, and on which side. "
     f"{_UNDECIDED}: by the rules of `eval compare` it is undecided all the same, for instance once "
     "what cannot be read counts as wrong. No p-value is adjusted for the number of rows.",
     *ESTIMATOR_NOTES,

@@ -1,4 +1,4 @@
-"""The rows of examples/run_ablation.sh: what is read, chosen and estimated; each one's keys work."""
+"""The rows of examples/run_ablation.sh: read, chosen and estimated; each one's keys work."""
 
 from pathlib import Path
 
