@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from data_prep.engines import Engine, ScoringRequest, open_engine
 from data_prep.engines.number_values import expectation, score_values, stated_number
 from data_prep.verl_rows import Question, load_questions
@@ -32,19 +34,27 @@ def mean_numbers(engine: Engine, question: Question, texts: list[str]) -> Iterat
         yield mean
 
 
+def questions_of_step(path: Path, step: int, batch_size: int, seed: int) -> list[Question]:
+    """What verl's sampler draws for a step of the first epoch: a permutation by `data.seed`."""
+    questions = load_questions(path)
+    order = torch.randperm(len(questions), generator=torch.Generator().manual_seed(seed))
+    drawn = order[(step - 1) * batch_size : step * batch_size].tolist()
+    return [questions[number] for number in drawn]
+
+
 def expected_means(
-    model: Path, questions: Path, rollouts: Path, recorded: list[float], work: Path
+    model: Path, questions: list[Question], rollouts: Path, recorded: list[float], work: Path
 ) -> list[float]:
     """Of all well-formed rollouts of a step, in rising order.
 
     Args:
-        questions: the parquet trained on.
+        questions: those of the step.
         rollouts: what verl wrote of the step (`trainer.rollout_data_dir`). It names the ground
-            truth, not the question: of questions with the same one that is taken whose means are
-            the nearest to those recorded.
+            truth, not the question: of two questions with the same one that is taken whose means
+            are the nearest to those recorded.
     """
     by_truth = defaultdict(list)
-    for question in load_questions(questions):
+    for question in questions:
         by_truth[question.ground_truth].append(question)
     groups = defaultdict(list)
     truths = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from reference_means import expected_means
+from reference_means import expected_means, questions_of_step
 
 from data_prep.engines.verl_checkpoint import kept_checkpoint
 from data_prep.verl_rows import load_questions
@@ -115,7 +115,7 @@ def test_numbers_are_fitted_to_the_means_of_the_model_that_the_training_began_fr
         added = means[-1][len(means[-2]) :]
         expected = expected_means(
             RUN / "models" / "sft",
-            RUN / "stage_one" / "rl_train.parquet",
+            questions_of_step(RUN / "stage_one" / "rl_train.parquet", step, batch_size=8, seed=0),
             RUN / "grpo_segments" / "rollouts" / f"{step}.jsonl",
             added,
             RUN / "engine",
