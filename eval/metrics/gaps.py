@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.metrics.laws import Law, RareBins
 from eval.metrics.ranked import Floats
+from eval.metrics.resampling import stratum_numbers
 from reward_fns.calibration import bin_index
 
 _ROUNDING = 1e-12  # of values in [0, 1]: less is not there
@@ -39,15 +40,9 @@ def grouping(
     answer its own, one dataset.
 
     Raises:
-        ValueError: the answers to a question lie in two strata.
+        ValueError: strata are not one an answer; the answers to a question lie in two strata.
     """
-    label = (
-        np.zeros(n, dtype=np.intp)
-        if strata is None
-        else np.unique(np.asarray(strata), return_inverse=True)[1]
-    )
-    if label.shape != (n,):
-        raise ValueError(f"strata must have shape ({n},), got {label.shape}")
+    label = stratum_numbers(n, strata)
     if clusters is None:
         return Grouping(np.arange(n), label)
     _, first, question = np.unique(np.asarray(clusters), return_index=True, return_inverse=True)

@@ -31,6 +31,20 @@ _DRAWS_AT_ONCE = 500_000  # of a block of resamples: one call for many small one
 _VALUES_PER_BATCH = 4_000_000  # bounds the memory of a batch of resamples to some 200 MB
 
 
+def stratum_numbers(n: int, strata: ArrayLike | None) -> NDArray[np.intp]:
+    """(n,) numbers 0, 1, ... in the place of the labels; None: all are in one stratum.
+
+    Raises:
+        ValueError: strata are not one a row.
+    """
+    if strata is None:
+        return np.zeros(n, dtype=np.intp)
+    numbers = np.unique(np.asarray(strata), return_inverse=True)[1]
+    if numbers.shape != (n,):
+        raise ValueError(f"strata must have shape ({n},), got {numbers.shape}")
+    return numbers
+
+
 def distinct(
     columns: Sequence[NDArray[np.floating]], strata: ArrayLike | None
 ) -> tuple[NDArray[np.intp], ...]:
@@ -46,13 +60,7 @@ def distinct(
         ValueError: strata are not one a row.
     """
     n = columns[0].size
-    labels = (
-        np.zeros(n, dtype=np.intp)
-        if strata is None
-        else np.unique(np.asarray(strata), return_inverse=True)[1]
-    )
-    if labels.shape != (n,):
-        raise ValueError(f"strata must have shape ({n},), got {labels.shape}")
+    labels = stratum_numbers(n, strata)
     order = np.lexsort([*reversed(columns), labels])
     changed = np.zeros(n, dtype=bool)
     for column in (labels, *columns):

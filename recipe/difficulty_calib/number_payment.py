@@ -87,6 +87,7 @@ class NumberPayment:
         self._options = options
         self.fits = options.number_by == "fitted"
         self._digits = DigitTokens(tokenizer, before_point=self.fits)
+        self._any_digit = self._digits.all_digits()
         self._means: dict[str, float | None] = {}
         self._hardly_any: dict[str, NDArray[np.bool_]] = {}
         self.map = NumberMap()
@@ -210,9 +211,8 @@ class NumberPayment:
 
     def _with_digits(self, answer: TokenizedResponse) -> list[Alternatives]:
         """The number's alternatives; of all other tokens, the digits."""
-        digits = self._digits.all_digits()
         return [
-            tokens if kind == NUMBER else digits
+            tokens if kind == NUMBER else self._any_digit
             for tokens, kind in zip(self._alternatives(answer), answer.kinds, strict=True)
         ]
 

@@ -131,7 +131,8 @@ def test_another_text_is_refused_whatever_the_version_says(package, monkeypatch,
         check("stock_pkg.a", "C.f", "a test")
 
 
-def test_every_function_that_is_touched_is_on_the_list_and_no_other():
+def touched_by_classes() -> list[tuple[str, str]]:
+    """(module, name) of what trainer, datasets and losses override or rely on."""
     from recipe.difficulty_calib import (
         checkpoint_choice,
         dataset,
@@ -141,16 +142,20 @@ def test_every_function_that_is_touched_is_on_the_list_and_no_other():
         trainer,
     )
 
-    touched = {(patch.module, name) for patch in ALL for name in patch.touches}
-    for overrides in (
+    tables = (
         dataset.OVERRIDES,
         trainer.OVERRIDES,
         checkpoint_choice.OVERRIDES,
         segment_payment.OVERRIDES,
         sft.OVERRIDES,
         number_loss.RELIED_ON,
-    ):
-        touched |= {(module, name) for module, names in overrides.items() for name in names}
+    )
+    return [(module, name) for table in tables for module in table for name in table[module]]
+
+
+def test_every_function_that_is_touched_is_on_the_list_and_no_other():
+    touched = {(patch.module, name) for patch in ALL for name in patch.touches}
+    touched |= set(touched_by_classes())
     assert touched == {(module, name) for module, names in known().items() for name in names}
 
 
@@ -165,26 +170,10 @@ def test_both_releases_of_verl_that_pyproject_admits_are_on_the_list():
 
 
 def test_what_the_trainer_and_the_datasets_override_is_called_by_verl_under_that_name():
-    from recipe.difficulty_calib import (
-        checkpoint_choice,
-        dataset,
-        number_loss,
-        segment_payment,
-        sft,
-        trainer,
-    )
+    from recipe.difficulty_calib import checkpoint_choice, dataset, segment_payment, sft, trainer
 
-    for overrides in (
-        dataset.OVERRIDES,
-        trainer.OVERRIDES,
-        checkpoint_choice.OVERRIDES,
-        segment_payment.OVERRIDES,
-        sft.OVERRIDES,
-        number_loss.RELIED_ON,
-    ):
-        for module, names in overrides.items():
-            for name in names:
-                check(module, name, "this test")
+    for module, name in touched_by_classes():
+        check(module, name, "this test")
     ours = (trainer.DifficultyGuidedTrainer, trainer.WatchedReplayBuffer)
     ours += (
         checkpoint_choice.CheckpointChoice,
